@@ -1,0 +1,1 @@
+"""Tilewright: a tensor compiler for CPUs with template-based auto-tuning."""
