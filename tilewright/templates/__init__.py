@@ -1,0 +1,1 @@
+"""Schedule templates: knobs, spaces, configurations, workloads and tasks."""
