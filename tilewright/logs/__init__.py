@@ -1,0 +1,1 @@
+"""Storing and finding records, and applying the best."""

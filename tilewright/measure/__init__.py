@@ -1,0 +1,1 @@
+"""Measuring candidates in child processes: (program, inputs, reference) -> result."""

@@ -1,0 +1,100 @@
+"""Jobs of the worker pool, and how they end."""
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tilewright.measure.machine import granted_cores, memory_bytes
+
+Status = Literal["done", "error", "timeout", "crash", "out_of_memory"]
+
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work for one worker.
+
+    Attributes:
+        name: of the function, in the worker's table.
+        payload: its argument.
+        deadlines: seconds that each phase may take.
+        other_deadline: seconds for a phase that `deadlines` does not name.
+        blobs: names of the data that the job reads.
+    """
+
+    name: str
+    payload: bytes = b""
+    deadlines: Mapping[str, float] = field(default_factory=dict)
+    other_deadline: float = 30.0
+    blobs: tuple[str, ...] = ()
+
+    def deadline(self, phase: str) -> float:
+        """Seconds that `phase` may take."""
+        return self.deadlines.get(phase, self.other_deadline)
+
+    def cpu_seconds(self, threads: int) -> int:
+        """Processor time that no honest run of the job needs; the kernel ends the worker there."""
+        return int(4 * threads * (sum(self.deadlines.values()) + self.other_deadline)) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended.
+
+    Attributes:
+        status: `done` with a payload, or what went wrong.
+        payload: the job's answer.
+        phase: the phase in which it ended.
+        signal: the name of the signal that ended the worker.
+        message: one line for people.
+        phase_seconds: how long each phase took.
+    """
+
+    status: Status
+    payload: bytes = b""
+    phase: str = ""
+    signal: str | None = None
+    message: str = ""
+    phase_seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLimits:
+    """When a worker is replaced, and what it may use.
+
+    Attributes:
+        jobs: after this many it is replaced.
+        resident_bytes: it is replaced when it holds more after a job.
+        address_bytes: allocations beyond fail in it.
+        start_seconds: within which it must have started.
+        threads: that a job may run.
+    """
+
+    jobs: int = 500
+    resident_bytes: int = 2 * _GIB
+    address_bytes: int = 0
+    start_seconds: float = 60.0
+    threads: int = 1
+
+
+def default_limits(threads: int = 1) -> WorkerLimits:
+    """Limits that fit this machine's memory."""
+    memory = memory_bytes() or 8 * _GIB
+    # Thread pools and allocators reserve address space that they never touch.
+    reserve = 4 * _GIB + granted_cores() * (_GIB // 8)
+    return WorkerLimits(
+        resident_bytes=max(_GIB, memory // 4), address_bytes=memory * 3 // 4 + reserve, threads=threads
+    )
+
+
+def describe_exit(code: int) -> tuple[str | None, str]:
+    """The signal's name, if one ended the worker, and a line for people."""
+    if code >= 0:
+        return None, f"the worker exited with status {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"SIG{-code}"
+    return name, f"the worker was ended by {name}"

@@ -1,0 +1,42 @@
+"""The only reader of environment variables: where caches live, and what child processes inherit."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_OFF = frozenset({"0", "off", "no", "false"})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment asks of Tilewright.
+
+    Attributes:
+        cache_directory: where compiled code is kept between processes.
+        cache_enabled: false when `TILEWRIGHT_CACHE=0`.
+    """
+
+    cache_directory: Path
+    cache_enabled: bool
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from `environment`, by default that of the process."""
+    variables = os.environ if environment is None else environment
+    enabled = variables.get("TILEWRIGHT_CACHE", "").strip().lower() not in _OFF
+    return Settings(_cache_home(variables) / "tilewright", enabled)
+
+
+def child_environment(**overrides: str) -> dict[str, str]:
+    """The environment of the process, with `overrides`, for a child process."""
+    return {**os.environ, **overrides}
+
+
+def _cache_home(variables: Mapping[str, str]) -> Path:
+    # The XDG specification: a relative path is invalid and has to be ignored.
+    home = Path(variables.get("XDG_CACHE_HOME", ""))
+    if home.is_absolute():
+        return home
+    user = variables.get("HOME", "")
+    return (Path(user) if user else Path(os.path.expanduser("~"))) / ".cache"
