@@ -1,8 +1,8 @@
-"""Constraints between knobs: named ones become tables, whose components multiply to the space's exact size."""
+"""Constraints between knobs: named ones become tables, whose components multiply to the exact size."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -56,7 +56,6 @@ class OpaqueFilter:
 
     knobs: tuple[Knob, ...]
     constraints: tuple[Constraint, ...]
-    _level: int = field(default=0, init=False)
 
     def holds(self, ordinals: Ordinals) -> Mask:
         """Return which rows of ordinals satisfy all the predicates."""
@@ -134,7 +133,7 @@ def find_components(radices: Sequence[int], tables: Sequence[Table]) -> tuple[Co
 
 
 def count_by_elimination(tables: Sequence[Table], limit: int = 4 * ENUMERATION_LIMIT) -> int | None:
-    """Count the assignments that satisfy all tables by summing knobs out one at a time, fewest entries first."""
+    """Count the assignments that satisfy all tables by summing knobs out, smallest table first."""
     factors = [(table.positions, table.allowed.astype(np.int64)) for table in tables]
     while True:
         remaining = {position for positions, _ in factors for position in positions}
@@ -147,10 +146,17 @@ def count_by_elimination(tables: Sequence[Table], limit: int = 4 * ENUMERATION_L
             return None
         touched = [factor for factor in factors if position in factor[0]]
         factors = [factor for factor in factors if position not in factor[0]]
-        operands: list[object] = []
-        for positions, values in touched:
-            operands += [values, list(positions)]
-        factors.append((kept, np.asarray(np.einsum(*operands, list(kept), optimize="greedy"))))
+        factors.append((kept, _sum_out(position, kept, touched)))
+
+
+def _sum_out(
+    position: int, kept: tuple[int, ...], touched: Sequence[tuple[tuple[int, ...], Ordinals]]
+) -> Ordinals:
+    labels = {place: label for label, place in enumerate((*kept, position))}
+    operands: list[object] = []
+    for positions, values in touched:
+        operands += [values, [labels[place] for place in positions]]
+    return np.asarray(np.einsum(*operands, list(range(len(kept))), optimize="greedy"))  # type: ignore[call-overload]
 
 
 def _join(position: int, factors: list[tuple[tuple[int, ...], Ordinals]]) -> tuple[tuple[int, ...], int]:

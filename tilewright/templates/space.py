@@ -101,12 +101,11 @@ class ConfigSpace:
         listed = [part for part in rows if part is not None]
         if len(listed) < len(rows) or math.prod(len(part) for part in listed) > ENUMERATION_LIMIT:
             return None
-        indices = np.zeros(1, dtype=self.index_dtype)
+        indices: Ordinals = np.zeros(1, dtype=self.index_dtype)
         for component, part in zip(self.components, listed, strict=True):
-            offsets = sum(
-                (part[:, column].astype(self.index_dtype) * self.strides[position])
-                for column, position in enumerate(component.positions)
-            )
+            offsets: Ordinals = np.zeros(len(part), dtype=self.index_dtype)
+            for column, position in enumerate(component.positions):
+                offsets += part[:, column].astype(self.index_dtype) * self.strides[position]
             indices = (indices[:, None] + offsets).ravel()
         indices.sort()
         return indices if self.opaque is None else indices[self.opaque.holds(self.ordinals(indices))]
@@ -172,7 +171,7 @@ class ConfigSpace:
 
     def ordinals(self, indices: Sequence[int] | Ordinals) -> Ordinals:
         """Return the ordinals of many indices: one row an index, one column a knob."""
-        points = np.asarray(indices, dtype=self.index_dtype)
+        points: Ordinals = np.asarray(indices, dtype=self.index_dtype)
         table = np.empty((len(points), len(self.dims)), dtype=np.int64)
         for column, (stride, radix) in enumerate(zip(self.strides, self.dims, strict=True)):
             table[:, column] = points // stride % radix
@@ -180,7 +179,7 @@ class ConfigSpace:
 
     def indices(self, ordinals: Ordinals) -> Ordinals:
         """Return the indices of many rows of ordinals."""
-        points = np.zeros(len(ordinals), dtype=self.index_dtype)
+        points: Ordinals = np.zeros(len(ordinals), dtype=self.index_dtype)
         for column, stride in enumerate(self.strides):
             points += ordinals[:, column].astype(self.index_dtype) * stride
         return points
@@ -234,7 +233,7 @@ class ConfigSpace:
     def next_index(
         self, index: int, n: int = 1, start: int | None = None, end: int | None = None
     ) -> int | None:
-        """Return the n-th valid index after `index` (before it, for a negative n) in [start, end), or None."""
+        """Return the n-th valid index after `index` in [start, end), or None; n may be negative."""
         self.check_index(index)
         return next_valid(self, index, n, *self.check_range(start, end))
 

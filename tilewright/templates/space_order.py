@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tilewright.templates.constraints import ENUMERATION_LIMIT
+from tilewright.templates.constraints import ENUMERATION_LIMIT, Ordinals
 from tilewright.templates.errors import SpaceError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ _BLOCK = 1 << 16
 
 
 def next_valid(space: "ConfigSpace", index: int, n: int, start: int, end: int) -> int | None:
-    """Return the n-th valid index after `index` in [start, end), before it for a negative n; None at the end."""
+    """Return the n-th valid index after `index` in [start, end), or None; n may be negative."""
     if not space.constraints and space.listed is None:
         found = index + n
         return found if start <= found < end else None
@@ -45,10 +45,12 @@ def count_between(space: "ConfigSpace", start: int, end: int) -> int:
     return sum(int(space.valid_mask(space.ordinals(block)).sum()) for block in blocks)
 
 
-def _step_in_list(points: np.ndarray, index: int, n: int, start: int, end: int) -> int | None:  # type: ignore[type-arg]
+def _step_in_list(points: Ordinals, index: int, n: int, start: int, end: int) -> int | None:
     low, high = np.searchsorted(points, start), np.searchsorted(points, end)
-    side = "right" if n > 0 else "left"
-    place = int(np.searchsorted(points, index, side=side)) + (n - 1 if n > 0 else n)
+    if n > 0:
+        place = int(np.searchsorted(points, index, side="right")) + n - 1
+    else:
+        place = int(np.searchsorted(points, index)) + n
     return int(points[place]) if low <= place < high else None
 
 
@@ -68,7 +70,7 @@ def _first_valid(space: "ConfigSpace", index: int, step: int, start: int, end: i
 
 
 def _broken_digit(space: "ConfigSpace", digits: list[int]) -> int | None:
-    """Return the lowest digit that must change, for the most significant constraint broken; None when valid."""
+    """Return the lowest digit that must change, of the most significant broken constraint."""
     broken = [
         min(table.positions)
         for table in space.tables

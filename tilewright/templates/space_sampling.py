@@ -36,7 +36,7 @@ def estimate_share(space: "ConfigSpace") -> float:
 def sample_indices(
     space: "ConfigSpace", n: int, rng: np.random.Generator, exclude: Collection[int] = ()
 ) -> list[int]:
-    """Return n distinct random valid indices outside `exclude`, fewer where there are, or are found, fewer."""
+    """Return n distinct random valid indices outside `exclude`, fewer where there are fewer."""
     points = space.valid_points
     if points is not None and (n + len(exclude)) * 4 >= len(points):
         left = points[~np.isin(points, list(exclude))] if exclude else points

@@ -1,0 +1,146 @@
+"""A task: a workload on a target with a number of threads, and the space of programs for it."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from tilewright.compiler.analysis.flops import count_flops
+from tilewright.compiler.errors import TilewrightError
+from tilewright.compiler.program import Program
+from tilewright.compiler.target import Target
+from tilewright.templates.collector import ChosenConfig, SpaceCollector, TemplateConfig, use_config
+from tilewright.templates.config import Config
+from tilewright.templates.default_config import choose_entity, default_config
+from tilewright.templates.errors import (
+    ConfigError,
+    InvalidConfigError,
+    SpaceError,
+    TemplateError,
+    WorkloadError,
+)
+from tilewright.templates.registry import find_template
+from tilewright.templates.space import ConfigSpace
+from tilewright.templates.template import Template
+from tilewright.templates.template_file import locate_error
+from tilewright.templates.workload import Workload, bind_workload
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is tuned: a workload, a target and a number of threads."""
+
+    workload: Workload
+    target: Target
+    threads: int = 1
+    template: Template = field(default=None, compare=False)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.template is None:
+            object.__setattr__(self, "template", find_template(self.workload.op))
+
+    @classmethod
+    def create(cls, op: str | Template, target: Target, threads: int = 1, **params: object) -> "Task":
+        """Return the task of an operator, checking its parameters."""
+        template = find_template(op)
+        return cls(bind_workload(template, params), target, threads, template)
+
+    @cached_property
+    def _collected(self) -> tuple[SpaceCollector, Any]:
+        collector = SpaceCollector(self.target, self.threads)
+        return collector, self._run(collector)
+
+    @cached_property
+    def space(self) -> ConfigSpace:
+        """The space of the template, collected once."""
+        space = self._collected[0].space()
+        if space.range_length == 0 or (space.valid_points is not None and not len(space.valid_points)):
+            raise SpaceError(
+                f"{self.workload}: the template has no valid configuration; loosen its constraints"
+            )
+        return space
+
+    @cached_property
+    def default_config(self) -> Config:
+        """The configuration of an untuned build: the template's own, else a generic one."""
+        fallback = self._collected[0].fallback
+        if self.template.default is not None:
+            values = self.template.default(self.target, self.threads, **self.workload.arguments)
+            config = self._complete(dict(values))
+        elif fallback:
+            config = self._complete(dict(fallback))
+        else:
+            config = default_config(self.space, max(1, self.target.vector_bits // 32))
+        return Config(config.names, config.entities, config.index, is_default=True)
+
+    def instantiate(self, config: Config) -> Program:
+        """Return the program of one configuration."""
+        schedule, tensors = self._run(ChosenConfig(config, self.target, self.threads))
+        try:
+            return Program.from_schedule(schedule, tensors)
+        except TilewrightError as error:
+            raise InvalidConfigError(f"{self.workload}, configuration {config}: {error}") from error
+
+    @cached_property
+    def flops(self) -> int:
+        """The operations of one call: what the template states, else what its expressions count."""
+        collector, (_, tensors) = self._collected
+        if collector.flop:
+            return int(collector.flop)
+        if self.template.flops is not None:
+            return int(self.template.flops(**self.workload.arguments))
+        return int(count_flops(tensors))
+
+    @cached_property
+    def reference(self) -> Callable[..., Any] | None:
+        """The NumPy reference as a function of the input arrays alone, or None."""
+        function = self.template.reference
+        if function is None:
+            return None
+        accepted = inspect.signature(function).parameters.values()
+        keywords = {parameter.name for parameter in accepted if parameter.kind is parameter.KEYWORD_ONLY}
+        takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted)
+        arguments = self.workload.arguments
+        given = arguments if takes_all else {name: arguments[name] for name in arguments if name in keywords}
+        return functools.partial(function, **given) if given else function
+
+    @property
+    def template_hash(self) -> str:
+        """A hash of the template's source."""
+        return self.template.source_hash
+
+    def _complete(self, values: dict[str, object]) -> Config:
+        for knob in self.space.knobs:
+            values.setdefault(knob.name, choose_entity(knob))
+        try:
+            return self.space.from_values(values)
+        except (ConfigError, SpaceError) as error:
+            raise ConfigError(f"the default configuration of {self.workload}: {error}") from error
+
+    def _run(self, config: TemplateConfig) -> Any:
+        try:
+            with use_config(config):
+                result = self.template.function(**self.workload.arguments)
+        except Exception as error:
+            raise self._explain(error, isinstance(config, ChosenConfig)) from error
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise TemplateError(
+                f"template {self.template.name!r} must return (schedule, tensors), "
+                f"not {type(result).__name__}"
+            )
+        return result
+
+    def _explain(self, error: Exception, building: bool) -> TilewrightError:
+        """Name the template and the user's line; a choice that the compiler refuses is no mistake of theirs."""
+        place = locate_error(error, self.template.source_file)
+        where = f" at {place}" if place else ""
+        message = f"template {self.template.name!r} failed{where}: {error or type(error).__name__}"
+        if building and isinstance(error, TilewrightError) and not isinstance(error, TemplateError):
+            return InvalidConfigError(message)
+        if isinstance(error, SpaceError | WorkloadError):
+            return type(error)(message)
+        return TemplateError(
+            message if isinstance(error, TilewrightError) else f"{message} ({type(error).__name__})"
+        )
