@@ -1,0 +1,143 @@
+"""Rebuilding and walking expressions and loop nests; a pass that changes nothing gets the same object back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from tilewright.compiler.ir.loops import Alloc, Assign, Block, For, If, Stmt, Store, block
+from tilewright.compiler.te.expr import Binary, Call, Cast, Expr, Load, Reduce, Select, Unary, Var, children
+
+ExprMap = Callable[[Expr], Expr]
+StmtMap = Callable[[Stmt], Stmt]
+
+
+def rebuild(expr: Expr, parts: tuple[Expr, ...]) -> Expr:
+    """The same node with other operands."""
+    match expr:
+        case Binary():
+            return Binary(expr.op, *parts)
+        case Load():
+            return Load(expr.source, parts)
+        case Call():
+            return Call(expr.name, parts, expr.dtype)
+        case Select():
+            return Select(*parts)
+        case Unary():
+            return Unary(expr.op, *parts)
+        case Cast():
+            return Cast(expr.dtype, *parts)
+        case Reduce():
+            return _rebuild_reduce(expr, parts)
+        case _:
+            return expr
+
+
+def _rebuild_reduce(expr: Reduce, parts: tuple[Expr, ...]) -> Reduce:
+    count = len(expr.init)
+    init, update = parts[:count], parts[count : 2 * count]
+    finish = parts[2 * count] if expr.finish is not None else None
+    return Reduce(expr.kind, expr.axes, init, update, expr.state, finish, expr.merge)
+
+
+def map_children(expr: Expr, f: ExprMap) -> Expr:
+    """Apply ``f`` to the operands; the node itself where nothing changed."""
+    old = children(expr)
+    new = tuple(f(child) for child in old)
+    if all(a is b for a, b in zip(old, new, strict=True)):
+        return expr
+    return rebuild(expr, new)
+
+
+def substitute(expr: Expr, values: Mapping[Var, Expr]) -> Expr:
+    """Replace variables by expressions."""
+    if isinstance(expr, Var):
+        return values.get(expr, expr)
+    return map_children(expr, lambda child: substitute(child, values))
+
+
+def transform(expr: Expr, f: Callable[[Expr], Expr | None]) -> Expr:
+    """Rewrite bottom-up: where ``f`` gives an expression it replaces the node."""
+    rebuilt = map_children(expr, lambda child: transform(child, f))
+    replacement = f(rebuilt)
+    return rebuilt if replacement is None else replacement
+
+
+def walk(expr: Expr) -> Iterator[Expr]:
+    """Every node, outer before inner."""
+    yield expr
+    for child in children(expr):
+        yield from walk(child)
+
+
+def variables(expr: Expr) -> set[Var]:
+    """The variables that occur in an expression."""
+    return {node for node in walk(expr) if isinstance(node, Var)}
+
+
+def map_stmt(stmt: Stmt, on_expr: ExprMap, on_stmt: StmtMap) -> Stmt:
+    """Apply ``on_expr`` to the node's own expressions and ``on_stmt`` to its statements."""
+    match stmt:
+        case Store():
+            indices, value = tuple(on_expr(i) for i in stmt.indices), on_expr(stmt.value)
+            if value is stmt.value and all(a is b for a, b in zip(indices, stmt.indices, strict=True)):
+                return stmt
+            return Store(stmt.buffer, indices, value, stmt.update)
+        case Assign():
+            stores = tuple(map_stmt(s, on_expr, on_stmt) for s in stmt.stores)
+            return Assign([s for s in stores if isinstance(s, Store)]) if stores != stmt.stores else stmt
+        case Block():
+            body = tuple(on_stmt(s) for s in stmt.body)
+            return stmt if all(a is b for a, b in zip(body, stmt.body, strict=True)) else block(body)
+        case For():
+            return stmt.replace(begin=on_expr(stmt.begin), end=on_expr(stmt.end), body=on_stmt(stmt.body))
+        case If():
+            return _map_if(stmt, on_expr, on_stmt)
+        case Alloc():
+            inner = on_stmt(stmt.body)
+            return stmt if inner is stmt.body else Alloc(stmt.buffer, inner)
+        case _:
+            raise TypeError(f"not a statement: {type(stmt).__name__}")
+
+
+def _map_if(stmt: If, on_expr: ExprMap, on_stmt: StmtMap) -> Stmt:
+    condition, then = on_expr(stmt.condition), on_stmt(stmt.then)
+    otherwise = None if stmt.otherwise is None else on_stmt(stmt.otherwise)
+    if condition is stmt.condition and then is stmt.then and otherwise is stmt.otherwise:
+        return stmt
+    return If(condition, then, otherwise)
+
+
+def substitute_stmt(stmt: Stmt, values: Mapping[Var, Expr]) -> Stmt:
+    """Replace variables by expressions throughout a nest."""
+    return map_stmt(stmt, lambda e: substitute(e, values), lambda s: substitute_stmt(s, values))
+
+
+def statements(stmt: Stmt) -> Iterator[Stmt]:
+    """Every statement, outer before inner."""
+    yield stmt
+    match stmt:
+        case Block():
+            parts: tuple[Stmt, ...] = stmt.body
+        case For() | Alloc():
+            parts = (stmt.body,)
+        case If():
+            parts = (stmt.then,) if stmt.otherwise is None else (stmt.then, stmt.otherwise)
+        case Assign():
+            parts = stmt.stores
+        case _:
+            parts = ()
+    for part in parts:
+        yield from statements(part)
+
+
+def own_exprs(stmt: Stmt) -> tuple[Expr, ...]:
+    """The expressions of the node itself, not those of the statements inside it."""
+    match stmt:
+        case Store():
+            return (*stmt.indices, stmt.value)
+        case For():
+            return (stmt.begin, stmt.end)
+        case If():
+            return (stmt.condition,)
+        case _:
+            return ()

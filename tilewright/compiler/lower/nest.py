@@ -1,0 +1,330 @@
+"""Write the loops of every stage, each where it is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tilewright.compiler.errors import ScheduleError
+from tilewright.compiler.ir.affine import bounds, ceildiv, linear, simplify_index
+from tilewright.compiler.ir.loops import Alloc, Assign, Buffer, For, If, LoopNest, Stmt, Store, block
+from tilewright.compiler.ir.visit import map_children, substitute, variables
+from tilewright.compiler.lower.inline import inline_stages
+from tilewright.compiler.lower.regions import Limit, Placement, Regions, infer_regions, limit_condition
+from tilewright.compiler.schedule import Schedule
+from tilewright.compiler.te.expr import INDEX, Binary, Const, Expr, IterVar, Load, Reduce, Var, binary, const
+from tilewright.compiler.te.intrinsics import all as all_of
+from tilewright.compiler.te.tensor import PlaceholderOp, Tensor
+
+
+@dataclass(slots=True)
+class NestWriter:
+    """Turns placed stages into loops."""
+
+    schedule: Schedule
+    regions: Regions
+    buffers: dict[str, Buffer] = field(default_factory=dict)
+
+    # -- storage --------------------------------------------------------------------------------
+
+    def allocate(self, placement: Placement) -> Buffer:
+        """The memory for a stage's region, in its layout."""
+        stage = placement.stage
+        shape = [placement.extents[axis] for axis in stage.axis]
+        tiles = dict(stage.layout)
+        outers = [-(-shape[d] // f) for d, f in stage.layout]
+        plain = [n for d, n in enumerate(shape) if d not in tiles]
+        stored = (*outers, *plain, *(f for _, f in stage.layout))
+        scope = "call" if stage.scope == "global" else stage.scope
+        return Buffer(stage.name, stored, placement.body.dtype, scope)
+
+    def position(self, name: str, indices: Sequence[Expr]) -> tuple[Expr, ...]:
+        """Where in its buffer the element of a tensor lies."""
+        placement = self.regions.placements.get(name)
+        ranges = self.regions.ranges
+        if placement is None:
+            return tuple(simplify_index(i, ranges) for i in indices)
+        stage = placement.stage
+        offsets = [
+            linear(index, ranges).add(placement.begins[axis], -1)
+            for index, axis in zip(indices, stage.axis, strict=True)
+        ]
+        local = [linear(offset.to_expr(), ranges).to_expr() for offset in offsets]
+        tiles = dict(stage.layout)
+        outers = [simplify_index(local[d] // f, ranges) for d, f in stage.layout]
+        plain = [x for d, x in enumerate(local) if d not in tiles]
+        return (*outers, *plain, *(simplify_index(local[d] % f, ranges) for d, f in stage.layout))
+
+    def read(self, expr: Expr) -> Expr:
+        """A body's expression over loops: reads of tensors become reads of buffers."""
+        if isinstance(expr, Load):
+            indices = tuple(self.read(i) for i in expr.indices)
+            return Load(self.buffers[expr.source.name], self.position(expr.source.name, indices))
+        if expr.dtype == INDEX and not any(isinstance(v, Load) for v in _nodes(expr)):
+            return simplify_index(expr, self.regions.ranges)
+        return map_children(expr, self.read)
+
+    # -- stages ---------------------------------------------------------------------------------
+
+    def write(self, name: str) -> Stmt:
+        """The loops of a stage, with those of the stages that are computed inside."""
+        return StageWriter(self, self.regions.placements[name]).write()
+
+    def attached(self, name: str, axis: IterVar | None) -> list[str]:
+        """The stages computed at a loop (or at the root), in order of computation."""
+        found = []
+        for stage in self.schedule.stages:
+            if stage.name not in self.regions.placements:
+                continue
+            attach = stage.attach
+            if (axis is None and attach.kind == "root") or (attach.axis is axis and attach.stage == name):
+                found.append(stage.name)
+        return found
+
+    def provide(self, names: list[str]) -> None:
+        """Make memory for stages, so that what reads them can be written."""
+        for name in names:
+            self.buffers[name] = self.allocate(self.regions.placements[name])
+
+    def place(self, names: list[str], inside: Stmt | None = None) -> Stmt:
+        """The named stages ahead of ``inside``; scratch memory lives as long."""
+        body = block([*(self.write(name) for name in names), *(() if inside is None else (inside,))])
+        for name in reversed(names):
+            if self.buffers[name].scope != "global":
+                body = Alloc(self.buffers[name], body)
+        return body
+
+
+def _nodes(expr: Expr) -> list[Expr]:
+    from tilewright.compiler.ir.visit import walk
+
+    return list(walk(expr))
+
+
+@dataclass(slots=True)
+class StageWriter:
+    """Writes the loops of one stage."""
+
+    nest: NestWriter
+    placement: Placement
+    states: tuple[Buffer, ...] = ()
+    state_index: tuple[Expr, ...] = ()
+
+    @property
+    def leaves(self) -> list[IterVar]:
+        return self.placement.stage.leaf
+
+    def write(self) -> Stmt:
+        """All loops, initialisation and attached stages included."""
+        body = self.placement.body
+        first = self._first_reduction() if isinstance(body, Reduce) else len(self.leaves)
+        if isinstance(body, Reduce) and body.kind == "fold":
+            self._make_states(body, first)
+        return self._loops(0, first)
+
+    def _first_reduction(self) -> int:
+        stage = self.placement.stage
+        first = next((n for n, a in enumerate(self.leaves) if a.kind == "reduce"), len(self.leaves))
+        if stage.init_axis is None:
+            return first
+        position = self.leaves.index(stage.init_axis) if stage.init_axis in self.leaves else -1
+        if position < 0 or position > first:
+            raise ScheduleError(
+                f"decompose_reduction: {stage.init_axis.name} is not at or outside the first reduction loop of "
+                f"{stage.name}"
+            )
+        return position
+
+    def _loops(self, depth: int, first: int) -> Stmt:
+        """The loops from ``depth`` inwards; the reduction starts at ``first``."""
+        if depth == first and isinstance(self.placement.body, Reduce):
+            inside = self._from(depth, first)
+            parts = [self._initialise(first), inside]
+            if self.states:
+                parts.append(self._finish(first))
+            body = block(parts)
+            for state in self.states:
+                body = Alloc(state, body)
+            return body
+        return self._from(depth, first)
+
+    def _from(self, depth: int, first: int) -> Stmt:
+        if depth == len(self.leaves):
+            return self._guarded(self._statement(), self.leaves)
+        axis = self.leaves[depth]
+        attached = self.nest.attached(self.placement.stage.name, axis)
+        self.nest.provide(attached)
+        inside = self.nest.place(attached, self._loops(depth + 1, first))
+        return self._loop(axis, inside, self.leaves)
+
+    # -- loops ----------------------------------------------------------------------------------
+
+    def _loop(self, axis: IterVar, body: Stmt, order: Sequence[IterVar]) -> Stmt:
+        ranges = self.nest.regions.ranges
+        if ranges[axis] == (0, 0):
+            return body
+        end: Expr = const(self.placement.extents[axis])
+        begin: Expr = const(0)
+        for limit in self.placement.limits:
+            if limit.bound is None:
+                begin = self._begin(begin, limit, axis, order)
+            else:
+                end = self._end(end, limit, axis, order)
+        mark = self.placement.stage.mark(axis)
+        return For(axis, begin, simplify_index(end, ranges), body, mark.kind, mark.factor, mark.outline)
+
+    def _inner(self, axis: IterVar, order: Sequence[IterVar]) -> set[Var]:
+        return set(order[list(order).index(axis) + 1 :])
+
+    def _end(self, end: Expr, limit: Limit, axis: IterVar, order: Sequence[IterVar]) -> Expr:
+        """The loop's end, cut where the limit fails for every iteration of the loops inside."""
+        ranges = self.nest.regions.ranges
+        form = linear(limit.value, ranges)
+        scale = form.coefficient(axis)
+        rest = form.without(axis)
+        if scale <= 0 or axis in variables(rest.to_expr()):
+            return end
+        inner = self._inner(axis, order)
+        held = {k: t for k, t in rest.terms.items() if not variables(t[0]) & inner}
+        loose = {k: t for k, t in rest.terms.items() if k not in held}
+        low, _ = bounds(type(form)(loose, 0), ranges)
+        known = type(form)(held, rest.const + low)
+        assert limit.bound is not None
+        cut = ceildiv(const(limit.bound) - known.to_expr(), scale)
+        if bounds(cut, ranges)[0] >= self.placement.extents[axis]:
+            return end
+        return binary("min", end, cut)
+
+    def _begin(self, begin: Expr, limit: Limit, axis: IterVar, order: Sequence[IterVar]) -> Expr:
+        ranges = self.nest.regions.ranges
+        form = linear(limit.value, ranges)
+        scale, rest = form.coefficient(axis), form.without(axis).to_expr()
+        if scale <= 0 or variables(rest) & {axis, *self._inner(axis, order)}:
+            return begin
+        return simplify_index(binary("max", begin, ceildiv(const(0) - rest, scale)), ranges)
+
+    def _is_met(self, limit: Limit, order: Sequence[IterVar]) -> bool:
+        """Whether the bounds of the innermost loop of a limit keep it."""
+        form = linear(limit.value, self.nest.regions.ranges)
+        used = [axis for axis in order if axis in variables(form.to_expr())]
+        if not used:
+            return False
+        return form.coefficient(used[-1]) > 0 and used[-1] not in variables(form.without(used[-1]).to_expr())
+
+    def _guarded(self, body: Stmt, order: Sequence[IterVar]) -> Stmt:
+        """Tests for the limits that no loop bound keeps."""
+        own = {axis for axis in self.leaves}
+        tests = []
+        for limit in self.placement.limits:
+            if not self._is_met(limit, order) and (set(order) == own or not _reduces(limit)):
+                tests.append(limit_condition(limit))
+        return If(all_of(*tests), body) if tests else body
+
+    # -- statements -----------------------------------------------------------------------------
+
+    def _target(self) -> tuple[Buffer, tuple[Expr, ...]]:
+        name = self.placement.stage.name
+        absolute = self.placement.absolute()
+        indices = [absolute[axis] for axis in self.placement.stage.axis]
+        return self.nest.buffers[name], self.nest.position(name, indices)
+
+    def _value(self, expr: Expr) -> Expr:
+        return self.nest.read(substitute(expr, self.placement.absolute()))
+
+    def _statement(self) -> Stmt:
+        body = self.placement.body
+        buffer, indices = self._target()
+        if not isinstance(body, Reduce):
+            return Store(buffer, indices, self._value(body))
+        if body.kind == "fold":
+            return self._update_states(body)
+        current = Load(buffer, indices)
+        value = self._value(body.update[0])
+        return Store(buffer, indices, Binary(Reduce.IDENTITY[body.kind], current, value), update=True)
+
+    def _around(self, first: int, statement: Stmt) -> Stmt:
+        """The loops over the output's axes inside ``first``, without the reduction's."""
+        order = [axis for axis in self.leaves if axis.kind == "data"]
+        body = self._guarded(statement, order)
+        for axis in reversed([a for a in self.leaves[first:] if a.kind == "data"]):
+            body = self._loop(axis, body, order)
+        return body
+
+    def _initialise(self, first: int) -> Stmt:
+        body = self.placement.body
+        assert isinstance(body, Reduce)
+        if self.states:
+            stores = [Store(s, self.state_index, self._value(v)) for s, v in zip(self.states, body.init, strict=True)]
+            return self._around(first, block(stores))
+        buffer, indices = self._target()
+        zero = self._around(first, Store(buffer, indices, body.init[0]))
+        inplace = self.placement.stage.inplace
+        if inplace is None:
+            return zero
+        absolute = self.placement.absolute()
+        index = tuple(absolute[axis] for axis in self.placement.stage.axis)
+        source = Load(self.nest.buffers[inplace.stage], self.nest.position(inplace.stage, index))
+        at_start = [binary("==", axis, const(0)) for axis in inplace.outer_axes if self._varies(axis)]
+        if not at_start:
+            return zero
+        return If(all_of(*at_start), zero, self._around(first, Store(buffer, indices, source)))
+
+    def _varies(self, axis: IterVar) -> bool:
+        low, high = self.nest.regions.ranges[axis]
+        return low != high
+
+    # -- folds ----------------------------------------------------------------------------------
+
+    def _make_states(self, body: Reduce, first: int) -> None:
+        """State buffers over the axes whose loops lie inside the reduction."""
+        inside = set(self.leaves[first:])
+        kept = [a for a in self.placement.stage.axis if variables(self.placement.values[a]) & inside]
+        shape = [self.placement.extents[a] for a in kept] or [1]
+        ranges = self.nest.regions.ranges
+        self.state_index = tuple(simplify_index(self.placement.values[a], ranges) for a in kept) or (const(0),)
+        name = self.placement.stage.name
+        self.states = tuple(
+            Buffer(f"{name}.state{n}", shape, value.dtype, "stack") for n, value in enumerate(body.init)
+        )
+
+    def _with_states(self, body: Reduce, expr: Expr) -> Expr:
+        loaded = {v: Load(s, self.state_index) for v, s in zip(body.state, self.states, strict=True)}
+        return substitute(self._value(expr), dict(loaded))
+
+    def _update_states(self, body: Reduce) -> Stmt:
+        pairs = zip(self.states, body.update, strict=True)
+        return Assign([Store(s, self.state_index, self._with_states(body, v), update=True) for s, v in pairs])
+
+    def _finish(self, first: int) -> Stmt:
+        body = self.placement.body
+        assert isinstance(body, Reduce) and body.finish is not None
+        buffer, indices = self._target()
+        return self._around(first, Store(buffer, indices, self._with_states(body, body.finish)))
+
+
+def _reduces(limit: Limit) -> bool:
+    return any(isinstance(v, IterVar) and v.kind == "reduce" for v in variables(limit.value))
+
+
+def lower_schedule(schedule: Schedule, args: Sequence[Tensor]) -> LoopNest:
+    """The loop nest of a scheduled program; ``args`` are its inputs and outputs."""
+    regions = infer_regions(schedule, inline_stages(schedule))
+    writer = NestWriter(schedule, regions)
+    inputs, outputs = [], []
+    for tensor in args:
+        buffer = Buffer(tensor.name, tensor.shape, tensor.dtype)
+        writer.buffers[tensor.name] = buffer
+        (inputs if isinstance(tensor.op, PlaceholderOp) else outputs).append(buffer)
+    _check_arguments(schedule, args)
+    roots = writer.attached("", None)
+    writer.provide([name for name in roots if name not in writer.buffers])
+    return LoopNest(inputs, outputs, writer.place(roots))
+
+
+def _check_arguments(schedule: Schedule, args: Sequence[Tensor]) -> None:
+    given = {tensor.name for tensor in args}
+    needed = [s.name for s in schedule.stages if isinstance(s.op, PlaceholderOp)]
+    needed += [tensor.name for tensor in schedule.outputs]
+    missing = [name for name in needed if name not in given]
+    if missing:
+        raise ScheduleError(f"the arguments lack {', '.join(missing)}: pass every input and output tensor")

@@ -1,0 +1,248 @@
+"""Bound inference: the region of every stage that its readers need, where it is computed.
+
+Stages are visited from the outputs back. A region is a begin (an index over the loops around it) and a
+constant extent per dimension, with limits that cut it at tensor edges and at the tails of splits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tilewright.compiler.errors import ScheduleError
+from tilewright.compiler.ir.affine import Linear, Ranges, bounds, key, linear
+from tilewright.compiler.ir.visit import substitute, variables
+from tilewright.compiler.schedule import Schedule, Stage
+from tilewright.compiler.schedule.axes import axis_extents, axis_values
+from tilewright.compiler.te.expr import Expr, IterVar, Load, Var, const
+from tilewright.compiler.te.tensor import ComputeOp, loads
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """``value < bound``, or ``value >= 0`` where ``bound`` is None."""
+
+    value: Expr
+    bound: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One dimension of a region: ``[begin, begin + extent)``, and limits on the offset inside it.
+
+    Each cut is a linear form ``f``: offsets ``x`` with ``x + f >= bound`` are not needed.
+    """
+
+    begin: Linear
+    extent: int
+    cuts: tuple[tuple[Linear, int], ...] = ()
+
+
+@dataclass(slots=True)
+class Placement:
+    """A stage with its region: what is needed to write its loops."""
+
+    stage: Stage
+    body: Expr
+    begins: dict[IterVar, Linear]
+    extents: dict[IterVar, int]
+    values: dict[IterVar, Expr]
+    limits: list[Limit]
+    outer: tuple[IterVar, ...] = ()
+
+    def absolute(self) -> dict[Var, Expr]:
+        """The value of each root axis in the tensor's own coordinates."""
+        result: dict[Var, Expr] = {}
+        for axis in (*self.stage.op.axis, *self.reduce_axis):
+            begin = self.begins.get(axis)
+            value = self.values[axis]
+            result[axis] = value if begin is None or _is_zero(begin) else begin.to_expr() + value
+        return result
+
+    @property
+    def reduce_axis(self) -> tuple[IterVar, ...]:
+        """The axes that are looped over beside the output's."""
+        return (*self.stage.op.reduce_axis, *self.stage.extra_axes)
+
+
+@dataclass(slots=True)
+class Regions:
+    """The placements of all stages, and the range of every loop variable."""
+
+    placements: dict[str, Placement] = field(default_factory=dict)
+    ranges: dict[Var, tuple[int, int]] = field(default_factory=dict)
+
+
+def _is_zero(form: Linear) -> bool:
+    return not form.terms and form.const == 0
+
+
+def infer_regions(schedule: Schedule, bodies: dict[str, Expr]) -> Regions:
+    """Place every stage that is read or is an output."""
+    regions = Regions()
+    outputs = {tensor.name for tensor in schedule.outputs}
+    for stage in reversed(schedule.stages):
+        if stage.name not in bodies:
+            continue
+        spans = _whole(stage)
+        outer: tuple[IterVar, ...] = ()
+        if stage.attach.kind == "at":
+            outer = _enclosing_loops(stage, schedule)
+            wanted = _required(stage, regions, set(outer))
+            if wanted is None:
+                continue
+            spans = [_clip(span, axis.extent, regions.ranges) for span, axis in zip(wanted, stage.axis, strict=True)]
+        elif stage.name not in outputs and not _is_read(stage, regions):
+            continue
+        elif stage.inplace is not None:
+            raise ScheduleError(f"{stage.name}: compute_at the cache inside {stage.inplace.outer_axes[-1].name}")
+        regions.placements[stage.name] = _place(stage, bodies[stage.name], spans, outer, regions)
+    return regions
+
+
+def _is_read(stage: Stage, regions: Regions) -> bool:
+    return any(_reads_of(p.body, stage.name) for p in regions.placements.values())
+
+
+def _reads_of(body: Expr, name: str) -> list[Load]:
+    return [load for load in loads(body) if load.source.name == name]
+
+
+def _whole(stage: Stage) -> list[Span]:
+    return [Span(Linear({}, 0), axis.extent) for axis in stage.axis]
+
+
+def _enclosing_loops(stage: Stage, schedule: Schedule) -> tuple[IterVar, ...]:
+    """The loops around the place where a stage is attached, outermost first."""
+    if stage.attach.kind != "at":
+        return ()
+    reader, axis = schedule.stage(stage.attach.stage), stage.attach.axis
+    assert axis is not None
+    if axis not in reader.leaf:
+        raise ScheduleError(
+            f"{stage.name} is computed at {reader.name}'s loop {axis.name}, which was split or fused since: "
+            "call compute_at after it"
+        )
+    return (*_enclosing_loops(reader, schedule), *reader.leaf[: reader.leaf.index(axis) + 1])
+
+
+def _required(stage: Stage, regions: Regions, fixed: set[IterVar]) -> list[Span] | None:
+    """The union of what all readers read, over every loop that is not fixed."""
+    result: list[Span] | None = None
+    for placement in regions.placements.values():
+        reads = _reads_of(placement.body, stage.name)
+        if not reads:
+            continue
+        if stage.attach.axis not in (*placement.outer, *placement.stage.leaf):
+            raise ScheduleError(
+                f"compute_at: {placement.stage.name} also reads {stage.name}, outside the loop "
+                f"{stage.attach.axis.name if stage.attach.axis else ''} of {stage.attach.stage}"
+            )
+        values = placement.absolute()
+        for load in reads:
+            spans = [
+                _span(substitute(index, values), placement.limits, fixed, regions.ranges) for index in load.indices
+            ]
+            result = spans if result is None else _union(result, spans, stage, regions.ranges)
+    return result
+
+
+def _span(index: Expr, limits: Sequence[Limit], fixed: set[IterVar], ranges: Ranges) -> Span:
+    held, loose = _part(linear(index, ranges), fixed)
+    low, high = bounds(loose, ranges)
+    if high - low > 1 << 50:
+        return Span(Linear({}, 0), 1 << 60)
+    cuts = []
+    for limit in limits:
+        if limit.bound is None:
+            continue
+        limit_held, limit_loose = _part(linear(limit.value, ranges), fixed)
+        difference = limit_loose.add(loose, -1)
+        if not difference.terms and loose.terms:
+            cuts.append((Linear(limit_held.terms, limit_held.const + difference.const + low), limit.bound))
+    return Span(Linear(held.terms, held.const + low), high - low + 1, tuple(cuts))
+
+
+def _part(form: Linear, fixed: set[IterVar]) -> tuple[Linear, Linear]:
+    """The terms over fixed loops only (with the constant), and the others."""
+    held = {k: t for k, t in form.terms.items() if variables(t[0]) <= fixed}
+    loose = {k: t for k, t in form.terms.items() if k not in held}
+    return Linear(held, form.const), Linear(loose, 0)
+
+
+def _union(left: list[Span], right: list[Span], stage: Stage, ranges: Ranges) -> list[Span]:
+    spans = []
+    for a, b, axis in zip(left, right, stage.axis, strict=True):
+        difference = b.begin.add(a.begin, -1)
+        if difference.terms:
+            spans.append(Span(Linear({}, 0), axis.extent))
+            continue
+        shift = difference.const
+        begin = a.begin if shift >= 0 else b.begin
+        extent = max(a.extent, shift + b.extent) - min(0, shift)
+        cuts = a.cuts if shift == 0 and _cut_keys(a) == _cut_keys(b) else ()
+        spans.append(Span(begin, extent, cuts))
+    return spans
+
+
+def _cut_keys(span: Span) -> set[object]:
+    return {(key(form.to_expr()), bound) for form, bound in span.cuts}
+
+
+def _clip(span: Span, extent: int, ranges: Ranges) -> Span:
+    """Cut a region at the edges of its tensor."""
+    low, high = bounds(span.begin, ranges)
+    if span.extent >= extent:
+        return Span(Linear({}, 0), extent)
+    if low == high:
+        begin, end = max(0, low), min(extent, low + span.extent)
+        kept = span.cuts if begin == low else ()
+        return Span(Linear({}, begin), max(1, end - begin), kept)
+    return span
+
+
+def _place(
+    stage: Stage, body: Expr, spans: list[Span], outer: tuple[IterVar, ...], regions: Regions
+) -> Placement:
+    assert isinstance(stage.op, ComputeOp)
+    begins = {axis: span.begin for axis, span in zip(stage.axis, spans, strict=True)}
+    roots = {axis: span.extent for axis, span in zip(stage.axis, spans, strict=True)}
+    roots |= {axis: axis.extent for axis in (*stage.op.reduce_axis, *stage.extra_axes)}
+    extents = axis_extents(stage, roots)
+    for leaf in stage.leaf:
+        regions.ranges[leaf] = (0, extents[leaf] - 1)
+    values, split_limits = axis_values(stage, extents, {leaf: leaf for leaf in stage.leaf})
+    limits = [Limit(value, bound) for value, bound in split_limits]
+    for axis, span in zip(stage.axis, spans, strict=True):
+        limits += _edge_limits(values[axis], span, axis.extent, regions.ranges)
+    replaced: dict[Var, Expr] = dict(values)
+    limits += [Limit(substitute(value, replaced), bound) for value, bound in stage.limits]
+    limits = _needed(limits, regions.ranges)
+    return Placement(stage, body, begins, extents, values, limits, outer)
+
+
+def _edge_limits(value: Expr, span: Span, extent: int, ranges: Ranges) -> list[Limit]:
+    limits = [Limit(form.to_expr() + value, bound) for form, bound in span.cuts]
+    low, high = bounds(span.begin, ranges)
+    if high + span.extent > extent:
+        limits.append(Limit(span.begin.to_expr() + value, extent))
+    if low < 0:
+        limits.append(Limit(span.begin.to_expr() + value, None))
+    return limits
+
+
+def _needed(limits: list[Limit], ranges: Ranges) -> list[Limit]:
+    """The limits that can fail, each once."""
+    result: dict[object, Limit] = {}
+    for limit in limits:
+        form = linear(limit.value, ranges)
+        low, high = bounds(form, ranges)
+        if (limit.bound is None and low < 0) or (limit.bound is not None and high >= limit.bound):
+            value = form.to_expr()
+            result[(key(value), limit.bound)] = Limit(value, limit.bound)
+    return list(result.values())
+
+
+def limit_condition(limit: Limit) -> Expr:
+    """A limit as a condition."""
+    return limit.value >= const(0) if limit.bound is None else limit.value < limit.bound

@@ -1,0 +1,152 @@
+"""A schedule: the stages of a program and the steps that made them what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tilewright.compiler.errors import ScheduleError
+from tilewright.compiler.schedule import steps
+from tilewright.compiler.schedule.rewrites import apply_step
+from tilewright.compiler.schedule.stage import Stage, stage_names
+from tilewright.compiler.te.expr import IterVar
+from tilewright.compiler.te.tensor import ComputeOp, Operation, PlaceholderOp, Tensor, loads
+
+Reader = Tensor | Stage | ComputeOp
+
+
+class Schedule:
+    """How a program is to be computed. Every primitive appends one step to ``steps``."""
+
+    def __init__(self, outputs: Sequence[Tensor]) -> None:
+        self.outputs = tuple(outputs)
+        self.steps: list[steps.Step] = []
+        self.stages: list[Stage] = []
+        self._by_name: dict[str, Stage] = {}
+        self._tensors: dict[str, Tensor] = {}
+        for tensor in topological_order(self.outputs):
+            self.insert_stage(tensor, len(self.stages))
+
+    def __getitem__(self, item: Tensor | Operation | Stage) -> Stage:
+        stage = self._by_name.get(item.name)
+        if stage is None:
+            raise ScheduleError(f"{item.name} is not part of this schedule; create_schedule takes its outputs")
+        return stage
+
+    def stage(self, name: str) -> Stage:
+        """The stage of that name."""
+        if name not in self._by_name:
+            raise ScheduleError(f"there is no stage {name}; the stages are {', '.join(self._by_name)}")
+        return self._by_name[name]
+
+    def tensor_of(self, name: str) -> Tensor:
+        """The tensor that the stage of that name computes."""
+        return self._tensors[name]
+
+    def insert_stage(self, tensor: Tensor, position: int, scope: str = "global") -> Stage:
+        """Add a stage for a tensor, in the order of computation."""
+        if tensor.name in self._by_name:
+            raise ScheduleError(f"two tensors are named {tensor.name}: give each its own name=")
+        stage = Stage(self, tensor.name, tensor.op, scope)
+        self.stages.insert(position, stage)
+        self._by_name[tensor.name] = stage
+        self._tensors[tensor.name] = tensor
+        return stage
+
+    def fresh_name(self, name: str) -> str:
+        """A stage name that is not taken."""
+        number, unique = 1, name
+        while unique in self._by_name:
+            unique = f"{name}.{number}"
+            number += 1
+        return unique
+
+    def readers(self, name: str) -> list[Stage]:
+        """The stages whose bodies read the stage of that name."""
+        return [stage for stage in self.stages if reads(stage, name)]
+
+    def apply(self, step: steps.Step) -> tuple[IterVar, ...]:
+        """Carry out one step and remember it; the axes that it makes."""
+        result = apply_step(self, step)
+        self.steps.append(step)
+        return result
+
+    def replay(self, recorded: Iterable[steps.Step]) -> None:
+        """Carry out recorded steps."""
+        for step in recorded:
+            self.apply(step)
+
+    # -- primitives that make stages ------------------------------------------------------------
+
+    def cache_read(self, tensor: Tensor, scope: str, readers: Sequence[Reader] | Reader) -> Tensor:
+        """Give ``readers`` a copy of ``tensor``. See :class:`~tilewright.compiler.schedule.steps.CacheRead`."""
+        return self._cache(steps.CacheRead(self[tensor].name, scope, self._readers(readers)))
+
+    def pack(
+        self,
+        tensor: Tensor,
+        readers: Sequence[Reader] | Reader,
+        tile: dict[int, int] | None = None,
+        scope: str = "call",
+    ) -> Tensor:
+        """Give ``readers`` a copy of ``tensor`` stored in tiles, ``{dimension: factor}``.
+
+        The copy's layout is the tiles' outer indices, the untiled dimensions, then the indices inside the
+        tiles: ``pack(B, C, {1: 16})`` stores ``B[k, n]`` at ``[n // 16][k][n % 16]``.
+        """
+        tiles = tuple(sorted((tile or {}).items()))
+        return self._cache(steps.CacheRead(self[tensor].name, scope, self._readers(readers), tiles, "pack"))
+
+    def cache_write(self, tensor: Tensor, scope: str) -> Tensor:
+        """Compute ``tensor`` in a cache. See :class:`~tilewright.compiler.schedule.steps.CacheWrite`."""
+        return self._cache(steps.CacheWrite(self[tensor].name, scope))
+
+    def cache_inplace(self, tensor: Tensor, scope: str, axis: IterVar) -> Tensor:
+        """Accumulate across ``axis`` in a cache. See :class:`~tilewright.compiler.schedule.steps.CacheInplace`."""
+        stage = self[tensor]
+        return self._cache(steps.CacheInplace(stage.name, scope, stage._name(axis, "cache_inplace")))
+
+    def _cache(self, step: steps.Step) -> Tensor:
+        before = set(self._by_name)
+        self.apply(step)
+        (name,) = set(self._by_name) - before
+        return self._tensors[name]
+
+    def _readers(self, readers: Sequence[Reader] | Reader) -> tuple[str, ...]:
+        items = (readers,) if isinstance(readers, (Tensor, Stage, ComputeOp)) else tuple(readers)
+        return stage_names(items)
+
+
+def reads(stage: Stage, name: str) -> bool:
+    """Whether a stage's body reads the stage of that name."""
+    return isinstance(stage.op, ComputeOp) and any(load.source.name == name for load in loads(stage.op.body))
+
+
+def topological_order(outputs: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors that the outputs need, each after those that it reads."""
+    order: dict[Tensor, None] = {}
+
+    def visit(tensor: Tensor) -> None:
+        if tensor in order:
+            return
+        if isinstance(tensor.op, ComputeOp):
+            for source in tensor.op.inputs:
+                visit(source)
+        order[tensor] = None
+
+    for output in outputs:
+        visit(output)
+    return list(order)
+
+
+def create_schedule(outputs: Operation | Tensor | Sequence[Operation | Tensor]) -> Schedule:
+    """The plain schedule of a program, given its outputs (tensors, or their ``.op``)."""
+    items = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+    tensors = []
+    for item in items:
+        if isinstance(item, Tensor):
+            tensors.append(item)
+        elif isinstance(item, (ComputeOp, PlaceholderOp)):
+            tensors.append(Tensor(item))
+        else:
+            raise ScheduleError(f"create_schedule takes tensors or operations, not {type(item).__name__}")
+    return Schedule(tensors)

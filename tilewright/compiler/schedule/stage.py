@@ -1,0 +1,224 @@
+"""A stage: how one tensor of the program is computed, and the primitives that change it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tilewright.compiler.errors import ScheduleError
+from tilewright.compiler.ir.loops import LoopKind
+from tilewright.compiler.schedule import steps
+from tilewright.compiler.te.expr import Expr, IterVar
+from tilewright.compiler.te.tensor import ComputeOp, PlaceholderOp, Tensor
+
+if TYPE_CHECKING:
+    from tilewright.compiler.schedule.schedule import Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRelation:
+    """``parent = outer * factor + inner``; with ``nparts`` the factor follows from the parent's extent."""
+
+    parent: IterVar
+    outer: IterVar
+    inner: IterVar
+    factor: int | None
+    nparts: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FuseRelation:
+    """``outer = fused // extent(inner)`` and ``inner = fused % extent(inner)``."""
+
+    outer: IterVar
+    inner: IterVar
+    fused: IterVar
+
+
+@dataclass(frozen=True, slots=True)
+class LoopMark:
+    """How a loop is to run."""
+
+    kind: LoopKind = LoopKind.SERIAL
+    factor: int = 0
+    outline: bool = False
+    partition: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """Where a stage is computed: ``root``, ``inline``, or ``at`` a loop of another stage."""
+
+    kind: str = "root"
+    stage: str = ""
+    axis: IterVar | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inplace:
+    """The accumulation that a stage continues: the stage it reads back, and the loops at whose start it is zero."""
+
+    stage: str
+    outer_axes: tuple[IterVar, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Stage:
+    """The mutable state of one stage while a schedule is being made."""
+
+    schedule: Schedule
+    name: str
+    op: ComputeOp | PlaceholderOp
+    scope: str = "global"
+    leaf: list[IterVar] = field(default_factory=list)
+    relations: list[SplitRelation | FuseRelation] = field(default_factory=list)
+    marks: dict[IterVar, LoopMark] = field(default_factory=dict)
+    attach: Attach = field(default_factory=Attach)
+    layout: tuple[tuple[int, int], ...] = ()
+    init_axis: IterVar | None = None
+    inplace: Inplace | None = None
+    extra_axes: tuple[IterVar, ...] = ()
+    limits: list[tuple[Expr, int]] = field(default_factory=list)
+    names: dict[str, IterVar] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for axis in (*self.op.axis, *self.op.reduce_axis):
+            self.add_axis(axis)
+
+    # -- what the steps use ---------------------------------------------------------------------
+
+    def add_axis(self, axis: IterVar) -> None:
+        """Make an axis known by a name of its own and put it innermost."""
+        if axis.name in self.names:
+            axis.name = self.fresh_name(axis.name)
+        self.names[axis.name] = axis
+        self.leaf.append(axis)
+
+    def fresh_name(self, name: str) -> str:
+        """The name, with a number where it is taken."""
+        number = 1
+        unique = name
+        while unique in self.names:
+            unique = f"{name}.{number}"
+            number += 1
+        return unique
+
+    def derive_axis(self, name: str, extent: int, kind: str) -> IterVar:
+        """A new axis that a split or a fusion makes; not yet among the loops."""
+        axis = IterVar(self.fresh_name(name), extent, kind)
+        self.names[axis.name] = axis
+        return axis
+
+    def loop(self, name: str, primitive: str) -> IterVar:
+        """The present loop of that name; an error that names the loops there are where it is none."""
+        axis = self.names.get(name)
+        if axis is None or axis not in self.leaf:
+            gone = " any more (it was split or fused)" if axis is not None else ""
+            loops = ", ".join(a.name for a in self.leaf) or "none"
+            raise ScheduleError(f"{primitive}: {name} is not a loop of {self.name}{gone}; its loops are {loops}")
+        return axis
+
+    def mark(self, axis: IterVar) -> LoopMark:
+        """How a loop is to run."""
+        return self.marks.get(axis, LoopMark())
+
+    @property
+    def tensor(self) -> Tensor:
+        """The tensor that the stage computes."""
+        return self.schedule.tensor_of(self.name)
+
+    @property
+    def axis(self) -> tuple[IterVar, ...]:
+        """The stage's own axes."""
+        return self.op.axis
+
+    @property
+    def leaf_iter_vars(self) -> tuple[IterVar, ...]:
+        """The loops, outermost first."""
+        return tuple(self.leaf)
+
+    # -- primitives -----------------------------------------------------------------------------
+
+    def _name(self, axis: IterVar, primitive: str) -> str:
+        if not isinstance(axis, IterVar):
+            raise ScheduleError(f"{primitive}: {axis!r} is not an axis; take one from s[{self.name}].op.axis")
+        if self.names.get(axis.name) is not axis:
+            raise ScheduleError(f"{primitive}: axis {axis.name} does not belong to stage {self.name}")
+        return axis.name
+
+    def split(
+        self, parent: IterVar, factor: int | None = None, nparts: int | None = None
+    ) -> tuple[IterVar, IterVar]:
+        """Split a loop in two: ``(outer, inner)``. See :class:`~tilewright.compiler.schedule.steps.Split`."""
+        result = self.schedule.apply(steps.Split(self.name, self._name(parent, "split"), factor, nparts))
+        return result[0], result[1]
+
+    def tile(
+        self, x_parent: IterVar, y_parent: IterVar, x_factor: int, y_factor: int
+    ) -> tuple[IterVar, IterVar, IterVar, IterVar]:
+        """Split two loops and order them ``x_outer, y_outer, x_inner, y_inner``."""
+        x_outer, x_inner = self.split(x_parent, x_factor)
+        y_outer, y_inner = self.split(y_parent, y_factor)
+        self.reorder(x_outer, y_outer, x_inner, y_inner)
+        return x_outer, y_outer, x_inner, y_inner
+
+    def fuse(self, *axes: IterVar) -> IterVar:
+        """Fuse neighbouring loops, outermost first, into one."""
+        if not axes:
+            raise ScheduleError(f"fuse: give the loops of {self.name} to fuse")
+        fused = axes[0]
+        for axis in axes[1:]:
+            step = steps.Fuse(self.name, self._name(fused, "fuse"), self._name(axis, "fuse"))
+            (fused,) = self.schedule.apply(step)
+        return fused
+
+    def reorder(self, *axes: IterVar) -> None:
+        """Put loops into the given order."""
+        self.schedule.apply(steps.Reorder(self.name, tuple(self._name(a, "reorder") for a in axes)))
+
+    def vectorize(self, axis: IterVar) -> None:
+        """Run a loop's iterations in the lanes of vectors."""
+        self.schedule.apply(steps.Annotate(self.name, self._name(axis, "vectorize"), "vectorize"))
+
+    def unroll(self, axis: IterVar, factor: int = 0) -> None:
+        """Write a loop's body out ``factor`` times: 0 for every iteration, 1 to keep it rolled."""
+        self.schedule.apply(steps.Annotate(self.name, self._name(axis, "unroll"), "unroll", factor))
+
+    def parallel(self, axis: IterVar) -> None:
+        """Share a loop's iterations among threads."""
+        self.schedule.apply(steps.Annotate(self.name, self._name(axis, "parallel"), "parallel"))
+
+    def outline(self, axis: IterVar) -> None:
+        """Make a loop's body a function. See :class:`~tilewright.compiler.schedule.steps.Outline`."""
+        self.schedule.apply(steps.Outline(self.name, self._name(axis, "outline")))
+
+    def loop_partition(self, axis: IterVar) -> None:
+        """Peel a loop's tail. See :class:`~tilewright.compiler.schedule.steps.LoopPartition`."""
+        self.schedule.apply(steps.LoopPartition(self.name, self._name(axis, "loop_partition")))
+
+    def compute_at(self, parent: Stage, scope: IterVar) -> None:
+        """Compute this stage inside loop ``scope`` of the stage ``parent`` that reads it."""
+        axis = parent._name(scope, "compute_at")
+        self.schedule.apply(steps.ComputeAt(self.name, parent.name, axis))
+
+    def compute_inline(self) -> None:
+        """Replace every read of this stage by its body."""
+        self.schedule.apply(steps.ComputeInline(self.name))
+
+    def compute_root(self) -> None:
+        """Compute this stage whole, ahead of its readers."""
+        self.schedule.apply(steps.ComputeRoot(self.name))
+
+    def decompose_reduction(self, axis: IterVar) -> None:
+        """Initialise the reduction just ahead of loop ``axis``."""
+        name = self._name(axis, "decompose_reduction")
+        self.schedule.apply(steps.DecomposeReduction(self.name, name))
+
+    def __repr__(self) -> str:
+        return f"Stage({self.name}, loops={[a.name for a in self.leaf]})"
+
+
+def stage_names(items: Sequence[Tensor | Stage | ComputeOp]) -> tuple[str, ...]:
+    """The names of the stages that tensors, operations or stages stand for."""
+    return tuple(item.name for item in items)

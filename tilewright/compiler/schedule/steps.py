@@ -1,0 +1,176 @@
+"""The primitives as values: a schedule is the list of its steps, and replaying them gives it again.
+
+Each class draws its rewrite. Stages and axes are referred to by name, so a step is plain data.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Split(msgspec.Struct, frozen=True, tag="split", tag_field="kind"):
+    """Replace a loop by two; the factor need not divide the extent.
+
+    ::
+
+        for i in range(n):  ->  for i.outer in range(ceil(n / factor)):
+            body(i)                 for i.inner in range(factor):
+                                        if i.outer * factor + i.inner < n: body(...)
+
+    Lowering turns the test into loop bounds. With ``nparts`` the outer loop's extent is given instead.
+    """
+
+    stage: str
+    axis: str
+    factor: int | None = None
+    nparts: int | None = None
+
+
+class Fuse(msgspec.Struct, frozen=True, tag="fuse", tag_field="kind"):
+    """Replace two nested loops by one over their product.
+
+    ::
+
+        for i in range(n):      ->  for i.j.fused in range(n * m):
+            for j in range(m):          body(i.j.fused // m, i.j.fused % m)
+                body(i, j)
+    """
+
+    stage: str
+    outer: str
+    inner: str
+
+
+class Reorder(msgspec.Struct, frozen=True, tag="reorder", tag_field="kind"):
+    """Put the named loops into the given order, in the places that they hold together."""
+
+    stage: str
+    axes: tuple[str, ...]
+
+
+class Annotate(msgspec.Struct, frozen=True, tag="annotate", tag_field="kind"):
+    """Say how a loop runs: ``vectorize``, ``unroll`` or ``parallel``.
+
+    ``factor`` is an unrolled loop's number of copies: 0 for all, 1 for *rolled and never undone*.
+    """
+
+    stage: str
+    axis: str
+    how: str
+    factor: int = 0
+
+
+class Outline(msgspec.Struct, frozen=True, tag="outline", tag_field="kind"):
+    """Turn the body of a loop into one function, shared by all bodies of the same structure."""
+
+    stage: str
+    axis: str
+
+
+class LoopPartition(msgspec.Struct, frozen=True, tag="loop_partition", tag_field="kind"):
+    """Peel a loop's tail, so that the loops inside have constant extents.
+
+    ::
+
+        for o in range(5):                         ->  for o in range(4):
+            for i in range(min(4, 17 - 4 * o)):            for i in range(4): body
+                body                                   for i in range(1): body  # o = 4
+    """
+
+    stage: str
+    axis: str
+
+
+class ComputeAt(msgspec.Struct, frozen=True, tag="compute_at", tag_field="kind"):
+    """Compute a stage inside a loop of one of its readers, just the region that the loop's body reads."""
+
+    stage: str
+    reader: str
+    axis: str
+
+
+class ComputeInline(msgspec.Struct, frozen=True, tag="compute_inline", tag_field="kind"):
+    """Replace every read of a stage by its body."""
+
+    stage: str
+
+
+class ComputeRoot(msgspec.Struct, frozen=True, tag="compute_root", tag_field="kind"):
+    """Compute a stage whole, ahead of its readers."""
+
+    stage: str
+
+
+class CacheRead(msgspec.Struct, frozen=True, tag="cache_read", tag_field="kind"):
+    """Give readers a copy of a tensor, a stage of its own.
+
+    ::
+
+        C[i] = A[i]  ->  A.scope[i] = A[i]
+                         C[i] = A.scope[i]
+
+    With ``tile`` (dimension, factor pairs) the copy is packed: stored as the tiles' outer indices, the
+    untiled dimensions, then the indices inside the tiles, as in ``B[k, n] -> B.scope[n // 16][k][n % 16]``.
+    """
+
+    stage: str
+    scope: str
+    readers: tuple[str, ...]
+    tile: tuple[tuple[int, int], ...] = ()
+    suffix: str = ""
+
+
+class CacheWrite(msgspec.Struct, frozen=True, tag="cache_write", tag_field="kind"):
+    """Compute into a new stage; the old one copies from it.
+
+    ::
+
+        C[i] = sum(A[i, k], axis=k)  ->  C.scope[i] = sum(A[i, k], axis=k)
+                                         C[i] = C.scope[i]
+    """
+
+    stage: str
+    scope: str
+
+
+class CacheInplace(msgspec.Struct, frozen=True, tag="cache_inplace", tag_field="kind"):
+    """Accumulate across an outer reduction loop through a cache that is read back from the stage.
+
+    ::
+
+        for ko:                     ->  for ko:
+            for i:                          for i: C.scope[i] = 0 if ko == 0 else C[i]
+                for ki:                     for i:
+                    C[i] += f(ko, ki)           for ki: C.scope[i] += f(ko, ki)
+                                            for i: C[i] = C.scope[i]
+
+    Reduction loops up to ``axis`` stay with the stage; those inside it move to the cache.
+    """
+
+    stage: str
+    scope: str
+    axis: str
+
+
+class DecomposeReduction(msgspec.Struct, frozen=True, tag="decompose_reduction", tag_field="kind"):
+    """Initialise a reduction just ahead of the loop ``axis``, not of its outermost reduction loop."""
+
+    stage: str
+    axis: str
+
+
+Step = (
+    Split
+    | Fuse
+    | Reorder
+    | Annotate
+    | Outline
+    | LoopPartition
+    | ComputeAt
+    | ComputeInline
+    | ComputeRoot
+    | CacheRead
+    | CacheWrite
+    | CacheInplace
+    | DecomposeReduction
+)

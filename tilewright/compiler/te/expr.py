@@ -1,0 +1,388 @@
+"""Scalar expressions: the nodes that tensor computations and loop nests are made of.
+
+Nodes are immutable by rule and compared by identity; a pass that changes nothing returns the same object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from tilewright.compiler.errors import ExpressionError
+
+if TYPE_CHECKING:
+    from tilewright.compiler.ir.loops import Buffer
+    from tilewright.compiler.te.tensor import Tensor
+
+INDEX = "int64"
+DTYPES = ("bool", "int8", "uint8", "int32", "int64", "float16", "bfloat16", "float32", "float64")
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
+LOGICAL = ("and", "or")
+
+Scalar = bool | int | float
+
+
+class Expr:
+    """A scalar value of type ``dtype``; arithmetic on it builds larger expressions."""
+
+    __slots__ = ("dtype",)
+    dtype: str
+
+    def __add__(self, other: ExprLike) -> Expr:
+        return binary("+", self, other)
+
+    def __radd__(self, other: ExprLike) -> Expr:
+        return binary("+", other, self)
+
+    def __sub__(self, other: ExprLike) -> Expr:
+        return binary("-", self, other)
+
+    def __rsub__(self, other: ExprLike) -> Expr:
+        return binary("-", other, self)
+
+    def __mul__(self, other: ExprLike) -> Expr:
+        return binary("*", self, other)
+
+    def __rmul__(self, other: ExprLike) -> Expr:
+        return binary("*", other, self)
+
+    def __truediv__(self, other: ExprLike) -> Expr:
+        return binary("/", self, other)
+
+    def __rtruediv__(self, other: ExprLike) -> Expr:
+        return binary("/", other, self)
+
+    def __floordiv__(self, other: ExprLike) -> Expr:
+        return binary("//", self, other)
+
+    def __rfloordiv__(self, other: ExprLike) -> Expr:
+        return binary("//", other, self)
+
+    def __mod__(self, other: ExprLike) -> Expr:
+        return binary("%", self, other)
+
+    def __rmod__(self, other: ExprLike) -> Expr:
+        return binary("%", other, self)
+
+    def __neg__(self) -> Expr:
+        return Unary("neg", self)
+
+    def __lt__(self, other: ExprLike) -> Expr:
+        return binary("<", self, other)
+
+    def __le__(self, other: ExprLike) -> Expr:
+        return binary("<=", self, other)
+
+    def __gt__(self, other: ExprLike) -> Expr:
+        return binary(">", self, other)
+
+    def __ge__(self, other: ExprLike) -> Expr:
+        return binary(">=", self, other)
+
+    def __eq__(self, other: object) -> Expr:  # type: ignore[override]
+        return binary("==", self, other)  # type: ignore[arg-type]
+
+    def __ne__(self, other: object) -> Expr:  # type: ignore[override]
+        return binary("!=", self, other)  # type: ignore[arg-type]
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __bool__(self) -> bool:
+        raise ExpressionError(
+            f"{self} has no truth value while a program is being described: "
+            "use te.if_then_else, te.all or te.any instead of if, and, or"
+        )
+
+    def astype(self, dtype: str) -> Expr:
+        """Convert to ``dtype``, as :func:`cast` does."""
+        return cast(dtype, self)
+
+    def __repr__(self) -> str:
+        from tilewright.compiler.ir.printer import format_expr
+
+        return format_expr(self)
+
+
+ExprLike = Expr | bool | int | float
+
+
+class Const(Expr):
+    """A literal."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Scalar, dtype: str) -> None:
+        self.value = value
+        self.dtype = dtype
+
+
+class Var(Expr):
+    """A named scalar: a loop variable or the state of a fold."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str, dtype: str = INDEX) -> None:
+        self.name = name
+        self.dtype = dtype
+
+
+class IterVar(Var):
+    """An axis of a computation or of a stage: a variable in ``[0, extent)``.
+
+    ``kind`` is ``"data"`` for an axis of the output and ``"reduce"`` for one that is reduced over.
+    """
+
+    __slots__ = ("extent", "kind")
+
+    def __init__(self, name: str, extent: int, kind: str = "data") -> None:
+        super().__init__(name, INDEX)
+        self.extent = extent
+        self.kind = kind
+
+    @property
+    def var(self) -> IterVar:
+        """The variable itself (TVM keeps the two apart)."""
+        return self
+
+
+class Unary(Expr):
+    """``neg`` or ``not``."""
+
+    __slots__ = ("op", "value")
+
+    def __init__(self, op: str, value: Expr) -> None:
+        self.op = op
+        self.value = value
+        self.dtype = value.dtype
+
+
+class Binary(Expr):
+    """Arithmetic, ``min``, ``max``, comparisons and logical connectives."""
+
+    __slots__ = ("a", "b", "op")
+
+    def __init__(self, op: str, a: Expr, b: Expr) -> None:
+        self.op = op
+        self.a = a
+        self.b = b
+        self.dtype = "bool" if op in COMPARISONS or op in LOGICAL else a.dtype
+
+    def __bool__(self) -> bool:
+        if self.op == "==":
+            return self.a is self.b
+        if self.op == "!=":
+            return self.a is not self.b
+        return super().__bool__()
+
+
+class Select(Expr):
+    """``then`` where ``condition`` holds, else ``otherwise``; the other side is never evaluated."""
+
+    __slots__ = ("condition", "otherwise", "then")
+
+    def __init__(self, condition: Expr, then: Expr, otherwise: Expr) -> None:
+        self.condition = condition
+        self.then = then
+        self.otherwise = otherwise
+        self.dtype = then.dtype
+
+
+class Cast(Expr):
+    """Conversion to ``dtype``; to an integer it truncates, as C and NumPy do."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, dtype: str, value: Expr) -> None:
+        self.dtype = dtype
+        self.value = value
+
+
+class Call(Expr):
+    """A mathematical function of its arguments."""
+
+    __slots__ = ("args", "name")
+
+    def __init__(self, name: str, args: Sequence[Expr], dtype: str) -> None:
+        self.name = name
+        self.args = tuple(args)
+        self.dtype = dtype
+
+
+class Load(Expr):
+    """The element of a tensor (in a te program) or of a buffer (in a loop nest) at ``indices``."""
+
+    __slots__ = ("indices", "source")
+
+    def __init__(self, source: Tensor | Buffer, indices: Sequence[Expr]) -> None:
+        self.source = source
+        self.indices = tuple(indices)
+        self.dtype = source.dtype
+
+
+class Reduce(Expr):
+    """A reduction over ``axes`` whose state is one scalar or several; only the whole body of a computation.
+
+    ``state`` are the variables that stand for the state in ``update`` and ``finish``. ``kind`` is ``sum``,
+    ``max``, ``min``, ``prod`` (then ``update`` holds the reduced value only) or ``fold``.
+    """
+
+    __slots__ = ("axes", "finish", "init", "kind", "merge", "state", "update")
+    IDENTITY: ClassVar[dict[str, str]] = {"sum": "+", "prod": "*", "max": "max", "min": "min"}
+
+    def __init__(
+        self,
+        kind: str,
+        axes: Sequence[IterVar],
+        init: Sequence[Expr],
+        update: Sequence[Expr],
+        state: Sequence[Var] = (),
+        finish: Expr | None = None,
+        merge: tuple[tuple[Var, ...], tuple[Expr, ...]] | None = None,
+    ) -> None:
+        self.kind = kind
+        self.axes = tuple(axes)
+        self.init = tuple(init)
+        self.update = tuple(update)
+        self.state = tuple(state)
+        self.finish = finish
+        self.merge = merge
+        self.dtype = update[0].dtype if finish is None else finish.dtype
+
+
+def const(value: Scalar, dtype: str | None = None) -> Const:
+    """A literal; without ``dtype`` a bool, an int64 or a float32 by the value's own type."""
+    if isinstance(value, Const):
+        return value
+    if dtype is None:
+        dtype = "bool" if isinstance(value, bool) else INDEX if isinstance(value, int) else "float32"
+    if dtype == "bool":
+        return Const(bool(value), dtype)
+    return Const(float(value) if dtype in FLOATS else int(value), dtype)
+
+
+def as_expr(value: ExprLike, like: Expr | None = None) -> Expr:
+    """An expression for ``value``; a Python number takes the type of ``like``."""
+    if isinstance(value, Expr):
+        return value
+    if isinstance(value, np.generic):
+        value = value.item()
+    if not isinstance(value, (bool, int, float)):
+        raise ExpressionError(f"{value!r} ({type(value).__name__}) cannot be part of a tensor expression")
+    if like is None or isinstance(value, bool):
+        return const(value)
+    if isinstance(value, float) and like.dtype not in FLOATS:
+        return const(value, "float32")
+    return const(value, "int64" if like.dtype == "bool" else like.dtype)
+
+
+def promote(a: Expr, b: Expr, op: str) -> tuple[Expr, Expr]:
+    """Bring both operands to one type: a float wins over an integer, the wider wins over the narrower."""
+    if a.dtype == b.dtype:
+        return a, b
+    if "bfloat16" in (a.dtype, b.dtype) and a.dtype in FLOATS and b.dtype in FLOATS:
+        wide = "float32" if "float16" in (a.dtype, b.dtype) else max(a.dtype, b.dtype, key=_bits)
+    elif a.dtype in FLOATS or b.dtype in FLOATS:
+        floats = [x.dtype for x in (a, b) if x.dtype in FLOATS]
+        wide = max(floats, key=_bits)
+    else:
+        wide = str(np.result_type(a.dtype, b.dtype))
+    if wide not in DTYPES:
+        raise ExpressionError(f"{a.dtype} {op} {b.dtype} has no common type: cast one side")
+    return cast(wide, a), cast(wide, b)
+
+
+def _bits(dtype: str) -> int:
+    return 16 if dtype == "bfloat16" else np.dtype(dtype).itemsize * 8
+
+
+def binary(op: str, a: ExprLike, b: ExprLike) -> Expr:
+    """Build ``a op b``, folding literals and the neutral elements of index arithmetic."""
+    left = as_expr(a, b if isinstance(b, Expr) else None)
+    right = as_expr(b, left)
+    left, right = promote(left, right, op)
+    if op in LOGICAL and left.dtype != "bool":
+        raise ExpressionError(f"{op} needs conditions, not {left.dtype}")
+    if op == "/" and left.dtype not in FLOATS:
+        raise ExpressionError(f"{left} / {right}: integers have no true division; use // or cast to a float")
+    if left.dtype == INDEX:
+        folded = _fold_index(op, left, right)
+        if folded is not None:
+            return folded
+    return Binary(op, left, right)
+
+
+def _fold_index(op: str, a: Expr, b: Expr) -> Expr | None:
+    if isinstance(a, Const) and isinstance(b, Const):
+        return _fold_constants(op, int(a.value), int(b.value))
+    if isinstance(b, Const):
+        if (op in ("+", "-") and b.value == 0) or (op in ("*", "//") and b.value == 1):
+            return a
+        if op == "*" and b.value == 0:
+            return b
+    if isinstance(a, Const):
+        if (op == "+" and a.value == 0) or (op == "*" and a.value == 1):
+            return b
+        if op == "*" and a.value == 0:
+            return a
+    return None
+
+
+def _fold_constants(op: str, a: int, b: int) -> Expr:
+    if op in ("//", "%") and b == 0:
+        raise ExpressionError(f"{a} {op} 0: division by zero in an index")
+    value: Scalar
+    match op:
+        case "+":
+            value = a + b
+        case "-":
+            value = a - b
+        case "*":
+            value = a * b
+        case "//":
+            value = a // b
+        case "%":
+            value = a % b
+        case "min":
+            value = min(a, b)
+        case "max":
+            value = max(a, b)
+        case _:
+            compare = {"<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b, "==": a == b, "!=": a != b}
+            return Const(compare[op], "bool")
+    return Const(value, INDEX)
+
+
+def cast(dtype: str, value: ExprLike) -> Expr:
+    """Convert ``value`` to ``dtype``."""
+    if dtype not in DTYPES:
+        raise ExpressionError(f"unknown dtype {dtype!r}: choose one of {', '.join(DTYPES)}")
+    expr = as_expr(value)
+    if expr.dtype == dtype:
+        return expr
+    if isinstance(expr, Const) and (dtype in FLOATS or expr.dtype not in FLOATS) and dtype != "bool":
+        return const(expr.value, dtype)
+    return Cast(dtype, expr)
+
+
+def children(expr: Expr) -> tuple[Expr, ...]:
+    """The direct operands of a node, in a fixed order."""
+    match expr:
+        case Binary():
+            return (expr.a, expr.b)
+        case Load():
+            return expr.indices
+        case Call():
+            return expr.args
+        case Select():
+            return (expr.condition, expr.then, expr.otherwise)
+        case Unary() | Cast():
+            return (expr.value,)
+        case Reduce():
+            tail = (expr.finish,) if expr.finish is not None else ()
+            return (*expr.init, *expr.update, *tail)
+        case _:
+            return ()

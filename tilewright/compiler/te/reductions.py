@@ -1,0 +1,94 @@
+"""Reductions: sum, prod, max, min and the general fold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tilewright.compiler.errors import ExpressionError
+from tilewright.compiler.te.expr import FLOATS, Expr, ExprLike, IterVar, Reduce, Var, as_expr, cast, const
+
+Axes = IterVar | Sequence[IterVar]
+State = tuple[Expr, ...]
+
+
+def _axes(name: str, axis: Axes) -> tuple[IterVar, ...]:
+    axes = (axis,) if isinstance(axis, IterVar) else tuple(axis)
+    if not axes:
+        raise ExpressionError(f"te.{name}: give at least one reduce_axis")
+    for a in axes:
+        if not isinstance(a, IterVar) or a.kind != "reduce":
+            raise ExpressionError(f"te.{name}: {a} is not a reduce_axis")
+    return axes
+
+
+def lowest(dtype: str) -> float | int | bool:
+    """The identity of ``max``: minus infinity, or the least integer."""
+    return float("-inf") if dtype in FLOATS else False if dtype == "bool" else int(np.iinfo(dtype).min)
+
+
+def highest(dtype: str) -> float | int | bool:
+    """The identity of ``min``: infinity, or the greatest integer."""
+    return float("inf") if dtype in FLOATS else True if dtype == "bool" else int(np.iinfo(dtype).max)
+
+
+def _reduce(kind: str, value: ExprLike, axis: Axes, identity: float | int | bool) -> Expr:
+    expr = as_expr(value)
+    return Reduce(kind, _axes(kind, axis), (const(identity, expr.dtype),), (expr,))
+
+
+def sum(expr: ExprLike, axis: Axes) -> Expr:
+    """The sum of ``expr`` over ``axis``, in the type of ``expr``."""
+    return _reduce("sum", expr, axis, 0)
+
+
+def prod(expr: ExprLike, axis: Axes) -> Expr:
+    """The product of ``expr`` over ``axis``."""
+    return _reduce("prod", expr, axis, 1)
+
+
+def max(expr: ExprLike, axis: Axes) -> Expr:
+    """The greatest ``expr`` over ``axis``."""
+    return _reduce("max", expr, axis, lowest(as_expr(expr).dtype))
+
+
+def min(expr: ExprLike, axis: Axes) -> Expr:
+    """The least ``expr`` over ``axis``."""
+    return _reduce("min", expr, axis, highest(as_expr(expr).dtype))
+
+
+def fold(
+    axis: Axes,
+    init: Sequence[ExprLike],
+    update: Callable[..., Sequence[ExprLike]],
+    finish: Callable[..., ExprLike],
+    merge: Callable[[State, State], Sequence[ExprLike]] | None = None,
+) -> Expr:
+    """A reduction with a state of several scalars, such as argmax, Welford's variance or online softmax.
+
+    Args:
+        axis: the axes to walk, in order.
+        init: the state before the first step; its types are the state's types.
+        update: the next state from the present one, ``update(s0, s1, ...)``; it reads tensors at ``axis``.
+        finish: the result from the last state.
+        merge: the state of two parts joined, which lets the fold run in parallel.
+
+    Example, the position of a row's greatest element::
+
+        k = te.reduce_axis((0, n), "k")
+        te.compute((m,), lambda i: te.fold(
+            k, (-math.inf, 0),
+            lambda best, at: (te.maximum(best, A[i, k]), te.if_then_else(A[i, k] > best, k, at)),
+            lambda best, at: at))
+    """
+    start = tuple(as_expr(value) for value in init)
+    state = tuple(Var(f"state{n}", value.dtype) for n, value in enumerate(start))
+    step = tuple(as_expr(value, like) for value, like in zip(update(*state), start, strict=True))
+    step = tuple(cast(like.dtype, value) for value, like in zip(step, start, strict=True))
+    merged = None
+    if merge is not None:
+        other = tuple(Var(f"other{n}", value.dtype) for n, value in enumerate(start))
+        both = tuple(as_expr(value, like) for value, like in zip(merge(state, other), start, strict=True))
+        merged = (other, both)
+    return Reduce("fold", _axes("fold", axis), start, step, state, as_expr(finish(*state)), merged)

@@ -1,0 +1,175 @@
+"""Tensors and the operations that define them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from tilewright.compiler.errors import ExpressionError
+from tilewright.compiler.te.expr import DTYPES, Expr, ExprLike, IterVar, Load, Reduce, as_expr, children
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*\Z")
+
+
+class PlaceholderOp:
+    """An input of the program."""
+
+    __slots__ = ("dtype", "name", "shape")
+
+    def __init__(self, name: str, shape: tuple[int, ...], dtype: str) -> None:
+        self.name = name
+        self.shape = shape
+        self.dtype = dtype
+
+    @property
+    def axis(self) -> tuple[IterVar, ...]:
+        """A placeholder has no axes of its own."""
+        return ()
+
+    reduce_axis = axis
+
+
+class ComputeOp:
+    """A tensor defined element by element: ``body`` at every point of ``axis``."""
+
+    __slots__ = ("axis", "body", "name")
+
+    def __init__(self, name: str, axis: Sequence[IterVar], body: Expr) -> None:
+        self.name = name
+        self.axis = tuple(axis)
+        self.body = body
+
+    @property
+    def reduce_axis(self) -> tuple[IterVar, ...]:
+        """The axes that the body reduces over."""
+        return self.body.axes if isinstance(self.body, Reduce) else ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Extents of the output."""
+        return tuple(axis.extent for axis in self.axis)
+
+    @property
+    def dtype(self) -> str:
+        """Element type of the output."""
+        return self.body.dtype
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The tensors that the body reads, each once, in order of first appearance."""
+        return tuple(dict.fromkeys(load.source for load in loads(self.body)))  # type: ignore[misc]
+
+
+Operation = PlaceholderOp | ComputeOp
+
+
+class Tensor:
+    """A dense array in a program; indexing it in a computation reads an element."""
+
+    __slots__ = ("dtype", "op", "shape")
+
+    def __init__(self, op: Operation) -> None:
+        self.op = op
+        self.shape = op.shape
+        self.dtype = op.dtype
+
+    @property
+    def name(self) -> str:
+        """The name of the operation that defines it."""
+        return self.op.name
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self.shape)
+
+    def __getitem__(self, indices: ExprLike | tuple[ExprLike, ...]) -> Expr:
+        index = indices if isinstance(indices, tuple) else (indices,)
+        if len(index) != len(self.shape):
+            raise ExpressionError(f"{self.name} has {len(self.shape)} dimensions, {len(index)} indices given")
+        exprs = tuple(as_expr(i) for i in index)
+        for expr in exprs:
+            if expr.dtype not in ("int64", "int32", "int8", "uint8"):
+                raise ExpressionError(f"{self.name}[{expr}]: an index must be an integer, not {expr.dtype}")
+        return Load(self, tuple(e.astype("int64") for e in exprs))
+
+    def __call__(self, *indices: ExprLike) -> Expr:
+        return self[indices]
+
+    def __repr__(self) -> str:
+        return f"Tensor({self.name}, shape={self.shape}, dtype={self.dtype})"
+
+
+def loads(expr: Expr) -> Iterator[Load]:
+    """Every read in an expression, outer before inner."""
+    if isinstance(expr, Load):
+        yield expr
+    for child in children(expr):
+        yield from loads(child)
+
+
+def _check_shape(name: str, shape: Sequence[object]) -> tuple[int, ...]:
+    extents: list[int] = []
+    for extent in shape:
+        if isinstance(extent, Expr):
+            raise ExpressionError(f"{name}: extent {extent} is symbolic; shapes are static, give integers")
+        if isinstance(extent, bool) or not isinstance(extent, (int, np.integer)) or extent < 1:
+            raise ExpressionError(f"{name}: extent {extent!r} must be a positive integer")
+        extents.append(int(extent))
+    return tuple(extents)
+
+
+def _check_name(name: str) -> str:
+    if not NAME.match(name):
+        raise ExpressionError(f"name {name!r}: use letters, digits, '_' and '.', starting with a letter")
+    return name
+
+
+def placeholder(shape: Sequence[int], dtype: str = "float32", name: str = "placeholder") -> Tensor:
+    """An input tensor of a static shape."""
+    if dtype not in DTYPES:
+        raise ExpressionError(f"{name}: unknown dtype {dtype!r}: choose one of {', '.join(DTYPES)}")
+    return Tensor(PlaceholderOp(_check_name(name), _check_shape(name, shape), dtype))
+
+
+def compute(shape: Sequence[int], fcompute: Callable[..., ExprLike], name: str = "compute") -> Tensor:
+    """A tensor whose element at ``(i, j, ...)`` is ``fcompute(i, j, ...)``.
+
+    The function may return a reduction (``te.sum``, ``te.fold``), but only as the whole of its result.
+    """
+    extents = _check_shape(name, shape)
+    _check_name(name)
+    axes = tuple(IterVar(n, e) for n, e in zip(_axis_names(fcompute, len(extents)), extents, strict=True))
+    body = as_expr(fcompute(*axes))
+    parts = children(body) if isinstance(body, Reduce) else (body,)
+    if any(_contains_reduce(part) for part in parts):
+        raise ExpressionError(f"{name}: a reduction must be the whole body; compute it in a stage of its own")
+    return Tensor(ComputeOp(name, axes, body))
+
+
+def _contains_reduce(expr: Expr) -> bool:
+    return isinstance(expr, Reduce) or any(_contains_reduce(c) for c in children(expr))
+
+
+def _axis_names(fcompute: Callable[..., ExprLike], count: int) -> list[str]:
+    """The function's own parameter names, so that a printed nest reads like the source."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(fcompute).parameters.values()
+    names = [p.name for p in parameters if p.kind in kinds]
+    variadic = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
+    if variadic:
+        names += [f"i{n}" for n in range(len(names), count)]
+    if len(names) < count or (len(names) > count and not variadic):
+        raise ExpressionError(f"compute: the function takes {len(names)} indices, the shape has {count}")
+    return names[:count]
+
+
+def reduce_axis(dom: tuple[int, int], name: str = "k") -> IterVar:
+    """An axis to reduce over, ``dom = (0, extent)``."""
+    begin, end = dom
+    if begin != 0:
+        raise ExpressionError(f"reduce_axis {name}: the domain must begin at 0, not {begin}; shift the index")
+    return IterVar(_check_name(name), _check_shape(name, (end,))[0], "reduce")
