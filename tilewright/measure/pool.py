@@ -164,7 +164,7 @@ class WorkerPool:
             if not handle.channel.at_end:
                 self._selector.modify(handle.channel, events, handle)
         for key, _ in self._selector.select(self._patience()):
-            handle: WorkerHandle = key.data
+            handle = key.data
             if key.fd != handle.status:
                 handle.channel.flush()
                 self._read(handle)

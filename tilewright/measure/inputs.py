@@ -1,0 +1,74 @@
+"""Random inputs from a recipe, the same in every process: a seed and the names, shapes and types."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.measure.buffers import Buffer, allocate
+from tilewright.measure.result import MeasureSetupError
+
+if TYPE_CHECKING:
+    Array = NDArray[np.generic]
+
+_NARROW_FLOATS = ("bfloat16",)
+_INTEGER_LIMIT = 8
+
+
+class Spec(Protocol):
+    """What an input's recipe needs of a tensor."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def dtype(self) -> str: ...  # noqa: D102
+
+
+def make_inputs(specs: Sequence[Spec], seed: int = 0) -> "tuple[Array, ...]":
+    """The arrays of the recipe."""
+    return tuple(buffer.array for buffer in make_buffers(specs, seed))
+
+
+def make_buffers(specs: Sequence[Spec], seed: int = 0) -> tuple[Buffer, ...]:
+    """The arrays of the recipe, each in a fenced buffer.
+
+    Floats are uniform in [-1, 1) on a grid too coarse for denormals, which would slow a kernel that is not
+    slow; integers are small, so that sums of products fit.
+    """
+    return tuple(_make(spec, np.random.default_rng([seed, i])) for i, spec in enumerate(specs))
+
+
+def numpy_dtype(name: str) -> np.dtype[np.generic]:
+    """The NumPy type of a tensor's dtype, `bfloat16` included."""
+    if name in _NARROW_FLOATS:
+        import ml_dtypes
+
+        narrow: np.dtype[np.generic] = np.dtype(getattr(ml_dtypes, name))
+        return narrow
+    try:
+        return np.dtype(name)
+    except TypeError as error:
+        raise MeasureSetupError(f"dtype {name!r}: NumPy has no such type") from error
+
+
+def _make(spec: Spec, generator: np.random.Generator) -> Buffer:
+    dtype = numpy_dtype(spec.dtype)
+    buffer = allocate(tuple(spec.shape), dtype)
+    buffer.array[...] = _draw(generator, tuple(spec.shape), dtype)
+    return buffer
+
+
+def _draw(generator: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> "Array":
+    if dtype.kind == "b":
+        return generator.integers(0, 2, shape, dtype=np.uint8).astype(np.bool_)
+    if dtype.kind in "iu":
+        low = -_INTEGER_LIMIT if dtype.kind == "i" else 0
+        return generator.integers(low, _INTEGER_LIMIT, shape, dtype=np.int8).astype(dtype)
+    if dtype == np.float64:
+        return generator.random(shape) * 2 - 1
+    values = generator.random(shape, dtype=np.float32) * np.float32(2) - np.float32(1)
+    # Rounding to a narrow type must not reach 1 either, nor leave its normal numbers.
+    return values.astype(dtype) if dtype == np.float32 else (values * np.float32(0.99)).astype(dtype)

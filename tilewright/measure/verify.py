@@ -1,0 +1,143 @@
+"""Comparing a kernel's outputs with the reference; the reference as data that travels to workers."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.measure.buffers import Buffer
+from tilewright.measure.inputs import numpy_dtype
+
+Array = NDArray[np.generic]
+
+TOLERANCES = {"float64": 1e-12, "float32": 1e-5, "float16": 2e-3, "bfloat16": 1.6e-2}
+_DEFAULT_TOLERANCE = 1e-5
+
+
+class ArrayHeader(msgspec.Struct, frozen=True):
+    """How one array lies in the bytes of a reference."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+
+
+class ReferenceHeader(msgspec.Struct, frozen=True):
+    """The table of contents of a reference."""
+
+    arrays: tuple[ArrayHeader, ...]
+    reduction_length: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReferenceData:
+    """What the outputs have to be.
+
+    Attributes:
+        outputs: in the order of the program's outputs; floats as float64.
+        reduction_length: the terms of the longest sum behind an element; errors grow with its root.
+    """
+
+    outputs: tuple[Array, ...]
+    reduction_length: int = 1
+
+    def to_bytes(self) -> bytes:
+        """Encode as a header and the arrays' memory."""
+        headers, offset = [], 0
+        contiguous = [np.ascontiguousarray(array) for array in self.outputs]
+        for array, shaped in zip(contiguous, self.outputs, strict=True):
+            headers.append(ArrayHeader(array.dtype.name, shaped.shape, offset))
+            offset += array.nbytes
+        header = msgspec.msgpack.encode(ReferenceHeader(tuple(headers), self.reduction_length))
+        return b"".join((len(header).to_bytes(8, "little"), header, *(a.tobytes() for a in contiguous)))
+
+    @classmethod
+    def from_bytes(cls, data: bytes | memoryview) -> "ReferenceData":
+        """Decode; the arrays are read-only views of `data`."""
+        view = memoryview(data)
+        length = int.from_bytes(view[:8], "little")
+        header = msgspec.msgpack.decode(view[8 : 8 + length], type=ReferenceHeader)
+        start = 8 + length
+        arrays = tuple(_view(view[start + entry.offset :], entry) for entry in header.arrays)
+        return cls(arrays, header.reduction_length)
+
+
+def describe_mismatch(name: str, found: Array, expected: Array, reduction_length: int = 1) -> str | None:
+    """What is wrong with the output `name`, in one line, or None.
+
+    Floats may differ by `tolerance * sqrt(reduction_length) * max|expected|`; the rest must be equal, and
+    a NaN or an infinity must be exactly where the reference has it.
+    """
+    if found.shape != expected.shape:
+        return f"output {name!r} has shape {found.shape}, the reference {expected.shape}"
+    if found.dtype.kind in "iub":
+        return _describe_difference(name, found, expected)
+    values, wanted = found.astype(np.float64), expected.astype(np.float64)
+    regular = np.isfinite(wanted)
+    same = np.where(regular, np.isfinite(values), _equal_irregular(values, wanted))
+    if not same.all():
+        return _describe_first(name, ~same, values, wanted)
+    with np.errstate(invalid="ignore"):  # infinity minus infinity, masked here
+        error = np.abs(np.where(regular, values - wanted, 0.0))
+    scale = float(np.max(np.abs(np.where(regular, wanted, 0.0)), initial=0.0))
+    tolerance = TOLERANCES.get(found.dtype.name, _DEFAULT_TOLERANCE)
+    limit = tolerance * math.sqrt(max(1, reduction_length)) * scale
+    largest = float(np.max(error, initial=0.0))
+    if largest <= limit:
+        return None
+    index = _index(int(np.argmax(error)), error.shape)
+    wrong = int(np.count_nonzero(error > limit))
+    return (
+        f"output {name!r} differs from the reference in {wrong} of {error.size} elements: largest error"
+        f" {largest:.3g} at {index}, allowed {limit:.3g} ({values[index]:.7g}, expected {wanted[index]:.7g})"
+    )
+
+
+def verify_outputs(
+    names: Sequence[str], outputs: Sequence[Buffer], inputs: Sequence[Buffer], reference: ReferenceData
+) -> str | None:
+    """What is wrong after a run, in one line: a store outside a buffer or a wrong value; or None."""
+    for kind, buffers in (("output", outputs), ("input", inputs)):
+        for position, buffer in enumerate(buffers):
+            side = buffer.broken_fence()
+            if side is not None:
+                label = repr(names[position]) if kind == "output" else f"number {position}"
+                return f"the kernel wrote out of bounds, {side} {kind} {label}"
+    for name, buffer, expected in zip(names, outputs, reference.outputs, strict=True):
+        message = describe_mismatch(name, buffer.array, expected, reference.reduction_length)
+        if message is not None:
+            return message
+    return None
+
+
+def _view(data: memoryview, entry: ArrayHeader) -> Array:
+    dtype = numpy_dtype(entry.dtype)
+    return np.frombuffer(data, dtype, math.prod(entry.shape)).reshape(entry.shape)
+
+
+def _equal_irregular(values: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.bool_]:
+    same: NDArray[np.bool_] = (np.isnan(values) & np.isnan(wanted)) | (values == wanted)
+    return same
+
+
+def _describe_difference(name: str, found: Array, expected: Array) -> str | None:
+    # A poisoned bool is neither 0 nor 1: compare the bytes.
+    values = found.view(np.uint8) if found.dtype.kind == "b" else found
+    wrong = values != expected.astype(values.dtype)
+    return _describe_first(name, wrong, values, expected) if wrong.any() else None
+
+
+def _describe_first(name: str, wrong: NDArray[np.bool_], found: Array, expected: Array) -> str:
+    index = _index(int(np.argmax(wrong)), wrong.shape)
+    count = int(np.count_nonzero(wrong))
+    return (
+        f"output {name!r} differs from the reference in {count} of {wrong.size} elements:"
+        f" {found[index]} at {index}, expected {expected[index]}"
+    )
+
+
+def _index(flat: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(int(position) for position in np.unravel_index(flat, shape))
