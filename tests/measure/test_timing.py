@@ -1,0 +1,197 @@
+"""Timing and the play-off, on a machine that is simulated: a clock, speeds and noise are all ours."""
+
+import math
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tilewright.measure.playoff import PlayoffPlan, median_interval, play_off
+from tilewright.measure.result import MeasureSetupError
+from tilewright.measure.timing import ReferenceLoop, Runner, TimingPlan, calibrate, fill_slice, time_kernel
+
+NOMINAL = 1e-6
+PLAN = TimingPlan()
+
+
+class Machine:
+    """A clock that work moves, at a speed that may depend on the time and on chance."""
+
+    def __init__(self, slowdown: Callable[[float], float] = lambda now: 1.0) -> None:
+        self.now = 0.0
+        self.slowdown = slowdown
+        self.calls: list[tuple[str, int]] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    def runner(self, name: str, seconds: float, noise: Callable[[], float] = lambda: 1.0) -> Runner:
+        def run(repeats: int) -> int:
+            self.calls.append((name, repeats))
+            elapsed = repeats * seconds * self.slowdown(self.now) * noise()
+            self.now += elapsed
+            return round(elapsed * 1e9)
+
+        return run
+
+    def reference(self) -> ReferenceLoop:
+        return ReferenceLoop(self.runner("reference", NOMINAL), NOMINAL)
+
+
+def test_a_quiet_machine_gives_the_exact_cost() -> None:
+    machine = Machine()
+    timing = time_kernel(machine.runner("kernel", 25e-6), machine.reference(), PLAN, clock=machine.clock)
+    assert timing.seconds == pytest.approx(25e-6, rel=1e-6)
+    assert timing.ratio == pytest.approx(25.0, rel=1e-6)
+    assert timing.interval == pytest.approx((25e-6, 25e-6), rel=1e-6)
+    assert len(timing.costs) == 20
+    assert not timing.is_noisy
+
+
+def test_slices_are_about_4_ms_and_alternate() -> None:
+    machine = Machine()
+    time_kernel(machine.runner("kernel", 25e-6), machine.reference(), PLAN, clock=machine.clock)
+    slices = machine.calls[-40:]
+    assert slices == [("kernel", 160), ("reference", 4000)] * 20
+
+
+def test_a_machine_at_half_speed_changes_nothing() -> None:
+    machine = Machine(lambda now: 2.0)
+    timing = time_kernel(machine.runner("kernel", 25e-6), machine.reference(), PLAN, clock=machine.clock)
+    assert timing.seconds == pytest.approx(25e-6, rel=1e-6)
+    assert min(timing.costs) == pytest.approx(50e-6, rel=1e-6)
+
+
+def test_a_disturbance_that_comes_and_goes_changes_nothing() -> None:
+    machine = Machine(lambda now: 2.0 if 0.02 < now % 0.1 < 0.07 else 1.0)
+    timing = time_kernel(machine.runner("kernel", 25e-6), machine.reference(), PLAN, clock=machine.clock)
+    assert timing.seconds == pytest.approx(25e-6, rel=1e-6)
+
+
+def test_positive_noise_moves_the_cost_by_little() -> None:
+    chance = random.Random(1)
+    machine = Machine()
+    kernel = machine.runner("kernel", 25e-6, lambda: 1 + chance.expovariate(20))
+    timing = time_kernel(kernel, machine.reference(), PLAN, clock=machine.clock)
+    assert timing.seconds == pytest.approx(25e-6, rel=0.02)
+    assert timing.interval[0] <= timing.seconds <= timing.interval[1]
+
+
+def test_slices_that_disagree_are_flagged_after_as_many_again() -> None:
+    machine = Machine()
+    steps = iter([1.0] * 3 + [1.0, 1.3, 1.3, 1.3, 1.3] * 100)
+    kernel = machine.runner("kernel", 25e-6, lambda: next(steps))
+    timing = time_kernel(kernel, machine.reference(), PLAN, clock=machine.clock)
+    assert timing.is_noisy
+    assert len(timing.costs) == 40
+
+
+def test_a_long_kernel_gets_few_slices() -> None:
+    machine = Machine()
+    timing = time_kernel(machine.runner("kernel", 0.9), machine.reference(), PLAN, clock=machine.clock)
+    assert len(timing.costs) == 3
+    assert timing.seconds == pytest.approx(0.9)
+
+
+def test_slices_spread_over_the_whole_span() -> None:
+    machine = Machine()
+    plan = TimingPlan(slice_seconds=0.0001, slices=5)
+    time_kernel(machine.runner("kernel", 1e-6), machine.reference(), plan, clock=machine.clock)
+    assert machine.now >= 0.080
+
+
+def test_five_times_slower_stops_at_the_first_run() -> None:
+    machine = Machine()
+    timing = time_kernel(machine.runner("kernel", 1e-3), machine.reference(), PLAN, 1.9e-4, machine.clock)
+    assert timing.is_slow
+    assert timing.seconds == pytest.approx(1e-3)
+    assert machine.now < 0.01
+
+
+def test_a_cold_first_run_is_not_slow() -> None:
+    machine = Machine()
+    cold = iter([30.0] + [1.0] * 1000)
+    kernel = machine.runner("kernel", 1e-4, lambda: next(cold))
+    assert not time_kernel(kernel, machine.reference(), PLAN, 1e-4, machine.clock).is_slow
+
+
+def test_a_slow_machine_does_not_make_a_kernel_slow() -> None:
+    machine = Machine(lambda now: 2.0)
+    kernel = machine.runner("kernel", 3e-4)
+    assert not time_kernel(kernel, machine.reference(), PLAN, 1e-4, machine.clock).is_slow
+
+
+@given(st.floats(1e-9, 10.0))
+def test_a_slice_is_filled_whatever_the_cost(seconds: float) -> None:
+    machine = Machine()
+    repeats = fill_slice(machine.runner("kernel", seconds), 0.004)
+    assert repeats == 1 or repeats * seconds == pytest.approx(0.004, rel=0.3)
+
+
+def test_calibration_takes_the_minimum() -> None:
+    machine = Machine(lambda now: 1.5 if now < 0.2 else 1.0)
+    assert calibrate(machine.runner("r", NOMINAL), PLAN, 0.3, machine.clock) == pytest.approx(NOMINAL)
+
+
+def hold(
+    costs: list[float], sigma: float = 0.0, seed: int = 0, default: int = 0, plan: PlayoffPlan | None = None
+) -> tuple[int | None, Machine]:
+    chance = random.Random(seed)
+    machine = Machine(lambda now: 2.0 if math.sin(now * 40) > 0.5 else 1.0)
+    runners = [
+        machine.runner(str(i), c, lambda: chance.lognormvariate(0, sigma)) for i, c in enumerate(costs)
+    ]
+    result = play_off(runners, machine.reference(), default, plan or PlayoffPlan(), machine.clock)
+    return result.winner, machine
+
+
+def test_the_fastest_wins() -> None:
+    assert hold([1.00e-4, 0.97e-4, 0.90e-4])[0] == 2
+
+
+def test_equal_candidates_leave_the_default() -> None:
+    wins = [hold([1e-4] * 4, 0.02, seed, default=2)[0] for seed in range(30)]
+    assert wins.count(2) >= 28
+
+
+def test_a_clear_gain_is_found_in_noise() -> None:
+    wins = [hold([1.0e-4, 0.95e-4], 0.02, seed)[0] for seed in range(30)]
+    assert wins.count(1) >= 29
+
+
+def test_a_slower_candidate_never_ships() -> None:
+    assert all(hold([1.0e-4, 1.01e-4], 0.02, seed)[0] == 0 for seed in range(30))
+
+
+def test_ties_go_to_the_first() -> None:
+    assert hold([1e-4, 0.8e-4, 0.8e-4])[0] == 1
+
+
+def test_every_candidate_runs_in_every_round_in_turn() -> None:
+    machine = hold([1e-4, 1e-4, 1e-4])[1]
+    names = "".join(name[0] for name, repeats in machine.calls[-12:])
+    assert all(names[i] == "r" and set(names[i : i + 4]) == set("r012") for i in (0, 4, 8))
+
+
+def test_long_kernels_get_fewer_rounds() -> None:
+    machine = Machine()
+    runners = [machine.runner("a", 1.0), machine.runner("b", 0.9)]
+    result = play_off(runners, machine.reference(), 0, PlayoffPlan(), machine.clock)
+    assert (result.rounds, result.winner) == (8, 1)
+
+
+def test_a_default_that_is_no_candidate_is_an_error() -> None:
+    with pytest.raises(MeasureSetupError, match="no default 3"):
+        hold([1e-4], default=3)
+
+
+def test_the_interval_of_a_median_holds_its_level() -> None:
+    chance = random.Random(0)
+    misses = 0
+    for _ in range(400):
+        low, high = median_interval([chance.gauss(0, 1) for _ in range(24)], 0.05)
+        misses += not low <= 0 <= high
+    assert misses <= 400 * 0.08
+    assert median_interval([1.0, 2.0, 3.0], 0.01) == (-math.inf, math.inf)
