@@ -116,11 +116,14 @@ def _coerce(value: object, annotation: Any) -> FrozenJson:
 
 
 def _first_match(value: object, annotations: Sequence[Any]) -> FrozenJson:
+    """Return the value as the first type that takes it; a pair of equal integers is written as one."""
     for annotation in annotations:
         try:
-            return _coerce(value, annotation)
+            found = _coerce(value, annotation)
         except _MismatchError:
             continue
+        pair = isinstance(found, tuple) and Ellipsis not in get_args(annotation) and int in annotations
+        return found[0] if isinstance(found, tuple) and pair and len(set(found)) == 1 else found
     raise _MismatchError
 
 

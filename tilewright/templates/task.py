@@ -133,7 +133,7 @@ class Task:
         return result
 
     def _explain(self, error: Exception, building: bool) -> TilewrightError:
-        """Name the template and the user's line; a choice that the compiler refuses is no mistake of theirs."""
+        """Name the template and the user's line; a choice that the compiler refuses is not theirs."""
         place = locate_error(error, self.template.source_file)
         where = f" at {place}" if place else ""
         message = f"template {self.template.name!r} failed{where}: {error or type(error).__name__}"

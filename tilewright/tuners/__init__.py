@@ -1,0 +1,20 @@
+"""Tuners: from a space and observed costs to the configurations to measure next."""
+
+from tilewright.tuners.budget import Budget
+from tilewright.tuners.cost_model import CostModel, Prior
+from tilewright.tuners.features import knob_features
+from tilewright.tuners.observation import Observation
+from tilewright.tuners.registry import TUNERS, TunerError, make_tuner
+from tilewright.tuners.tuner import Tuner
+
+__all__ = [
+    "TUNERS",
+    "Budget",
+    "CostModel",
+    "Observation",
+    "Prior",
+    "Tuner",
+    "TunerError",
+    "knob_features",
+    "make_tuner",
+]

@@ -1,0 +1,39 @@
+"""Which of many predicted configurations to measure next."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewright.tuners.cost_model import Vector
+
+
+def pick_batch(mean: Vector, spread: Vector, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the places of up to `count` candidates, each the lowest optimistic cost under its own optimism.
+
+    The first pick weighs the spread by one; the others draw their weight, so a batch is not one cluster.
+    """
+    taken = np.zeros(len(mean), dtype=bool)
+    picked = []
+    for place in range(min(count, len(mean))):
+        optimism = 1.0 if place == 0 else float(rng.exponential(1.0))
+        score = np.where(taken, np.inf, mean - optimism * spread)
+        best = int(np.argmin(score))
+        taken[best] = True
+        picked.append(best)
+    return np.array(picked, dtype=np.int64)
+
+
+def fill_space(features: NDArray[np.float32], known: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Return the places of `count` rows that are far from each other and from the known rows, greedily."""
+    scale = features.std(axis=0)
+    scale[scale == 0] = 1.0
+    points, others = features / scale, known / scale
+    distance = np.full(len(points), np.inf)
+    for other in others:
+        distance = np.minimum(distance, np.abs(points - other).sum(axis=1))
+    picked: list[int] = []
+    for _ in range(min(count, len(points))):
+        place = int(np.argmax(distance))
+        picked.append(place)
+        distance = np.minimum(distance, np.abs(points - points[place]).sum(axis=1))
+        distance[place] = -1.0
+    return np.array(picked, dtype=np.int64)

@@ -1,0 +1,21 @@
+"""How much a tuning run may spend."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Limits on a run; None is no limit. `patience` counts trials since the last improvement."""
+
+    trials: int | None = 64
+    seconds: float | None = None
+    patience: int | None = None
+
+    def is_spent(self, trials: int, seconds: float, since_improvement: int) -> bool:
+        """Return whether any limit has been reached."""
+        spent = ((self.trials, trials), (self.seconds, seconds), (self.patience, since_improvement))
+        return any(limit is not None and used >= limit for limit, used in spent)
+
+    def trials_left(self, trials: int) -> int | None:
+        """Return how many trials may still be made; None for no limit."""
+        return None if self.trials is None else max(0, self.trials - trials)

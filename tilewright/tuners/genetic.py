@@ -1,0 +1,48 @@
+"""Genetic search: children of the best configurations so far, by crossover and mutation."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tilewright.templates.space import ConfigSpace
+from tilewright.tuners.moves import Moves
+from tilewright.tuners.tuner import Tuner
+
+POPULATION = 16
+FIRST_GENERATION = 12
+_CHILDREN = 16
+_ATTEMPTS = 8
+
+
+class GeneticSearch(Tuner):
+    """A steady-state genetic algorithm: the population is the best configurations observed."""
+
+    def __init__(self, space: ConfigSpace, seed: int, **options: Any) -> None:
+        self.moves = Moves(space)
+        super().__init__(space, seed, **options)
+
+    def _propose(self, count: int) -> Sequence[int]:
+        parents = self.best_indices(POPULATION)
+        if len(self.costs) < min(FIRST_GENERATION, len(self.space)) or not parents:
+            return self._explore(count)
+        found: list[int] = []
+        for _ in range(_ATTEMPTS):
+            found += breed(self, self.moves, parents, count - len(found), found)
+            if len(found) >= count:
+                break
+        return found
+
+
+def breed(tuner: Tuner, moves: Moves, parents: Sequence[int], count: int, taken: Sequence[int]) -> list[int]:
+    """Return up to `count` valid unseen children of `parents`, which are ordered from the best."""
+    rows = tuner.space.ordinals(parents)
+    weights = 1.0 / (1.0 + np.arange(len(rows)))
+    pairs = tuner.rng.choice(len(rows), size=(_CHILDREN * count, 2), p=weights / weights.sum())
+    width = max(1, rows.shape[1])
+    children = moves.cross(rows[pairs[:, 0]], rows[pairs[:, 1]], tuner.rng)
+    is_mutant = tuner.rng.random(len(children)) < 0.8
+    children[is_mutant] = moves.mutate(children[is_mutant], tuner.rng, 1.0 / width)
+    valid = children[tuner.space.valid_mask(children)]
+    unseen = tuner._unseen(tuner.space.indices(valid)).tolist()
+    return [index for index in unseen if index not in taken][:count]

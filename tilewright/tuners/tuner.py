@@ -1,0 +1,114 @@
+"""The base of all tuners: proposes configurations, never one twice, never an invalid one."""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from tilewright.templates.config import Config
+from tilewright.templates.constraints import Ordinals
+from tilewright.templates.errors import ConfigError
+from tilewright.templates.space import ConfigSpace
+from tilewright.tuners.cost_model import Prior
+from tilewright.tuners.features import FeatureMap, knob_features
+from tilewright.tuners.observation import Observation
+
+_log = logging.getLogger(__name__)
+
+
+class Tuner(ABC):
+    """Searches a space by asking for batches of costs; it sees a space and observations, nothing else.
+
+    Args:
+        space: The space to search.
+        seed: The same seed and observations give the same proposals.
+        start: Configurations to propose first.
+        history: What is known already; never proposed, but learned from.
+        features: Makes the function from indices to feature rows.
+        prior: A guess of the logarithm of relative costs, from other workloads or machines.
+    """
+
+    def __init__(
+        self,
+        space: ConfigSpace,
+        seed: int,
+        *,
+        start: Iterable[Config] = (),
+        history: Iterable[Observation] = (),
+        features: FeatureMap = knob_features,
+        prior: Prior | None = None,
+    ) -> None:
+        self.space = space
+        self.rng = np.random.default_rng(seed)
+        self.features = features
+        self.prior = prior
+        self.costs: dict[int, float | None] = {}
+        self._proposed: set[int] = set()
+        self._start = [index for config in start if (index := self._index_of(config)) is not None]
+        self.update(history)
+
+    @property
+    def seen(self) -> set[int]:
+        """The indices that were proposed or observed."""
+        return self._proposed
+
+    def next_batch(self, n: int) -> list[Config]:
+        """Return up to n configurations to measure; none when nothing is left that is worth it."""
+        batch: list[int] = []
+        while self._start and len(batch) < n:
+            self._accept([self._start.pop(0)], batch, n)
+        if len(batch) < n:
+            self._accept(self._propose(n - len(batch)), batch, n)
+        if len(batch) < n:
+            self._accept(self._explore(n - len(batch)), batch, n)
+        return [self.space.config(index) for index in batch]
+
+    def update(self, observations: Iterable[Observation]) -> None:
+        """Learn from costs; those of configurations outside the space are passed over."""
+        fresh = []
+        for observation in observations:
+            index = self._index_of(observation.config)
+            if index is not None:
+                self._proposed.add(index)
+                self.costs[index] = observation.cost_seconds
+                fresh.append(index)
+        if fresh:
+            self._learn(fresh)
+
+    def best_indices(self, count: int) -> list[int]:
+        """Return the indices of the lowest costs so far, the best first."""
+        costs = {index: cost for index, cost in self.costs.items() if cost is not None}
+        return sorted(costs, key=lambda index: (costs[index], index))[:count]
+
+    @abstractmethod
+    def _propose(self, count: int) -> Sequence[int]:
+        """Return indices to measure, best first; invalid and seen ones are dropped."""
+
+    def _learn(self, fresh: Sequence[int]) -> None:  # noqa: B027 - most tuners read `costs` when they propose
+        """Take note of indices whose cost is new."""
+
+    def _explore(self, count: int) -> list[int]:
+        """Return random valid indices that were not seen; fewer when the space is exhausted."""
+        return self.space.sample(count, self.rng, self._proposed)
+
+    def _unseen(self, indices: Ordinals) -> Ordinals:
+        """Return the distinct indices that were not seen, in their order."""
+        distinct = dict.fromkeys(index for index in indices.tolist() if index not in self._proposed)
+        return np.array(list(distinct), dtype=self.space.index_dtype)
+
+    def _accept(self, indices: Iterable[int], batch: list[int], limit: int) -> None:
+        for index in indices:
+            if len(batch) >= limit:
+                return
+            if index not in self._proposed and self.space.is_valid(index):
+                self._proposed.add(index)
+                batch.append(index)
+
+    def _index_of(self, config: Config) -> int | None:
+        try:
+            index = self.space.index(config)
+        except ConfigError as error:
+            _log.debug("configuration passed over: %s", error)
+            return None
+        return index if self.space.is_valid(index) else None
