@@ -128,7 +128,29 @@ def _extremum(op: str, a: Linear, b: Linear, ranges: Ranges) -> Linear:
         return a if op == "max" else b
     if high <= 0:
         return b if op == "max" else a
-    return _atom(Binary(op, a.to_expr(), b.to_expr()))
+    return _atom(_join(op, a.to_expr(), b.to_expr(), ranges))
+
+
+def _join(op: str, a: Expr, b: Expr, ranges: Ranges) -> Expr:
+    """The extremum of nested extrema, without the parts that another part covers."""
+    parts: list[Expr] = []
+    for part in (*_parts(op, a), *_parts(op, b)):
+        forms = [linear(part, ranges).add(linear(other, ranges), -1) for other in parts]
+        limits = [bounds(form, ranges) for form in forms]
+        if any((low >= 0) if op == "min" else (high <= 0) for low, high in limits):
+            continue
+        parts = [p for p, (low, high) in zip(parts, limits, strict=True) if (high > 0 if op == "min" else low < 0)]
+        parts.append(part)
+    result = parts[0]
+    for part in parts[1:]:
+        result = Binary(op, result, part)
+    return result
+
+
+def _parts(op: str, expr: Expr) -> list[Expr]:
+    if isinstance(expr, Binary) and expr.op == op:
+        return _parts(op, expr.a) + _parts(op, expr.b)
+    return [expr]
 
 
 def _split(form: Linear, divisor: int) -> tuple[Linear, Linear]:

@@ -100,10 +100,11 @@ class For(Stmt):
     """``for var in [begin, end)``.
 
     ``factor`` is the number of copies of an unrolled loop's body (0: all; 1: rolled, never undone).
-    ``outline`` asks for the body to become a function shared by all bodies of the same structure.
+    ``outline`` asks for the body to become a function shared by all bodies of the same structure;
+    ``partition`` for the tail to be peeled.
     """
 
-    __slots__ = ("begin", "body", "end", "factor", "kind", "outline", "var")
+    __slots__ = ("begin", "body", "end", "factor", "kind", "outline", "partition", "var")
 
     def __init__(
         self,
@@ -114,6 +115,7 @@ class For(Stmt):
         kind: LoopKind = LoopKind.SERIAL,
         factor: int = 0,
         outline: bool = False,
+        partition: bool = False,
     ) -> None:
         self.var = var
         self.begin = begin
@@ -122,13 +124,16 @@ class For(Stmt):
         self.kind = kind
         self.factor = factor
         self.outline = outline
+        self.partition = partition
 
     def replace(self, *, begin: Expr | None = None, end: Expr | None = None, body: Stmt | None = None) -> For:
         """The same loop with other bounds or another body."""
-        begin, end, body = begin or self.begin, end or self.end, body or self.body
+        begin = self.begin if begin is None else begin
+        end = self.end if end is None else end
+        body = self.body if body is None else body
         if begin is self.begin and end is self.end and body is self.body:
             return self
-        return For(self.var, begin, end, body, self.kind, self.factor, self.outline)
+        return For(self.var, begin, end, body, self.kind, self.factor, self.outline, self.partition)
 
 
 class If(Stmt):
@@ -153,14 +158,18 @@ class Alloc(Stmt):
 
 
 class LoopNest:
-    """A lowered program: its argument buffers, inputs first and outputs last, and its body."""
+    """A lowered program: its argument buffers, inputs first and outputs last, and its body.
 
-    __slots__ = ("body", "inputs", "outputs")
+    ``ranges`` holds the inclusive range of every loop variable.
+    """
+
+    __slots__ = ("body", "inputs", "outputs", "ranges")
 
     def __init__(self, inputs: Sequence[Buffer], outputs: Sequence[Buffer], body: Stmt) -> None:
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self.body = body
+        self.ranges: dict[Var, tuple[int, int]] = {}
 
     def __str__(self) -> str:
         from tilewright.compiler.ir.printer import format_nest

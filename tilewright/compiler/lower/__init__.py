@@ -1,0 +1,30 @@
+"""Lowering: from a scheduled program to a loop nest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tilewright.compiler.ir.loops import LoopNest
+from tilewright.compiler.lower.inline import inline_stages
+from tilewright.compiler.lower.nest import write_nest
+from tilewright.compiler.lower.partition import partition_loops
+from tilewright.compiler.lower.regions import infer_regions
+from tilewright.compiler.schedule import Schedule
+from tilewright.compiler.te.tensor import Tensor
+
+
+def lower_schedule(schedule: Schedule, args: Sequence[Tensor], partition: bool = True) -> LoopNest:
+    """The loop nest of a scheduled program; ``args`` are its inputs and outputs, in the order of a call.
+
+    Without ``partition`` the tails of loops are left in their bounds, as the schedule wrote them.
+    """
+    bodies = inline_stages(schedule)
+    regions = infer_regions(schedule, bodies)
+    nest = write_nest(schedule, regions, args)
+    if partition:
+        nest = LoopNest(nest.inputs, nest.outputs, partition_loops(nest.body, regions.ranges))
+    nest.ranges = regions.ranges
+    return nest
+
+
+__all__ = ["lower_schedule"]

@@ -9,8 +9,7 @@ from tilewright.compiler.errors import ScheduleError
 from tilewright.compiler.ir.affine import bounds, ceildiv, linear, simplify_index
 from tilewright.compiler.ir.loops import Alloc, Assign, Buffer, For, If, LoopNest, Stmt, Store, block
 from tilewright.compiler.ir.visit import map_children, substitute, variables
-from tilewright.compiler.lower.inline import inline_stages
-from tilewright.compiler.lower.regions import Limit, Placement, Regions, infer_regions, limit_condition
+from tilewright.compiler.lower.regions import Limit, Placement, Regions, limit_condition
 from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.te.expr import INDEX, Binary, Const, Expr, IterVar, Load, Reduce, Var, binary, const
 from tilewright.compiler.te.intrinsics import all as all_of
@@ -171,7 +170,8 @@ class StageWriter:
             else:
                 end = self._end(end, limit, axis, order)
         mark = self.placement.stage.mark(axis)
-        return For(axis, begin, simplify_index(end, ranges), body, mark.kind, mark.factor, mark.outline)
+        end = simplify_index(end, ranges)
+        return For(axis, begin, end, body, mark.kind, mark.factor, mark.outline, mark.partition)
 
     def _inner(self, axis: IterVar, order: Sequence[IterVar]) -> set[Var]:
         return set(order[list(order).index(axis) + 1 :])
@@ -306,9 +306,8 @@ def _reduces(limit: Limit) -> bool:
     return any(isinstance(v, IterVar) and v.kind == "reduce" for v in variables(limit.value))
 
 
-def lower_schedule(schedule: Schedule, args: Sequence[Tensor]) -> LoopNest:
-    """The loop nest of a scheduled program; ``args`` are its inputs and outputs."""
-    regions = infer_regions(schedule, inline_stages(schedule))
+def write_nest(schedule: Schedule, regions: Regions, args: Sequence[Tensor]) -> LoopNest:
+    """The loops of all stages; ``args`` are the program's inputs and outputs."""
     writer = NestWriter(schedule, regions)
     inputs, outputs = [], []
     for tensor in args:

@@ -52,8 +52,8 @@ def _split(schedule: Schedule, step: steps.Split) -> Axes:
         raise ScheduleError(f"split({axis.name}, {given}): the factor must be an integer of at least 1")
     if axis in stage.marks:
         raise ScheduleError(f"split({axis.name}): the loop is already {stage.marks[axis].kind}; split it before")
-    rest = -(-axis.extent // given)
-    outer_extent, inner_extent = (rest, given) if step.nparts is None else (given, rest)
+    inner_extent = min(given, axis.extent) if step.nparts is None else -(-axis.extent // given)
+    outer_extent = -(-axis.extent // inner_extent)
     outer = stage.derive_axis(f"{axis.name}.outer", outer_extent, axis.kind)
     inner = stage.derive_axis(f"{axis.name}.inner", inner_extent, axis.kind)
     stage.relations.append(SplitRelation(axis, outer, inner, step.factor, step.nparts))
