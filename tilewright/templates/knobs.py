@@ -1,5 +1,6 @@
 """A knob: a named list of choices, one of the dimensions of a space."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -63,9 +64,9 @@ class Knob:
         return found
 
     def entity_of(self, value: object) -> Entity:
-        """Return the choice that plain data, or an entity, stands for."""
+        """Return the choice that plain data, or an entity, stands for; a stated outermost extent is -1."""
         if isinstance(value, SplitEntity | ReorderEntity | AnnotateEntity | OtherOptionEntity):
-            return self.entities[self.ordinal(value)]
+            return self.entities[self.ordinal(self._open_outermost(value))]
         try:
             frozen = freeze_json(value)
             entity = _ENTITY[self.kind](frozen)
@@ -73,7 +74,15 @@ class Knob:
             raise ConfigError(
                 f"knob {self.name!r} has no value {value!r}; it has {len(self)} values, {self._examples()}"
             ) from None
-        return self.entities[self.ordinal(entity)]
+        return self.entities[self.ordinal(self._open_outermost(entity))]
+
+    def _open_outermost(self, entity: Entity) -> Entity:
+        """Write a split whose outermost extent is what the others leave as the choices do."""
+        if entity in self._ordinals or not isinstance(entity, SplitEntity) or self.extent is None:
+            return entity
+        outermost, *inner = entity.size
+        is_rest = outermost * math.prod(inner) == self.extent
+        return SplitEntity((-1, *inner)) if is_rest else entity
 
     def _examples(self) -> str:
         shown = ", ".join(str(entity) for entity in self.entities[:4])

@@ -19,7 +19,7 @@ class Moves:
         self.nearest = [nearest_choices(knob) for knob in space.knobs]
 
     def mutate(self, rows: Ordinals, rng: np.random.Generator, rate: float, far: float = 0.4) -> Ordinals:
-        """Change each knob with probability `rate`, at least one a row; `far` is the share of uniform steps."""
+        """Change each knob with probability `rate`, one at least; `far` is the share of uniform steps."""
         count, width = rows.shape
         changed = rng.random((count, width)) < rate
         if width:

@@ -1,0 +1,163 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tilewright.compiler.program")
+pytest.importorskip("tilewright.compiler.analysis.flops")
+
+from tilewright.compiler import te
+from tilewright.compiler.schedule import Schedule
+from tilewright.compiler.target import Target
+from tilewright.templates import (
+    ConfigError,
+    InvalidConfigError,
+    SpaceError,
+    TemplateError,
+    get_config,
+    template,
+)
+from tilewright.templates.task import Task
+
+
+def product(a: Any, b: Any, *, dtype: str) -> Any:
+    return (a @ b).astype(dtype)
+
+
+def matmul_program(m: int, n: int, k: int, dtype: str) -> Any:
+    a, b = te.placeholder((m, k), dtype, name="A"), te.placeholder((k, n), dtype, name="B")
+    r = te.reduce_axis((0, k), name="k")
+    c = te.compute((m, n), lambda i, j: te.sum(a[i, r] * b[r, j], axis=r), name="C")
+    return te.create_schedule(c.op), a, b, c
+
+
+@template("tests/task/matmul", reference=product)
+def matmul(m: int, n: int, k: int, dtype: str = "float32") -> Any:
+    schedule, a, b, c = matmul_program(m, n, k, dtype)
+    cfg = get_config()
+    y, x = c.op.axis
+    cfg.define_split("tile_y", y)
+    cfg.define_split("tile_x", x)
+    yo, yi = cfg["tile_y"].apply(schedule, c, y)
+    xo, xi = cfg["tile_x"].apply(schedule, c, x)
+    schedule[c].reorder(yo, xo, c.op.reduce_axis[0], yi, xi)
+    return schedule, [a, b, c]
+
+
+def task_of(name: Any, **params: object) -> Task:
+    return Task.create(name, Target.host(), 1, **params)
+
+
+def test_a_matmul_of_512_has_100_points_and_a_default() -> None:
+    task = task_of(matmul, m=512, n=512, k=512)
+    assert len(task.space) == 100
+    assert task.default_config.is_default
+    assert task.flops == 2 * 512**3
+
+
+def test_every_configuration_becomes_a_program() -> None:
+    task = task_of(matmul, m=8, n=8, k=4)
+    programs = [task.instantiate(task.space.config(index)) for index in range(len(task.space))]
+    assert len(set(map(str, programs))) >= 1
+
+
+def test_keyword_only_parameters_of_the_reference_are_bound() -> None:
+    reference = task_of(matmul, m=2, n=2, k=2, dtype="float64").reference
+    assert reference is not None
+    assert reference(np.eye(2), np.eye(2)).dtype == np.float64
+
+
+def test_the_stated_default_is_checked_and_completed() -> None:
+    @template("tests/task/stated", default=lambda target, threads, **args: {"tile": [-1, args["n"]]})
+    def stated(n: int) -> Any:
+        get_config().define_split("tile", 16)
+        get_config().define_knob("free", [7, 8])
+        return None, ()
+
+    assert task_of(stated, n=4).default_config.to_json() == {"tile": [-1, 4], "free": 7}
+    with pytest.raises(ConfigError, match="default configuration of tests/task/stated"):
+        _ = task_of(stated, n=3).default_config
+
+
+def test_a_fallback_in_the_template_is_its_default() -> None:
+    @template("tests/task/fallback")
+    def own(n: int) -> Any:
+        cfg = get_config()
+        cfg.define_split("tile", n, num_outputs=3)
+        if cfg.is_fallback:
+            cfg.fallback_split("tile", [4, 8, 4])
+        return None, ()
+
+    assert task_of(own, n=128).default_config.to_json() == {"tile": [-1, 8, 4]}
+
+
+def test_stated_operations_replace_the_count() -> None:
+    @template("tests/task/flop", flops=lambda n: 2 * n)
+    def counted(n: int) -> Any:
+        if n > 4:
+            get_config().add_flop(1234)
+        return None, ()
+
+    assert task_of(counted, n=3).flops == 6
+    assert task_of(counted, n=5).flops == 1234
+
+
+def test_an_error_in_the_template_names_the_line() -> None:
+    @template("tests/task/broken")
+    def broken(n: int) -> Any:
+        return [][n]
+
+    with pytest.raises(TemplateError, match=r"'tests/task/broken' failed at .*test_task\.py:\d+: list index"):
+        _ = task_of(broken, n=3).space
+
+
+def test_a_wrong_return_value_is_an_error() -> None:
+    @template("tests/task/nothing")
+    def nothing(n: int) -> Any:
+        return n
+
+    with pytest.raises(TemplateError, match="must return"):
+        _ = task_of(nothing, n=3).space
+
+
+def test_a_space_without_valid_configurations_is_an_error() -> None:
+    @template("tests/task/empty")
+    def empty(n: int) -> Any:
+        cfg = get_config()
+        cfg.define_split("tile", n)
+        cfg.constrain(("tile",), lambda tile: False)
+        return None, ()
+
+    with pytest.raises(SpaceError, match="no valid configuration"):
+        _ = task_of(empty, n=3).space
+
+
+def test_a_configuration_that_the_template_refuses_is_invalid() -> None:
+    @template("tests/task/picky")
+    def picky(n: int) -> Any:
+        cfg = get_config()
+        cfg.define_split("tile", n)
+        cfg.raise_error("never")
+        return None, ()
+
+    task = task_of(picky, n=8)
+    with pytest.raises(InvalidConfigError, match="never"):
+        task.instantiate(task.space.config(0))
+
+
+def test_the_template_sees_target_and_threads() -> None:
+    seen: list[Any] = []
+
+    @template("tests/task/facts")
+    def facts(n: int) -> Any:
+        seen.append((get_config().target, get_config().threads))
+        return None, ()
+
+    target = Target.host()
+    _ = Task.create(facts, target, 3, n=1).space
+    assert seen == [(target, 3)]
+
+
+def test_schedules_are_what_templates_return() -> None:
+    schedule, *_ = matmul_program(4, 4, 4, "float32")
+    assert isinstance(schedule, Schedule)

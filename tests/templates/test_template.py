@@ -1,0 +1,204 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tilewright.templates import (
+    Template,
+    TemplateError,
+    Workload,
+    WorkloadError,
+    bind_workload,
+    find_template,
+    get_config,
+    parameters,
+    template,
+)
+
+
+@template("tests/scale")
+def scale(
+    m: int,
+    n: int,
+    shape: tuple[int, ...],
+    kernel: int | tuple[int, int] = 3,
+    axis: int = -1,
+    rate: float = 0.5,
+    flag: bool = False,
+    dtype: str = "float32",
+) -> Any:
+    cfg = get_config()
+    cfg.define_split("tile", m)
+    return cfg["tile"], (m, n, shape, kernel, axis, rate, flag, dtype)
+
+
+GOOD: dict[str, Any] = {"m": 4, "n": 8, "shape": (2, 3)}
+
+
+def test_a_workload_holds_every_argument_in_order() -> None:
+    workload = bind_workload(scale, {"n": np.int64(8), "m": 4, "shape": [2, 3]})
+    assert str(workload) == (
+        "tests/scale(m=4, n=8, shape=(2, 3), kernel=3, axis=-1, rate=0.5, flag=False, dtype=float32)"
+    )
+    assert workload.args["shape"] == [2, 3]
+    assert workload.arguments["shape"] == (2, 3)
+
+
+def test_a_workload_key_is_stable() -> None:
+    assert Workload("f", {"b": 1, "a": (1, 2)}).key == 'f{"a":[1,2],"b":1}'
+    assert Workload("f", {"b": 1, "a": [1, 2]}) == Workload("f", {"a": (1, 2), "b": 1})
+    workload = bind_workload(scale, GOOD)
+    assert Workload.from_json(workload.to_json()) == workload
+    assert hash(Workload.from_json(workload.to_json())) == hash(workload)
+
+
+def test_a_pair_of_equal_integers_is_the_integer() -> None:
+    assert bind_workload(scale, {**GOOD, "kernel": (5, 5)}) == bind_workload(scale, {**GOOD, "kernel": 5})
+    assert bind_workload(scale, {**GOOD, "kernel": (5, 3)}).args["kernel"] == [5, 3]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"m": 0}, "tests/scale: m must be a positive integer, not 0"),
+        ({"m": -2}, "tests/scale: m must be a positive integer, not -2"),
+        ({"m": 1.5}, "tests/scale: m must be a positive integer, not 1.5"),
+        ({"m": True}, "tests/scale: m must be a positive integer, not True"),
+        ({"m": "x"}, "tests/scale: m must be a positive integer, not 'x'"),
+        ({"shape": (4, 0)}, "tests/scale: shape must have positive integers only, not 0"),
+        ({"axis": 1.0}, "tests/scale: axis must be int, not 1.0"),
+        ({"flag": 1}, "tests/scale: flag must be bool, not 1"),
+        ({"dtype": 4}, "tests/scale: dtype must be str, not 4"),
+        ({"kernel": (1, 2, 3)}, r"tests/scale: kernel must be int or \(int,int\), not \(1, 2, 3\)"),
+        ({"q": 1}, "unknown parameter 'q'; its parameters: m, n, shape"),
+    ],
+)
+def test_a_wrong_argument_is_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(WorkloadError, match=message):
+        bind_workload(scale, {**GOOD, **change})
+
+
+def test_missing_arguments_are_named() -> None:
+    with pytest.raises(WorkloadError, match="n, shape must be given"):
+        bind_workload(scale, {"m": 4})
+
+
+def test_parameters_state_their_types_and_defaults() -> None:
+    described = [(p.name, p.type, p.default) for p in parameters(scale)]
+    assert described[2:4] == [("shape", "(int,...)", None), ("kernel", "int or (int,int)", 3)]
+    assert [p.required for p in parameters(scale)][:4] == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("m", "12", 12),
+        ("shape", "3,4", (3, 4)),
+        ("shape", "3", (3,)),
+        ("kernel", "3,5", (3, 5)),
+        ("kernel", "7", 7),
+        ("rate", "2", 2.0),
+        ("flag", "true", True),
+        ("dtype", "float64", "float64"),
+        ("dtype", "8", "8"),
+    ],
+)
+def test_words_of_a_command_line_become_values(name: str, text: str, value: object) -> None:
+    parameter = next(p for p in parameters(scale) if p.name == name)
+    assert parameter.parse(text, "scale") == value
+
+
+def test_a_plain_call_takes_default_choices() -> None:
+    entity, arguments = scale(64, 2, (1,))
+    assert entity.size == (-1, 8)
+    assert arguments[:2] == (64, 2)
+
+
+def test_registering_again_from_the_same_module_replaces() -> None:
+    first = template("tests/again")(lambda n=1: n)
+    second = template("tests/again")(lambda n=2: n)
+    assert first is not second
+    assert find_template("tests/again") is second
+
+
+def test_registering_from_another_module_names_both() -> None:
+    def taken(n: int) -> Any:
+        return n
+
+    namespace: dict[str, Any] = {"__name__": "another_module"}
+    exec(compile("def taken(n): return n", "another.py", "exec"), namespace)
+    template("tests/taken")(taken)
+    with pytest.raises(
+        TemplateError, match=r"another_module is already registered by module .*test_template"
+    ):
+        template("tests/taken")(namespace["taken"])
+
+
+def test_an_operator_name_is_taken() -> None:
+    with pytest.raises(TemplateError, match=r"already registered by module tilewright\.templates\.operators"):
+        template("matmul")(lambda n=1: n)
+
+
+def test_an_unknown_template_suggests_one() -> None:
+    with pytest.raises(TemplateError, match="did you mean 'tests/scale'"):
+        find_template("tests/scal")
+
+
+def test_a_template_is_found_by_itself() -> None:
+    assert find_template(scale) is scale
+
+
+def test_variable_arguments_are_refused() -> None:
+    with pytest.raises(TemplateError, match="name each one"):
+        template("tests/star")(lambda *sizes: sizes)
+
+
+OWN = """
+from tilewright.templates import template
+
+@template("own_{suffix}")
+def own(n: int):
+    return n
+"""
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_template_is_found_in_a_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "my_ops.py", OWN.format(suffix="found"))
+    by_function, by_name = find_template(f"{path}:own"), find_template(f"{path}:own_found")
+    assert isinstance(by_function, Template)
+    assert by_function is by_name
+    assert by_function.name == "own_found"
+
+
+def test_a_changed_file_is_loaded_again(tmp_path: Path) -> None:
+    path = write(tmp_path / "changing.py", OWN.format(suffix="changing"))
+    before = find_template(f"{path}:own").source_hash
+    write(tmp_path / "changing.py", OWN.format(suffix="changing").replace("return n", "return n + 1"))
+    assert find_template(f"{path}:own").source_hash != before
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "message"),
+    [
+        (OWN.format(suffix="listed"), "other", "has no template 'other'; it has own_listed"),
+        ("def own(n):\n    return n\n", "own", "defines no template"),
+        ("def own(n:\n", "own", r"bad\.py:1: SyntaxError"),
+        ("x = 1\ny = 1 / 0\n", "own", r"bad\.py:2: ZeroDivisionError: division by zero"),
+        ("import no_such_module\n", "own", "ModuleNotFoundError"),
+    ],
+)
+def test_a_wrong_file_says_what_is_wrong(tmp_path: Path, text: str, name: str, message: str) -> None:
+    path = write(tmp_path / "bad.py", text)
+    with pytest.raises(TemplateError, match=message):
+        find_template(f"{path}:{name}")
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(TemplateError, match=r"no file 'missing\.py'"):
+        find_template("missing.py:own")

@@ -1,0 +1,86 @@
+import logging
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tilewright.tuners import Observation, make_tuner
+from tilewright.tuners.model_based import ModelBasedSearch
+
+SEEDS = range(10)
+
+
+def mean_fraction(recorded: Any, name: str, trials: int) -> float:
+    return float(np.mean([recorded.fraction(recorded.search(name, seed, trials)) for seed in SEEDS]))
+
+
+@pytest.mark.parametrize("name", ["xgb", "ga", "descent"])
+def test_it_beats_random_at_equal_trials(recorded: Any, name: str) -> None:
+    assert mean_fraction(recorded, name, 64) > mean_fraction(recorded, "random", 64)
+
+
+def test_the_model_comes_near_the_optimum(recorded: Any) -> None:
+    assert mean_fraction(recorded, "xgb", 100) > 0.95
+
+
+def test_history_saves_trials(recorded: Any) -> None:
+    history = recorded.search("random", 1, 60)
+    later = recorded.search("xgb", 0, 16, history=history)
+    assert recorded.fraction(later) > recorded.fraction(history)
+
+
+def test_a_prior_leads_the_first_points(recorded: Any) -> None:
+    def prior(space: Any, indices: Any) -> Any:
+        costs = [recorded.costs[int(index)] for index in indices]
+        return np.array([0.0 if cost is None else math.log(cost) for cost in costs])
+
+    first = recorded.search("xgb", 0, 8, prior=prior)
+    blind = recorded.search("xgb", 0, 8)
+    assert recorded.fraction(first) > recorded.fraction(blind)
+
+
+class BrokenModel:
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def fit(self, features: Any, targets: Any) -> None:
+        raise ValueError("labels are wrong")
+
+    def predict(self, features: Any) -> Any:
+        raise AssertionError("never fitted")
+
+
+def test_a_failing_model_degrades_the_search_with_one_warning(
+    recorded: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        tuner = ModelBasedSearch(recorded.space, 0, make_model=BrokenModel)
+        trials = 0
+        while trials < 64:
+            configs = tuner.next_batch(8)
+            tuner.update([Observation(config, recorded.costs[config.index]) for config in configs])
+            trials += len(configs)
+    assert trials == 64
+    assert [record.getMessage() for record in caplog.records] == [
+        "the cost model failed (labels are wrong); the search goes on without it"
+    ]
+
+
+def test_grid_visits_the_indices_in_order(recorded: Any) -> None:
+    indices = [observation.config.index for observation in recorded.search("grid", 0, 30)]
+    assert indices == sorted(indices) == list(range(30))
+
+
+def test_failures_are_avoided(recorded: Any) -> None:
+    failures = [sum(o.cost_seconds is None for o in recorded.search("xgb", seed, 100)) for seed in range(3)]
+    share = sum(cost is None for cost in recorded.costs.values()) / len(recorded.costs)
+    assert np.mean(failures) < 100 * share
+
+
+def test_tuners_take_batches_of_any_length(recorded: Any) -> None:
+    tuner = make_tuner("xgb", recorded.space, 0)
+    for length in (1, 40, 3):
+        configs = tuner.next_batch(length)
+        assert len(configs) == length
+        tuner.update([Observation(config, recorded.costs[config.index]) for config in configs])
