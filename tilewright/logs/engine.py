@@ -1,0 +1,214 @@
+"""Opening a database: where it is, how SQLite is set up, and what its errors mean to a user."""
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+import sqlalchemy.exc
+from sqlalchemy.engine import Connection, Engine
+
+from tilewright.logs.errors import DatabaseError
+
+_HEADER = b"SQLite format 3\x00"
+_BUSY_SECONDS = 30
+_WAL_ATTEMPTS = 50
+_NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "fuse.sshfs"})
+_WRITES = "tilewright_writes"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a database is.
+
+    Attributes:
+        name: as the user gave it, without a password.
+        path: the file of a SQLite database, else None.
+        url: of another database, else None.
+    """
+
+    name: str
+    path: Path | None
+    url: str | None
+
+
+def locate(source: str | os.PathLike[str]) -> Location:
+    """A path is SQLite, `x://` is a URL."""
+    text = os.fspath(source)
+    if "://" not in text:
+        return Location(text, Path(text), None)
+    try:
+        url = sqlalchemy.make_url(text)
+    except sqlalchemy.exc.ArgumentError as error:
+        raise DatabaseError(f"{text}: not the URL of a database: {error}") from None
+    if url.get_backend_name() == "sqlite":
+        if not url.database or url.database == ":memory:":
+            raise DatabaseError(f"{text}: a database in memory keeps nothing; give the path of a file")
+        return Location(url.database, Path(url.database), None)
+    return Location(url.render_as_string(hide_password=True), None, text)
+
+
+def check_file(path: Path, *, for_writing: bool) -> None:
+    """Refuse, in one line, what cannot be opened."""
+    if path.is_dir():
+        raise DatabaseError(f"{path} is a folder: give the path of a file in it")
+    if not path.parent.is_dir():
+        raise DatabaseError(f"cannot open {path}: the folder {path.parent} does not exist")
+    if not path.exists():
+        if not for_writing:
+            raise DatabaseError(f"{path} does not exist")
+        if not os.access(path.parent, os.W_OK):
+            raise DatabaseError(f"cannot create {path}: permission denied in {path.parent.absolute()}")
+    elif not os.access(path, os.R_OK):
+        raise DatabaseError(f"cannot read {path}: permission denied")
+    else:
+        _check_header(path)
+    if for_writing and (kind := _network_file_system(path)) is not None:
+        raise DatabaseError(
+            f"{path} lies on a network file system ({kind}), where SQLite loses data: use a local disk or the"
+            " URL of a PostgreSQL database"
+        )
+
+
+def open_engine(location: Location, *, read_only: bool) -> Engine:
+    """An engine whose connections are set up; nothing is read or written yet."""
+    if location.path is None:
+        return _open_url(location)
+    uri = _sqlite_uri(location.path, read_only)
+    # A reader of an immutable file must not wait for a log that nobody writes.
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        if not read_only:
+            _prepare_writer(connection)
+        return connection
+
+    engine = sqlalchemy.create_engine("sqlite://", creator=connect, poolclass=sqlalchemy.QueuePool)
+    sqlalchemy.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def writing(engine: Engine) -> Connection:
+    """A connection whose transactions take SQLite's write lock at their start, so none has to upgrade."""
+    return engine.connect().execution_options(**{_WRITES: True})
+
+
+def checkpoint(engine: Engine) -> None:
+    """Copy what readers allow of the write-ahead log into the file; the caller holds the write lock."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+@contextlib.contextmanager
+def explained(location: Location) -> Iterator[None]:
+    """Turn the errors of database drivers into one line that names the database and the remedy."""
+    try:
+        yield
+    except sqlalchemy.exc.DBAPIError as error:
+        raise DatabaseError(_explain(location.name, str(error.orig))) from None
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise DatabaseError(f"{location.name}: {_one_line(error)}") from None
+    except sqlite3.Error as error:
+        raise DatabaseError(_explain(location.name, str(error))) from None
+    except OSError as error:
+        raise DatabaseError(f"{location.name}: {error.strerror or error}") from None
+
+
+def _explain(name: str, message: str) -> str:
+    lowered = message.lower()
+    for words, explanation in _EXPLANATIONS.items():
+        if words in lowered:
+            return explanation.format(name=name)
+    return f"{name}: {_one_line(message)}"
+
+
+_EXPLANATIONS = {
+    "not a database": "{name} is not a SQLite database: give another file, or import it as a log",
+    "malformed": "{name} is damaged: `tilewright log recover` saves what can be read",
+    "disk i/o error": "{name}: the disk fails to read or write; what was stored before stays valid",
+    "is full": "cannot write {name}: the disk is full; what was stored before stays valid",
+    "readonly": "cannot write {name}: it is read-only",
+    "unable to open": "cannot open {name}: is its folder there, and writable?",
+    "locked": "{name} is locked: another process has been writing for 30 s",
+}
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _prepare_writer(connection: sqlite3.Connection) -> None:
+    for attempt in range(_WAL_ATTEMPTS):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError as error:
+            # The busy timeout does not cover this statement while another process recovers the log.
+            if "locked" not in str(error) or attempt == _WAL_ATTEMPTS - 1:
+                raise
+            time.sleep(0.02 * (attempt + 1))
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA wal_autocheckpoint=0")  # the store checkpoints, under its lock
+
+
+def _sqlite_uri(path: Path, read_only: bool) -> str:
+    uri = path.absolute().as_uri()
+    if not read_only:
+        return f"{uri}?mode=rwc"
+    log = path.with_name(path.name + "-wal")
+    can_share = os.access(path.absolute().parent, os.W_OK)
+    has_log = log.exists() and log.stat().st_size > 0
+    # Reading a database in WAL mode needs a shared file beside it, unless nothing can change.
+    return f"{uri}?mode=ro" if can_share or has_log else f"{uri}?mode=ro&immutable=1"
+
+
+def _open_url(location: Location) -> Engine:
+    assert location.url is not None
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    try:
+        return sqlalchemy.create_engine(location.url, **options)
+    except (sqlalchemy.exc.NoSuchModuleError, ImportError) as error:
+        raise DatabaseError(
+            f"{location.name}: its driver is missing ({_one_line(error)}); for PostgreSQL:"
+            " pip install 'psycopg[binary]'"
+        ) from None
+
+
+def _check_header(path: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(len(_HEADER))
+    if start and start != _HEADER:
+        raise DatabaseError(
+            f"{path} is not a SQLite database: it begins with {start[:12]!r}; give another file, or import it"
+            " as a log"
+        )
+
+
+def _network_file_system(path: Path) -> str | None:
+    """The kind of network file system under `path`, or None."""
+    try:
+        mounts = Path("/proc/self/mounts").read_text().splitlines()
+    except OSError:
+        return None
+    target = str(path.absolute().parent.resolve())
+    found = ("", "")
+    for line in mounts:
+        words = line.split()
+        point = words[1].replace("\\040", " ")
+        inside = target == point or target.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(found[0]):
+            found = (point, words[2])
+    return found[1] if found[1] in _NETWORK_FILE_SYSTEMS else None
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())[:300]

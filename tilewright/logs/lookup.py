@@ -1,0 +1,110 @@
+"""Finding the best record of a key in databases, logs and collections; by exact key only."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from tilewright.logs.errors import DatabaseError
+from tilewright.logs.formats.jsonl import read_jsonl
+from tilewright.logs.record import Record
+from tilewright.logs.store import RecordStore
+
+SourceArgument = str | os.PathLike[str] | RecordStore | Iterable[Record]
+
+_SQLITE_HEADER = b"SQLite format 3\x00"
+
+
+class Source(Protocol):
+    """Where records are found."""
+
+    def best(self, key: str) -> Record | None:
+        """The best record of a key."""
+
+
+class RecordTable:
+    """Records in memory: the lowest cost of each key."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._best: dict[str, Record] = {}
+        for record in records:
+            if record.state != "ok":
+                continue
+            key = record.key
+            known = self._best.get(key)
+            if known is None or _rank(record) < _rank(known):
+                self._best[key] = record
+
+    def best(self, key: str) -> Record | None:
+        """The best record of a key."""
+        return self._best.get(key)
+
+
+class Lookup:
+    """The best records of several sources.
+
+    A source is opened at the first look-up, and each key is asked for once.
+    """
+
+    def __init__(self, sources: Sequence[SourceArgument]) -> None:
+        self._arguments = tuple(sources)
+        self._sources: tuple[Source, ...] | None = None
+        self._found: dict[str, Record | None] = {}
+
+    def find(self, key: str) -> Record | None:
+        """The best record of a key: of several sources that know it, the first one's."""
+        if key not in self._found:
+            self._found[key] = self._search(key)
+        return self._found[key]
+
+    def close(self) -> None:
+        """Close the databases that were opened here, and forget what was found."""
+        for argument, source in zip(self._arguments, self._sources or (), strict=False):
+            if isinstance(source, RecordStore) and source is not argument:
+                source.close()
+        self._sources = None
+        self._found.clear()
+
+    def _search(self, key: str) -> Record | None:
+        if self._sources is None:
+            self._sources = tuple(_open(argument) for argument in self._arguments)
+        for source in self._sources:
+            record = source.best(key)
+            if record is not None:
+                return record
+        return None
+
+
+def check_source(argument: SourceArgument) -> None:
+    """Refuse early what can never be a source."""
+    if isinstance(argument, str | os.PathLike):
+        text = os.fspath(argument)
+        if "://" not in text and not Path(text).is_file():
+            raise DatabaseError(f"apply_best: {text} does not exist; tune first, or give another file")
+
+
+def _open(argument: SourceArgument) -> Source:
+    if isinstance(argument, RecordStore):
+        return argument
+    if not isinstance(argument, str | os.PathLike):
+        return RecordTable(argument)
+    text = os.fspath(argument)
+    if "://" in text or _is_database(Path(text)):
+        return RecordStore(text, read_only=True)
+    records = [line.record for line in read_jsonl(text) if line.record is not None]
+    if not records and Path(text).stat().st_size:
+        raise DatabaseError(f"apply_best: {text} is not a SQLite database and holds no record")
+    return RecordTable(records)
+
+
+def _is_database(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_SQLITE_HEADER)) == _SQLITE_HEADER
+    except OSError as error:
+        raise DatabaseError(f"apply_best: {path}: {error.strerror or error}") from None
+
+
+def _rank(record: Record) -> tuple[bool, float, float]:
+    ratio = record.reference_ratio
+    return ratio is None, ratio or 0.0, record.seconds or 0.0

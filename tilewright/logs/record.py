@@ -1,0 +1,285 @@
+"""One record: a trial's input, result, machine and versions; its key and its line of JSON.
+
+Decoding is typed and checks every value. It never runs code, and an impossible cost never becomes a record.
+"""
+
+import functools
+import hashlib
+import importlib.metadata
+import math
+import platform
+import zlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from tilewright.logs.errors import RecordError
+from tilewright.measure.result import MeasureResult, State, check_costs, check_durations, check_ratio
+
+VERSION = 1
+MAXIMUM_LINE_BYTES = 1 << 20
+_MAXIMUM_DEPTH = 16
+_MAXIMUM_THREADS = 1 << 16
+_PACKAGES = ("tilewright", "llvmlite", "numpy")
+
+
+class _TargetFacts(Protocol):
+    @property
+    def cpu(self) -> str: ...
+    @property
+    def feature_hash(self) -> str: ...
+
+
+class WorkloadData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A workload as plain data."""
+
+    op: str
+    args: dict[str, Any]
+
+
+class TemplateData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The template that made the program: its name and the hash of its source."""
+
+    name: str
+    source: str = ""
+
+
+class TargetData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The machine: CPU name, hash of its features, threads."""
+
+    cpu: str
+    features: str
+    threads: int = 1
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One trial, self-contained.
+
+    Attributes:
+        v: version of the format.
+        config: knob values by name; what counts, while `index` is a remark.
+        attempt: repeats of the same configuration count from 1.
+        seconds: the cost.
+        reference_ratio: cost over one pass of the reference loop.
+        noisy: the slices disagreed.
+        signal: that ended the worker.
+        versions: of the packages that took part.
+        at: when it was measured, with its time zone.
+        seed: of the run.
+    """
+
+    v: int = VERSION
+    workload: WorkloadData
+    template: TemplateData
+    target: TargetData
+    config: dict[str, Any]
+    index: int | None = None
+    attempt: int = 1
+    state: State
+    signal: str | None = None
+    costs: tuple[float, ...] = ()
+    seconds: float | None = None
+    interval: tuple[float, float] | None = None
+    reference_ratio: float | None = None
+    noisy: bool = False
+    build_seconds: float = 0.0
+    error: str | None = None
+    versions: dict[str, str] = msgspec.field(default_factory=dict)
+    at: datetime
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.v != VERSION:
+            raise ValueError(f"version {self.v} of the format; this Tilewright reads {VERSION}")
+        _check_facts(self)
+        check_costs(self.state, self.costs, self.seconds, self.interval)
+        check_ratio(self.reference_ratio)
+        check_durations((self.build_seconds,))
+        _check_json(self.workload.args, "workload")
+        _check_json(self.config, "config")
+
+    @property
+    def key(self) -> str:
+        """What a look-up has to match: workload, CPU, features and threads."""
+        workload = {"op": self.workload.op, "args": self.workload.args}
+        return record_key(workload, self.target.cpu, self.target.features, self.target.threads)
+
+    @property
+    def config_hash(self) -> str:
+        """A hash of the knob values."""
+        return hash_config(self.config)
+
+    @property
+    def id(self) -> str:
+        """The trial's name: the same for the same key, configuration and attempt."""
+        return _digest([self.key, self.config_hash, self.attempt])[:16]
+
+    def to_json(self) -> str:
+        """Encode as one line, without its end."""
+        fields = _fields(self)
+        line = {"v": fields.pop("v"), "id": self.id, **fields, "crc": _checksum(fields, self.v)}
+        return msgspec.json.encode(line).decode()
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> "Record":
+        """Decode one line strictly.
+
+        Raises:
+            RecordError: the line is malformed, altered or impossible.
+        """
+        if len(line) > MAXIMUM_LINE_BYTES:
+            raise RecordError(f"line of {len(line)} characters is longer than {MAXIMUM_LINE_BYTES}")
+        try:
+            decoded = _line_decoder.decode(line)
+            fields = _fields(decoded)
+            crc, name = fields.pop("crc"), fields.pop("id")
+            record = cls(**{field: getattr(decoded, field) for field in cls.__struct_fields__})
+            expected = _checksum({k: v for k, v in fields.items() if k != "v"}, record.v)
+        except (msgspec.MsgspecError, ValueError, OverflowError, TypeError) as error:
+            raise RecordError(_one_line(error)) from None
+        except RecursionError:
+            raise RecordError("nested too deeply") from None
+        if crc != expected:
+            raise RecordError(
+                f"checksum {crc} does not match the contents ({expected}): the line was altered"
+            )
+        if name != record.id:
+            raise RecordError(f"id {name} does not belong to this trial ({record.id})")
+        return record
+
+
+class _Line(Record, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    id: str
+    crc: str
+
+
+def make_record(
+    result: MeasureResult,
+    *,
+    workload: Mapping[str, Any],
+    template: TemplateData,
+    target: TargetData,
+    config: Mapping[str, Any],
+    index: int | None = None,
+    attempt: int = 1,
+    seed: int | None = None,
+    at: datetime | None = None,
+) -> Record:
+    """The record of a measured trial, stamped with the versions and the time.
+
+    Raises:
+        RecordError: a part of it is not plain data.
+    """
+    try:
+        return Record(
+            workload=WorkloadData(workload["op"], plain(workload["args"])),
+            template=template,
+            target=target,
+            config=plain(config),
+            index=index,
+            attempt=attempt,
+            state=result.state,
+            signal=result.signal,
+            costs=result.costs,
+            seconds=result.seconds,
+            interval=result.interval,
+            reference_ratio=result.reference_ratio,
+            noisy=result.noisy,
+            build_seconds=result.build_seconds,
+            error=result.error,
+            versions=dict(installed_versions()),
+            at=at or datetime.now(UTC),
+            seed=seed,
+        )
+    except (ValueError, TypeError, KeyError, msgspec.MsgspecError) as error:
+        raise RecordError(f"record of {workload.get('op')!r}: {_one_line(error)}") from None
+
+
+def target_data(target: _TargetFacts, threads: int) -> TargetData:
+    """What a record keeps of a target."""
+    return TargetData(target.cpu, target.feature_hash, threads)
+
+
+def record_key(workload: Mapping[str, Any], cpu: str, features: str, threads: int) -> str:
+    """The key of `{"op": ..., "args": {...}}` on a CPU with these features and threads."""
+    return _digest([workload["op"], workload["args"], cpu, features, threads])[:32]
+
+
+def hash_config(config: Mapping[str, Any]) -> str:
+    """A hash of knob values, whatever their order."""
+    return _digest(config)[:32]
+
+
+@functools.cache
+def installed_versions() -> Mapping[str, str]:
+    """The versions of what takes part in a trial."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def plain(value: Any) -> Any:
+    """Plain JSON data with lists for tuples, as they come back from a file."""
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+_line_decoder = msgspec.json.Decoder(_Line)
+
+
+def _fields(record: Record) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(record)
+    return fields
+
+
+def _checksum(fields: dict[str, Any], version: int) -> str:
+    canonical = msgspec.json.encode({**fields, "v": version}, order="sorted")
+    return f"{zlib.crc32(canonical):08x}"
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()
+
+
+def _check_facts(record: Record) -> None:
+    if not record.workload.op or not record.target.cpu:
+        raise ValueError("workload.op and target.cpu must not be empty")
+    if not 1 <= record.target.threads <= _MAXIMUM_THREADS:
+        raise ValueError(f"target.threads {record.target.threads} is impossible")
+    if record.attempt < 1 or (record.index is not None and record.index < 0):
+        raise ValueError(
+            f"attempt {record.attempt}, index {record.index}: attempts count from 1, indices from 0"
+        )
+    if record.at.tzinfo is None:
+        raise ValueError("at has no time zone")
+
+
+def _check_json(value: Any, name: str, depth: int = 0) -> None:
+    """Refuse what JSON cannot hold, or what would not come back as it went."""
+    if depth > _MAXIMUM_DEPTH:
+        raise ValueError(f"{name} is nested too deeply")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{name} holds {value}")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise ValueError(f"{name} has the key {key!r}, which is not a string")
+            _check_json(item, name, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check_json(item, name, depth + 1)
+    elif not (value is None or isinstance(value, bool | int | float | str)):
+        raise ValueError(f"{name} holds a {type(value).__name__}, which is not plain data")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,55 @@
+"""The tables. Truth is append-only: rows of trials and play-offs are never changed; leases are not truth."""
+
+from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+facts = Table(
+    "meta",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("key", String(32), nullable=False),
+    Column("config_hash", String(32), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("op", Text, nullable=False),
+    Column("cpu", Text, nullable=False),
+    Column("threads", Integer, nullable=False),
+    Column("config", Text, nullable=False),
+    Column("state", String(32), nullable=False),
+    Column("seconds", Float),
+    Column("reference_ratio", Float),
+    Column("at", String(40), nullable=False),
+    Column("line", Text, nullable=False),
+    UniqueConstraint("key", "config_hash", "attempt", name="one_row_a_trial"),
+    Index("trials_by_cost", "key", "state", "reference_ratio", "seconds"),
+)
+
+playoffs = Table(
+    "playoffs",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("key", String(32), nullable=False, index=True),
+    Column("op", Text, nullable=False),
+    Column("config", Text, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("at", String(40), nullable=False),
+    Column("line", Text, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("key", String(32), primary_key=True),
+    Column("config_hash", String(32), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("expires", Float, nullable=False),
+)
