@@ -1,0 +1,372 @@
+"""Loop nests to LLVM IR, as text.
+
+Vectorized and unrolled loops are written out here: a tile whose loops are unrolled and vectorized becomes
+accesses at constant offsets, which LLVM keeps in registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tilewright.compiler.backends.llvm_expr import ExprWriter
+from tilewright.compiler.backends.llvm_function import FunctionText, Operand, index
+from tilewright.compiler.backends.llvm_memory import Lanes, Memory
+from tilewright.compiler.backends.llvm_parallel import PARALLEL_TYPE, ParallelBody, captured
+from tilewright.compiler.backends.llvm_types import BYTES, MEMORY
+from tilewright.compiler.errors import CodeSizeError
+from tilewright.compiler.ir.loops import Alloc, Assign, Block, Buffer, For, If, LoopKind, LoopNest, Stmt, Store
+from tilewright.compiler.ir.visit import statements
+from tilewright.compiler.te.expr import INDEX
+from tilewright.compiler.target import Target
+
+STACK_LIMIT_BYTES = 16 * 1024
+ROLLED_CHUNKS = 8
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleText:
+    """A written module, and the scratch memory that its kernel needs (for each thread, if it is parallel)."""
+
+    text: str
+    scratch_bytes: int
+    thread_scratch_bytes: int
+    lines: int
+    is_parallel: bool
+
+
+class ModuleWriter:
+    """Writes the functions of one kernel."""
+
+    def __init__(self, nest: LoopNest, target: Target, line_limit: int) -> None:
+        self.nest = nest
+        self.target = target
+        self.line_limit = line_limit
+        self.declarations: set[str] = set()
+        self.functions: list[str] = []
+        self.lines = 0
+        self.scratch_bytes = 0
+        self.thread_scratch_bytes = 0
+        self.has_parallel = False
+
+    def write(self, name: str) -> ModuleText:
+        """The whole module."""
+        written = {s.buffer for s in statements(self.nest.body) if isinstance(s, Store)}
+        body = StmtWriter(self, written)
+        arguments = []
+        for number, buffer in enumerate((*self.nest.inputs, *self.nest.outputs)):
+            attribute = "noalias" if buffer in written else "noalias readonly"
+            arguments.append(f"ptr {attribute} %a{number}")
+            body.memory.pointers[buffer] = Operand(f"%a{number}", "ptr", 0, 0)
+        body.write(self.nest.body)
+        self.scratch_bytes = body.scratch_peak
+        self.lines += body.text.lines_written
+        self.define(name, [*arguments, "ptr noalias %scratch", "ptr %launch"], body, "")
+        parts = [*self.functions, *sorted(self.declarations), self._attributes()]
+        return ModuleText(
+            "\n".join(parts), self.scratch_bytes, self.thread_scratch_bytes, self.lines, self.has_parallel
+        )
+
+    def _attributes(self) -> str:
+        bits = self.target.vector_bits
+        width = f'"prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
+        return f"attributes #0 = {{ nounwind {width} }}\n!0 = distinct !{{!0, !1}}\n!1 = !{{!\"llvm.loop.unroll.disable\"}}"
+
+    def define(self, name: str, arguments: list[str], body: StmtWriter, linkage: str) -> None:
+        """Add a function whose body has been written."""
+        lines = [f"define {linkage}void @{name}({', '.join(arguments)}) #0 {{", "entry:", *body.text.allocas]
+        lines += [*body.text.scopes[0].lines, "  ret void", "}", ""]
+        self.functions.append("\n".join(lines))
+        self.declarations |= body.memory.declarations
+
+    def count(self, text: FunctionText) -> None:
+        """Refuse a program that grows too large."""
+        if self.lines + text.lines_written > self.line_limit:
+            raise CodeSizeError(
+                f"the program needs more than {self.line_limit} lines of code: unroll less, or use smaller tiles"
+            )
+
+
+class StmtWriter:
+    """Writes statements into one function."""
+
+    def __init__(self, module: ModuleWriter, written: set[Buffer]) -> None:
+        self.module = module
+        self.written = written
+        self.text = FunctionText()
+        self.memory = Memory(self.text, module.nest.ranges)
+        self.memory.read_only = {b for b in module.nest.inputs if b not in written}
+        self.expr = ExprWriter(self.text, self.memory, module.nest.ranges, self.memory.declare)
+        self.lanes: Lanes | None = None
+        self.scratch_top = 0
+        self.scratch_peak = 0
+        self.writers: dict[type, Callable[[Stmt], None]] = {
+            Store: self._store,
+            Assign: self._assign,
+            Block: self._block,
+            For: self._for,
+            If: self._if,
+            Alloc: self._alloc,
+        }
+
+    def write(self, stmt: Stmt) -> None:
+        """Write one statement."""
+        self.writers[type(stmt)](stmt)
+
+    def _block(self, stmt: Stmt) -> None:
+        assert isinstance(stmt, Block)
+        for part in stmt.body:
+            self.write(part)
+
+    # -- stores ---------------------------------------------------------------------------------
+
+    def _value(self, stmt: Store) -> Operand:
+        self.expr.fast = "reassoc contract" if stmt.update else "contract"
+        value = self.expr.write(stmt.value, self.lanes)
+        self.expr.fast = "contract"
+        return value
+
+    def _store(self, stmt: Stmt) -> None:
+        assert isinstance(stmt, Store)
+        self.memory.store(stmt, self._value(stmt), self.lanes, self.expr)
+        self.module.count(self.text)
+
+    def _assign(self, stmt: Stmt) -> None:
+        assert isinstance(stmt, Assign)
+        values = [self._value(store) for store in stmt.stores]
+        for store, value in zip(stmt.stores, values, strict=True):
+            self.memory.store(store, value, self.lanes, self.expr)
+
+    # -- memory ---------------------------------------------------------------------------------
+
+    def _alloc(self, stmt: Stmt) -> None:
+        assert isinstance(stmt, Alloc)
+        buffer = stmt.buffer
+        width = self.lanes.count if self.lanes is not None else 0
+        size = padded_bytes(buffer) * max(1, width)
+        if width:
+            self.memory.spread[buffer] = width
+        top = self.scratch_top
+        if size <= STACK_LIMIT_BYTES:
+            self.memory.pointers[buffer] = self._stack(buffer, size)
+        else:
+            self.memory.pointers[buffer] = self._scratch(size)
+        self.memory.padded.add(buffer)
+        self.memory.touch(buffer)
+        self.write(stmt.body)
+        self.scratch_top = top
+        self.memory.spread.pop(buffer, None)
+
+    def _stack(self, buffer: Buffer, size: int) -> Operand:
+        name = f"%{self.text.fresh('s')}"
+        element = MEMORY[buffer.dtype]
+        count = size // BYTES[buffer.dtype]
+        self.text.allocas.append(f"  {name} = alloca [{count} x {element}], align {ALIGNMENT}")
+        return Operand(name, "ptr", 0, 0)
+
+    def _scratch(self, size: int) -> Operand:
+        offset = self.scratch_top
+        self.scratch_top += -(-size // ALIGNMENT) * ALIGNMENT
+        self.scratch_peak = max(self.scratch_peak, self.scratch_top)
+        return self.text.pure(f"getelementptr inbounds i8, ptr %scratch, i64 {offset}", "ptr", 0)
+
+    # -- branches -------------------------------------------------------------------------------
+
+    def _if(self, stmt: Stmt) -> None:
+        assert isinstance(stmt, If)
+        condition = self.expr.write(stmt.condition, self.lanes)
+        if condition.lanes:
+            self._masked_if(stmt, condition)
+            return
+        sides = [side for side in (stmt.then, stmt.otherwise) if side is not None]
+        self.text.branch(condition, [lambda side=side: self.write(side) for side in sides])
+
+    def _masked_if(self, stmt: If, condition: Operand) -> None:
+        lanes = self.lanes
+        assert lanes is not None
+        self.lanes = self.expr.masked(lanes, condition)
+        self.write(stmt.then)
+        if stmt.otherwise is not None:
+            negated = self.text.pure(f"xor {condition.typed}, splat (i1 true)", "bool", condition.lanes, condition)
+            self.lanes = self.expr.masked(lanes, negated)
+            self.write(stmt.otherwise)
+        self.lanes = lanes
+
+    # -- loops ----------------------------------------------------------------------------------
+
+    def _for(self, stmt: Stmt) -> None:
+        assert isinstance(stmt, For)
+        begin, end = self.expr.write(stmt.begin, None), self.expr.write(stmt.end, None)
+        known = begin.text[0] != "%" and end.text[0] != "%"
+        trips = int(end.text) - int(begin.text) if known else -1
+        if known and trips <= 0:
+            return
+        if stmt.kind is LoopKind.VECTORIZE and self.lanes is None:
+            self._vectorized(stmt, begin, end, trips)
+        elif stmt.kind is LoopKind.PARALLEL and self.lanes is None and trips != 1:
+            self._parallel(stmt, begin, end)
+        elif trips == 1 or (known and stmt.kind is LoopKind.UNROLL and stmt.factor == 0):
+            for value in range(int(begin.text), int(end.text)):
+                self.memory.variables[stmt.var] = index(value)
+                self.write(stmt.body)
+        elif stmt.kind is LoopKind.UNROLL and stmt.factor > 1:
+            self._unrolled(stmt, begin, end, trips)
+        else:
+            self._serial(begin, end, 1, stmt, lambda: self.write(stmt.body))
+
+    def _unrolled(self, stmt: For, begin: Operand, end: Operand, trips: int) -> None:
+        """A loop over groups of iterations, then one over what is left."""
+        factor = stmt.factor
+        length = self.expr.operate("-", end, begin) if trips < 0 else index(trips)
+        whole = index(trips // factor * factor) if trips >= 0 else self._multiple(length, factor)
+        middle = self.expr.operate("+", begin, whole) if trips < 0 else index(int(begin.text) + int(whole.text))
+
+        def copies() -> None:
+            base = self.memory.variables[stmt.var]
+            for n in range(factor):
+                self.memory.variables[stmt.var] = self.text.pure(f"add nsw i64 {base.text}, {n}", INDEX, 0, base)
+                self.write(stmt.body)
+
+        self._serial(begin, middle, factor, stmt, copies)
+        if trips < 0 or trips % factor:
+            self._serial(middle, end, 1, stmt, lambda: self.write(stmt.body))
+
+    def _multiple(self, length: Operand, factor: int) -> Operand:
+        zero = self.expr.operate("max", length, index(0))
+        rest = self.text.pure(f"urem i64 {zero.text}, {factor}", INDEX, 0, zero)
+        return self.text.pure(f"sub i64 {zero.text}, {rest.text}", INDEX, 0, zero, rest)
+
+    def _runs(self, stmt: For, begin: Operand, end: Operand) -> bool:
+        """Whether a loop surely has an iteration."""
+        if begin.text[0] != "%" and end.text[0] != "%":
+            return int(begin.text) < int(end.text)
+        return False
+
+    def _serial(self, begin: Operand, end: Operand, step: int, stmt: For, body: Callable[[], None]) -> None:
+        """A loop in the code: ``stmt.var`` runs from ``begin`` to ``end``."""
+        text = self.text
+        pre, loop, latch, done = (text.fresh(n) for n in ("pre", "loop", "latch", "done"))
+        surely = self._runs(stmt, begin, end)
+        text.push(conditional=not surely)
+        text.push()
+        self._touch_written(stmt.body)
+        variable = Operand(f"%{text.fresh('i')}", INDEX, 0, text.depth)
+        self.memory.variables[stmt.var] = variable
+        text.block = loop
+        body()
+        inside, outside = text.pop(), text.pop()
+        self._touch_written(stmt.body)
+        following = f"%{text.fresh('n')}"
+        if surely:
+            text.line(f"  br label %{pre}")
+        else:
+            test = text.value(f"icmp slt i64 {begin.text}, {end.text}", "bool")
+            text.line(f"  br i1 {test.text}, label %{pre}, label %{done}")
+        text.extend([f"{pre}:", *outside, f"  br label %{loop}", f"{loop}:"])
+        text.line(f"  {variable.text} = phi i64 [ {begin.text}, %{pre} ], [ {following}, %{latch} ]")
+        text.extend([*inside, f"  br label %{latch}", f"{latch}:"])
+        text.line(f"  {following} = add nuw nsw i64 {variable.text}, {step}")
+        again = f"%{text.fresh('c')}"
+        text.line(f"  {again} = icmp slt i64 {following}, {end.text}")
+        keep = ", !llvm.loop !0" if stmt.kind is LoopKind.UNROLL and stmt.factor == 1 else ""
+        text.line(f"  br i1 {again}, label %{loop}, label %{done}{keep}")
+        text.label(done)
+
+    def _touch_written(self, body: Stmt) -> None:
+        for part in statements(body):
+            if isinstance(part, Store):
+                self.memory.touch(part.buffer)
+
+    # -- vectors --------------------------------------------------------------------------------
+
+    def _vectorized(self, stmt: For, begin: Operand, end: Operand, trips: int) -> None:
+        """Whole vectors, then a masked one; in a loop of their own where they are many."""
+        width = self._width(stmt.body)
+        if trips == 1:
+            self.memory.variables[stmt.var] = begin
+            self.write(stmt.body)
+            return
+        if trips < 0:
+            self._masked_loop(stmt, begin, end, width)
+            return
+        first = int(begin.text)
+        whole = trips // width
+        if whole > ROLLED_CHUNKS:
+            stop = first + whole * width
+            self._serial(begin, index(stop), width, stmt, lambda: self._chunk(stmt, width))
+            first, trips = stop, trips - whole * width
+        while trips > 0:
+            lanes = min(width, _power_of_two(trips))
+            active = min(lanes, trips)
+            mask = None if active == lanes else _leading(active, lanes)
+            self._lanes(stmt, Lanes(stmt.var, index(first), lanes, mask))
+            first, trips = first + active, trips - active
+
+    def _chunk(self, stmt: For, width: int) -> None:
+        self._lanes(stmt, Lanes(stmt.var, self.memory.variables[stmt.var], width))
+
+    def _masked_loop(self, stmt: For, begin: Operand, end: Operand, width: int) -> None:
+        """Vectors whose last is masked by a limit known when the code runs."""
+
+        def body() -> None:
+            base = self.memory.variables[stmt.var]
+            lanes = Lanes(stmt.var, base, width)
+            ids = self.expr.variable(stmt.var, lanes)
+            limit = self.expr.splat(end, width)
+            mask = self.text.pure(f"icmp slt {ids.typed}, {limit.text}", "bool", width, ids, limit)
+            self._lanes(stmt, Lanes(stmt.var, base, width, mask))
+
+        self._serial(begin, end, width, stmt, body)
+
+    def _lanes(self, stmt: For, lanes: Lanes) -> None:
+        self.lanes = lanes
+        self.write(stmt.body)
+        self.lanes = None
+
+    def _width(self, body: Stmt) -> int:
+        """Lanes of the target's vectors for the widest type that the loop writes."""
+        stores = [s for s in statements(body) if isinstance(s, Store)]
+        widest = max((max(BYTES[s.buffer.dtype], BYTES[s.value.dtype]) for s in stores), default=4)
+        return max(2, self.module.target.vector_bits // 8 // widest)
+
+    # -- threads --------------------------------------------------------------------------------
+
+    def _parallel(self, stmt: For, begin: Operand, end: Operand) -> None:
+        """The loop's body as a function of its own, which the launcher calls for parts of the loop."""
+        name = f"{PARALLEL_TYPE}{len(self.module.functions)}"
+        names = captured(stmt, self.memory)
+        inner = StmtWriter(self.module, self.written)
+        body = ParallelBody(names, self.memory, inner.memory)
+        first, last = Operand("%first", INDEX, 0, 0), Operand("%last", INDEX, 0, 0)
+        body.unpack(inner.text)
+        inner.scratch_top = 0
+        serial = For(stmt.var, stmt.begin, stmt.end, stmt.body)
+        inner._serial(first, last, 1, serial, lambda: inner.write(stmt.body))
+        self.module.thread_scratch_bytes = max(self.module.thread_scratch_bytes, inner.scratch_peak)
+        arguments = ["ptr %frame", "i64 %first", "i64 %last", "ptr noalias %scratch"]
+        self.module.define(name, arguments, inner, "internal ")
+        self.module.lines += inner.text.lines_written
+        self.module.has_parallel = True
+        frame = body.pack(self.text)
+        self.text.line(f"  call void %launch(ptr @{name}, ptr {frame}, {begin.typed}, {end.typed})")
+        self._touch_written(stmt.body)
+
+
+def padded_bytes(buffer: Buffer) -> int:
+    """Memory for a scratch buffer: a whole vector may be read or written at its last element."""
+    return buffer.size * BYTES[buffer.dtype] + ALIGNMENT
+
+
+def _power_of_two(number: int) -> int:
+    return 1 << (number - 1).bit_length()
+
+
+def _leading(active: int, lanes: int) -> Operand:
+    bits = ", ".join(f"i1 {'true' if n < active else 'false'}" for n in range(lanes))
+    return Operand(f"<{bits}>", "bool", lanes, 0)
+
+
+def write_module(nest: LoopNest, target: Target, name: str, line_limit: int) -> ModuleText:
+    """The LLVM IR of a nest, as the function ``name(arguments..., scratch, launch)``."""
+    return ModuleWriter(nest, target, line_limit).write(name)

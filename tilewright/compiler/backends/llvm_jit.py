@@ -1,0 +1,92 @@
+"""LLVM IR to machine code, and machine code into the process."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from functools import cache
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from tilewright.compiler.errors import CompileError
+from tilewright.compiler.target import Target
+
+LOCK = threading.RLock()
+NUMBERS = itertools.count()
+
+
+@cache
+def _initialize() -> None:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    llvm.initialize_native_asmparser()
+
+
+@cache
+def _machine(cpu: str, features: str, triple: str, level: int) -> Any:
+    _initialize()
+    target = llvm.Target.from_triple(triple)
+    return target.create_target_machine(cpu=cpu, features=features, opt=level, reloc="pic", codemodel="default")
+
+
+def optimize(text: str, target: Target, full: bool) -> Any:
+    """Parse a module and run the passes that it needs: all of them (``full``), or the cheap ones."""
+    machine = _machine(target.cpu, target.feature_text, target.triple, 2)
+    try:
+        module = llvm.parse_assembly(text)
+        module.verify()
+    except RuntimeError as error:
+        raise CompileError(f"LLVM rejects the generated code: {error}") from error
+    module.triple = target.triple
+    options = llvm.create_pipeline_tuning_options(speed_level=3 if full else 1)
+    options.loop_vectorization = options.slp_vectorization = full
+    options.loop_unrolling = full
+    builder = llvm.create_pass_builder(machine, options)
+    if full:
+        builder.getModulePassManager().run(module, builder)
+        return module
+    for function in module.functions:
+        if not function.is_declaration:
+            passes = llvm.create_new_function_pass_manager()
+            passes.add_sroa_pass()
+            passes.add_simplify_cfg_pass()
+            passes.add_instruction_combine_pass()
+            passes.run(function, builder)
+    return module
+
+
+def emit_object(text: str, target: Target, full: bool) -> bytes:
+    """The object file of a module."""
+    with LOCK:
+        module = optimize(text, target, full)
+        machine = _machine(target.cpu, target.feature_text, target.triple, 2)
+        return bytes(machine.emit_object(module))
+
+
+def emit_assembly(text: str, target: Target, full: bool) -> str:
+    """The assembly of a module."""
+    with LOCK:
+        module = optimize(text, target, full)
+        machine = _machine(target.cpu, target.feature_text, target.triple, 2)
+        return str(machine.emit_assembly(module))
+
+
+class Loaded:
+    """An object file in memory; the address of its function stays valid while this lives."""
+
+    def __init__(self, code: bytes, symbols: tuple[str, ...]) -> None:
+        with LOCK:
+            _initialize()
+            self._jit = _lljit()
+            name = f"library{next(NUMBERS)}"
+            library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+            for symbol in symbols:
+                library = library.export_symbol(symbol)
+            self._tracker = library.link(self._jit, name)
+            self.addresses = {symbol: int(self._tracker[symbol]) for symbol in symbols}
+
+
+@cache
+def _lljit() -> Any:
+    return llvm.create_lljit_compiler(use_jit_link=True)

@@ -1,0 +1,247 @@
+"""Reads and writes of buffers in LLVM IR: addresses, masks and what is known to be unchanged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tilewright.compiler.backends.llvm_function import FunctionText, Operand, constant, index
+from tilewright.compiler.backends.llvm_types import BYTES, MEMORY, VALUE, suffix, vector
+from tilewright.compiler.ir.affine import Linear, Ranges, linear
+from tilewright.compiler.ir.loops import Buffer, Store
+from tilewright.compiler.ir.visit import variables
+from tilewright.compiler.te.expr import INDEX, Load, Var
+
+if TYPE_CHECKING:
+    from tilewright.compiler.backends.llvm_expr import ExprWriter
+
+
+@dataclass(slots=True)
+class Lanes:
+    """The part of a vectorized loop under way: ``var`` is ``base + lane``, where the mask (if any) holds."""
+
+    var: Var
+    base: Operand
+    count: int
+    mask: Operand | None = None
+
+
+@dataclass(slots=True)
+class Address:
+    """An element's address; ``step`` is how far apart lanes are, ``vector`` their offsets when uneven."""
+
+    pointer: Operand
+    step: int
+    offsets: Operand | None = None
+
+
+class Memory:
+    """The buffers of a function: where they are, and how often each was written."""
+
+    def __init__(self, text: FunctionText, ranges: Ranges) -> None:
+        self.text = text
+        self.ranges = ranges
+        self.variables: dict[Var, Operand] = {}
+        self.pointers: dict[Buffer, Operand] = {}
+        self.padded: set[Buffer] = set()
+        self.versions: dict[Buffer, int] = {}
+        self.read_only: set[Buffer] = set()
+        self._forms: dict[int, tuple[Load | Store, Linear]] = {}
+        self.spread: dict[Buffer, int] = {}
+        self.declarations: set[str] = set()
+
+    def touch(self, buffer: Buffer) -> None:
+        """Note that a buffer's contents changed, or may have."""
+        self.versions[buffer] = self.versions.get(buffer, 0) + 1
+
+    # -- addresses ------------------------------------------------------------------------------
+
+    def _form(self, node: Load | Store, buffer: Buffer) -> Linear:
+        """The flat element offset of an access, in terms of loop variables."""
+        found = self._forms.get(id(node))
+        if found is not None:
+            return found[1]
+        form = Linear({}, 0)
+        for expr, stride in zip(node.indices, buffer.strides, strict=True):
+            form = form.add(linear(expr, self.ranges), stride)
+        self._forms[id(node)] = (node, form)
+        return form
+
+    def address(self, node: Load | Store, buffer: Buffer, lanes: Lanes | None, writer: ExprWriter) -> Address:
+        """The address of an access in the first lane."""
+        form = self._form(node, buffer)
+        width = self.spread.get(buffer, 0)
+        if width:
+            form = form.scale(width)
+        offset, step = form.const, 0
+        parts: dict[int, list[tuple[Operand, int]]] = {}
+        uneven: list[tuple[Operand, int]] = []
+        for atom, scale in form.terms.values():
+            if lanes is not None and atom is lanes.var:
+                step, operand = scale, lanes.base
+            elif lanes is not None and not isinstance(atom, Var) and lanes.var in variables(atom):
+                uneven.append((writer.write(atom, lanes), scale))
+                continue
+            else:
+                operand = self.variables[atom] if isinstance(atom, Var) else writer.write(atom, None)
+            if operand.text[0] != "%":
+                offset += scale * int(operand.text)
+            else:
+                parts.setdefault(operand.depth, []).append((operand, scale))
+        pointer = self.pointers[buffer]
+        for depth in sorted(parts):
+            pointer = self._advance(pointer, self._sum(parts[depth]), buffer)
+        if offset:
+            pointer = self._advance(pointer, index(offset), buffer)
+        step += 1 if width else 0
+        return Address(pointer, step, self._uneven(uneven, step, lanes, writer) if uneven else None)
+
+    def _sum(self, parts: list[tuple[Operand, int]]) -> Operand:
+        total: Operand | None = None
+        for operand, scale in parts:
+            term = operand
+            if scale != 1:
+                term = self.text.pure(f"mul nsw i64 {operand.text}, {scale}", INDEX, 0, operand)
+            total = term if total is None else self.text.pure(f"add nsw i64 {total.text}, {term.text}", INDEX, 0, total, term)
+        assert total is not None
+        return total
+
+    def _advance(self, pointer: Operand, offset: Operand, buffer: Buffer) -> Operand:
+        element = MEMORY[buffer.dtype]
+        text = f"getelementptr inbounds {element}, ptr {pointer.text}, i64 {offset.text}"
+        return self.text.pure(text, "ptr", 0, pointer, offset)
+
+    def _uneven(
+        self, parts: list[tuple[Operand, int]], step: int, lanes: Lanes | None, writer: ExprWriter
+    ) -> Operand:
+        assert lanes is not None
+        steps = ", ".join(f"i64 {n * step}" for n in range(lanes.count))
+        total = Operand(f"<{steps}>", INDEX, lanes.count, 0)
+        for operand, scale in parts:
+            factor = constant(scale, INDEX, lanes.count)
+            total = writer.operate("+", total, writer.operate("*", writer.splat(operand, lanes.count), factor))
+        return total
+
+    def gather_pointers(self, address: Address, buffer: Buffer, lanes: Lanes) -> Operand:
+        """One address a lane."""
+        offsets = address.offsets
+        if offsets is None:
+            steps = ", ".join(f"i64 {n * address.step}" for n in range(lanes.count))
+            offsets = Operand(f"<{steps}>", INDEX, lanes.count, 0)
+        text = f"getelementptr inbounds {MEMORY[buffer.dtype]}, ptr {address.pointer.text}, {offsets.typed}"
+        return self.text.pure(text, "ptr", lanes.count, address.pointer, offsets)
+
+    # -- reads ----------------------------------------------------------------------------------
+
+    def load(self, node: Load, lanes: Lanes | None, writer: ExprWriter) -> Operand:
+        """Read an element, or one a lane."""
+        buffer = node.source
+        assert isinstance(buffer, Buffer)
+        address = self.address(node, buffer, lanes, writer)
+        uniform = lanes is None or (address.step == 0 and address.offsets is None)
+        version = self.versions.get(buffer, 0)
+        mask = None if lanes is None or uniform else lanes.mask
+        if uniform and lanes is not None and lanes.mask is not None:
+            return self._uniform_masked(node, address, buffer, lanes, writer)
+        count = 0 if uniform or lanes is None else lanes.count
+        memory_key = (buffer, version, address.pointer.text, address.offsets and address.offsets.text)
+        key = (*memory_key, address.step if count else 0, count, mask and mask.text)
+        found = self.text.recall(key)
+        if found is not None:
+            return found
+        if count and lanes is not None and (address.step != 1 or address.offsets is not None):
+            raw = self._gather(address, buffer, lanes)
+        elif mask is not None and buffer not in self.padded:
+            raw = self._masked_load(address.pointer, buffer, count, mask)
+        else:
+            raw = self._plain_load(address.pointer, buffer, count)
+        return self.text.remember(key, self._extend(raw, buffer))
+
+    def _floor(self, buffer: Buffer) -> int:
+        """How far out a read may move: nowhere if the buffer changes, else into the loops surely run."""
+        return self.text.conditional_depth() if buffer in self.read_only else self.text.depth
+
+    def _plain_load(self, pointer: Operand, buffer: Buffer, count: int) -> Operand:
+        element = MEMORY[buffer.dtype]
+        text = f"load {vector(element, count)}, ptr {pointer.text}, align {BYTES[buffer.dtype]}"
+        if buffer in self.read_only:
+            return self.text.pure(text, buffer.dtype, count, pointer, floor=self._floor(buffer))
+        return self.text.value(text, buffer.dtype, count)
+
+    def _masked_load(self, pointer: Operand, buffer: Buffer, count: int, mask: Operand) -> Operand:
+        element = MEMORY[buffer.dtype]
+        whole = vector(element, count)
+        name = f"llvm.masked.load.{suffix(element, count)}.p0"
+        self.declare(f"declare {whole} @{name}(ptr, i32, <{count} x i1>, {whole})")
+        call = f"call {whole} @{name}(ptr {pointer.text}, i32 {BYTES[buffer.dtype]}, {mask.typed}, {whole} zeroinitializer)"
+        return self.text.value(call, buffer.dtype, count)
+
+    def _gather(self, address: Address, buffer: Buffer, lanes: Lanes) -> Operand:
+        element, count = MEMORY[buffer.dtype], lanes.count
+        whole = vector(element, count)
+        pointers = self.gather_pointers(address, buffer, lanes)
+        name = f"llvm.masked.gather.{suffix(element, count)}.v{count}p0"
+        self.declare(f"declare {whole} @{name}(<{count} x ptr>, i32, <{count} x i1>, {whole})")
+        mask = lanes.mask.text if lanes.mask is not None else "splat (i1 true)"
+        arguments = f"<{count} x ptr> {pointers.text}, i32 {BYTES[buffer.dtype]}, <{count} x i1> {mask}"
+        return self.text.value(f"call {whole} @{name}({arguments}, {whole} zeroinitializer)", buffer.dtype, count)
+
+    def _uniform_masked(
+        self, node: Load, address: Address, buffer: Buffer, lanes: Lanes, writer: ExprWriter
+    ) -> Operand:
+        """One element for all lanes that is only read if some lane wants it."""
+        spread = Lanes(lanes.var, lanes.base, lanes.count, lanes.mask)
+        return self._extend(self._gather(Address(address.pointer, 0), buffer, spread), buffer)
+
+    def _extend(self, raw: Operand, buffer: Buffer) -> Operand:
+        """From the type in memory to the type of values."""
+        if MEMORY[buffer.dtype] == VALUE[buffer.dtype]:
+            return raw
+        stored, held = vector(MEMORY[buffer.dtype], raw.lanes), vector(VALUE[buffer.dtype], raw.lanes)
+        name = "trunc" if buffer.dtype == "bool" else "fpext"
+        return self.text.pure(f"{name} {stored} {raw.text} to {held}", buffer.dtype, raw.lanes, raw)
+
+    # -- writes ---------------------------------------------------------------------------------
+
+    def store(self, node: Store, value: Operand, lanes: Lanes | None, writer: ExprWriter) -> None:
+        """Write an element, or one a lane."""
+        buffer = node.buffer
+        address = self.address(node, buffer, lanes, writer)
+        if lanes is not None and (address.step or address.offsets is not None or lanes.mask is not None):
+            value = writer.splat(value, lanes.count)
+        raw = self._narrow(value, buffer)
+        align = BYTES[buffer.dtype]
+        if lanes is None or not value.lanes:
+            self.text.line(f"  store {raw}, ptr {address.pointer.text}, align {align}")
+        elif address.step == 1 and address.offsets is None and (lanes.mask is None or buffer in self.padded):
+            self.text.line(f"  store {raw}, ptr {address.pointer.text}, align {align}")
+        elif address.step == 1 and address.offsets is None:
+            assert lanes.mask is not None
+            self._call_store("store", raw, f"ptr {address.pointer.text}", "p0", buffer, lanes)
+        else:
+            pointers = self.gather_pointers(address, buffer, lanes)
+            where = f"<{lanes.count} x ptr> {pointers.text}"
+            self._call_store("scatter", raw, where, f"v{lanes.count}p0", buffer, lanes)
+        self.touch(buffer)
+
+    def _call_store(self, kind: str, raw: str, where: str, spelled: str, buffer: Buffer, lanes: Lanes) -> None:
+        element, count = MEMORY[buffer.dtype], lanes.count
+        name = f"llvm.masked.{kind}.{suffix(element, count)}.{spelled}"
+        pointer = where.rsplit(" ", 1)[0]
+        self.declare(f"declare void @{name}({vector(element, count)}, {pointer}, i32, <{count} x i1>)")
+        mask = lanes.mask.text if lanes.mask is not None else "splat (i1 true)"
+        arguments = f"{raw}, {where}, i32 {BYTES[buffer.dtype]}, <{count} x i1> {mask}"
+        self.text.line(f"  call void @{name}({arguments})")
+
+    def _narrow(self, value: Operand, buffer: Buffer) -> str:
+        """The value as it is stored, with its type."""
+        if MEMORY[buffer.dtype] == VALUE[buffer.dtype]:
+            return value.typed
+        stored = vector(MEMORY[buffer.dtype], value.lanes)
+        name = "zext" if buffer.dtype == "bool" else "fptrunc"
+        short = self.text.pure(f"{name} {value.typed} to {stored}", value.dtype, value.lanes, value)
+        return f"{stored} {short.text}"
+
+    def declare(self, text: str) -> None:
+        """Note an external function."""
+        self.declarations.add(text)

@@ -1,0 +1,98 @@
+"""The machine that code is made for, as plain data."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+DEFAULT_CACHES = {1: 32 << 10, 2: 512 << 10, 3: 8 << 20}
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A CPU: its LLVM name and features; core count and cache sizes (bytes) are facts, not part of its identity."""
+
+    cpu: str
+    features: tuple[str, ...]
+    triple: str
+    vector_bits: int
+    cores: int
+    l1_bytes: int
+    l2_bytes: int
+    l3_bytes: int
+
+    @staticmethod
+    def host() -> Target:
+        """The machine that runs this."""
+        return _host()
+
+    @property
+    def feature_hash(self) -> str:
+        """A short name for the set of features."""
+        return hashlib.sha256(",".join(self.features).encode()).hexdigest()[:12]
+
+    @property
+    def feature_text(self) -> str:
+        """The features as LLVM takes them."""
+        return ",".join(f"+{name}" for name in self.features)
+
+    @property
+    def vector_registers(self) -> int:
+        """Architectural vector registers."""
+        wide = self.vector_bits == 512 or self.triple.startswith("aarch64")
+        return 32 if wide else 16
+
+    def lanes(self, dtype_bytes: int) -> int:
+        """Elements of a vector."""
+        return self.vector_bits // 8 // dtype_bytes
+
+    def to_json(self) -> str:
+        """As text."""
+        return msgspec.json.encode(self).decode()
+
+    @staticmethod
+    def from_json(text: str) -> Target:
+        """From :meth:`to_json`'s text."""
+        return msgspec.json.decode(text, type=Target)
+
+
+@cache
+def _host() -> Target:
+    import llvmlite.binding as llvm
+
+    features = tuple(sorted(name for name, on in llvm.get_host_cpu_features().items() if on))
+    sizes = {level: _cache_size(level) for level in DEFAULT_CACHES}
+    return Target(
+        cpu=llvm.get_host_cpu_name(),
+        features=features,
+        triple=llvm.get_process_triple(),
+        vector_bits=_vector_bits(features),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        l1_bytes=sizes[1],
+        l2_bytes=sizes[2],
+        l3_bytes=sizes[3],
+    )
+
+
+def _vector_bits(features: tuple[str, ...]) -> int:
+    if "avx512f" in features:
+        return 512
+    return 256 if "avx" in features else 128
+
+
+def _cache_size(level: int) -> int:
+    for entry in sorted(CACHES.glob("index*")):
+        try:
+            kind = (entry / "type").read_text().strip()
+            if kind != "Instruction" and int((entry / "level").read_text()) == level:
+                match = re.fullmatch(r"(\d+)([KM]?)", (entry / "size").read_text().strip())
+                if match:
+                    return int(match[1]) << {"": 0, "K": 10, "M": 20}[match[2]]
+        except (OSError, ValueError):
+            continue
+    return DEFAULT_CACHES[level]
