@@ -5,11 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from tilewright.measure.machine import granted_cores, memory_bytes
+from tilewright.measure.result import MeasureResult, State, failed
 
 Status = Literal["done", "error", "timeout", "crash", "out_of_memory"]
 
 _GIB = 1 << 30
+_BUILDING = ("start", "run", "compiling")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +35,8 @@ class Job:
     blobs: tuple[str, ...] = ()
 
     def deadline(self, phase: str) -> float:
-        """Seconds that `phase` may take."""
-        return self.deadlines.get(phase, self.other_deadline)
+        """Seconds that `phase` may take; what follows a colon tells phases of one kind apart."""
+        return self.deadlines.get(_base(phase), self.other_deadline)
 
     def cpu_seconds(self, threads: int) -> int:
         """Processor time that no honest run of the job needs; the kernel ends the worker there."""
@@ -98,3 +102,31 @@ def describe_exit(code: int) -> tuple[str | None, str]:
     except ValueError:
         name = f"SIG{-code}"
     return name, f"the worker was ended by {name}"
+
+
+def to_result(outcome: Outcome) -> MeasureResult:
+    """The result of a trial whose job ended so."""
+    if outcome.status == "done":
+        return msgspec.msgpack.decode(outcome.payload, type=MeasureResult)
+    building = _base(outcome.phase) in _BUILDING
+    states: dict[str, State] = {
+        "timeout": "compile_timeout" if building else "run_timeout",
+        "out_of_memory": "out_of_memory",
+        "crash": "crash",
+        "error": "compile_error" if building else "crash",
+    }
+    message = f"while {_base(outcome.phase)}: {outcome.message}"
+    if outcome.signal in ("SIGSEGV", "SIGBUS") and not building:
+        message += " (did the kernel access memory out of bounds?)"
+    result = failed(states[outcome.status], message, outcome.signal)
+    spent = {_base(name): seconds for name, seconds in outcome.phase_seconds.items()}
+    return msgspec.structs.replace(
+        result,
+        build_seconds=spent.get("compiling", 0.0),
+        verify_seconds=spent.get("verifying", 0.0),
+        run_seconds=spent.get("timing", 0.0),
+    )
+
+
+def _base(phase: str) -> str:
+    return phase.partition(":")[0]

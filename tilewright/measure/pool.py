@@ -24,6 +24,7 @@ PRELOAD = (
     "tilewright.measure.worker",
     "tilewright.measure.builder",
     "tilewright.measure.runner",
+    "tilewright.compiler.runtime:repeat_function",
 )
 _SPARE_WORKERS = 1
 _FAILED_STARTS = 3

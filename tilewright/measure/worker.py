@@ -17,7 +17,7 @@ from pathlib import Path
 from tilewright.measure.messages import Blob, Failure, Go, Phase, Ready, Reply, Request, WorkerChannel
 
 JOBS = {
-    "measure": "tilewright.measure.builder:measure_job",
+    "measure": "tilewright.measure.runner:measure_job",
     "playoff": "tilewright.measure.runner:playoff_job",
     "reference": "tilewright.measure.builder:reference_job",
     "calibrate": "tilewright.measure.runner:calibrate_job",

@@ -1,0 +1,154 @@
+"""In a worker: timing one candidate alone, or several in a play-off."""
+
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tilewright.compiler.peak import reference_loop
+from tilewright.measure.builder import (
+    BuildError,
+    BuildRequest,
+    Candidate,
+    Compiled,
+    compile_candidate,
+    verify_candidate,
+)
+from tilewright.measure.playoff import PlayoffEntry, PlayoffPlan, PlayoffResult, play_off
+from tilewright.measure.result import MeasureResult, ReferenceKind, failed
+from tilewright.measure.timing import ReferenceLoop, Runner, Timing, TimingPlan, calibrate, time_kernel
+
+if TYPE_CHECKING:
+    from tilewright.measure.worker import JobContext
+
+
+class MeasureRequest(msgspec.Struct, frozen=True):
+    """One candidate to be measured, and the lowest cost known."""
+
+    candidate: BuildRequest
+    timing: TimingPlan
+    best_seconds: float | None = None
+
+
+class PlayoffRequest(msgspec.Struct, frozen=True):
+    """Candidates to be compared; `default` is an index."""
+
+    candidates: tuple[BuildRequest, ...]
+    default: int
+    plan: PlayoffPlan
+
+
+class CalibrateRequest(msgspec.Struct, frozen=True):
+    """The reference loop whose nominal time is wanted."""
+
+    reference_kind: ReferenceKind
+    timing: TimingPlan
+
+
+def measure_job(payload: bytes, context: "JobContext") -> bytes:
+    """Build, verify and time one candidate."""
+    request = msgspec.msgpack.decode(payload, type=MeasureRequest)
+    return msgspec.msgpack.encode(_measure(request, context))
+
+
+def playoff_job(payload: bytes, context: "JobContext") -> bytes:
+    """Build and verify several candidates, then time them in turns."""
+    request = msgspec.msgpack.decode(payload, type=PlayoffRequest)
+    return msgspec.msgpack.encode(_hold_playoff(request, context))
+
+
+def calibrate_job(payload: bytes, context: "JobContext") -> bytes:
+    """Find the nominal seconds of one pass of a reference loop."""
+    request = msgspec.msgpack.decode(payload, type=CalibrateRequest)
+    run = _reference_runner(request.reference_kind, context)
+    context.exclusive_phase("timing")
+    return msgspec.msgpack.encode(calibrate(run, request.timing))
+
+
+def _measure(request: MeasureRequest, context: "JobContext") -> MeasureResult:
+    context.phase("compiling")
+    try:
+        compiled = compile_candidate(request.candidate)
+    except BuildError as error:
+        return error.result
+    reference = _reference(request.candidate, context)
+    context.exclusive_phase("verifying")
+    start = time.perf_counter()
+    try:
+        candidate = verify_candidate(compiled, request.candidate, context)
+    except BuildError as error:
+        return _with_phases(error.result, compiled, time.perf_counter() - start, 0.0)
+    verified = time.perf_counter()
+    context.phase("timing")
+    timing = time_kernel(candidate.call.run, reference, request.timing, request.best_seconds)
+    message = candidate.verify()
+    result = _result(timing) if message is None else failed("wrong_result", f"after many calls: {message}")
+    return _with_phases(result, compiled, verified - start, time.perf_counter() - verified)
+
+
+def _hold_playoff(request: PlayoffRequest, context: "JobContext") -> PlayoffResult:
+    entries: dict[int, PlayoffEntry] = {}
+    running: dict[int, Candidate] = {}
+    reference = _reference(request.candidates[request.default], context)
+    # Each phase names its candidate, so that a crash can be laid to it.
+    compiled: dict[int, Compiled] = {}
+    for i, build in enumerate(request.candidates):
+        context.phase(f"compiling:{i}")
+        try:
+            compiled[i] = compile_candidate(build)
+        except BuildError as error:
+            entries[i] = PlayoffEntry(state=error.result.state, error=error.result.error)
+    context.exclusive_phase("verifying")
+    for i, kernel in compiled.items():
+        context.phase(f"verifying:{i}")
+        try:
+            running[i] = verify_candidate(kernel, request.candidates[i], context)
+        except BuildError as error:
+            entries[i] = PlayoffEntry(state=error.result.state, error=error.result.error)
+    if not running:
+        return PlayoffResult(tuple(entries[i] for i in range(len(request.candidates))), None)
+    order = list(running)
+    default = order.index(request.default) if request.default in running else 0
+    context.phase("playoff")
+    result = play_off([running[i].call.run for i in order], reference, default, request.plan)
+    entries.update(zip(order, result.entries, strict=True))
+    winner = None if result.winner is None else order[result.winner]
+    return PlayoffResult(tuple(entries[i] for i in range(len(request.candidates))), winner, result.rounds)
+
+
+def _reference(request: BuildRequest, context: "JobContext") -> ReferenceLoop:
+    return ReferenceLoop(_reference_runner(request.reference_kind, context), request.nominal_seconds)
+
+
+def _reference_runner(kind: ReferenceKind, context: "JobContext") -> Runner:
+    name = f"reference loop {kind}"
+    loop = context.cache.get(name)
+    if loop is None:
+        loop = context.cache[name] = reference_loop(kind)
+    run: Runner = loop.run  # type: ignore[attr-defined]
+    return run
+
+
+def _result(timing: Timing) -> MeasureResult:
+    return MeasureResult(
+        state="slow" if timing.is_slow else "ok",
+        costs=timing.costs,
+        seconds=timing.seconds,
+        interval=timing.interval,
+        noisy=timing.is_noisy,
+        reference_ratio=timing.ratio,
+    )
+
+
+def _with_phases(
+    result: MeasureResult, compiled: Compiled, verify_seconds: float, run_seconds: float
+) -> MeasureResult:
+    lower, codegen, build = compiled.seconds
+    return msgspec.structs.replace(
+        result,
+        build_seconds=build,
+        lower_seconds=lower,
+        codegen_seconds=codegen,
+        verify_seconds=verify_seconds,
+        run_seconds=run_seconds,
+    )
