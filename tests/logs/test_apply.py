@@ -1,5 +1,7 @@
 """The best record is found by its exact key: in the context, then in the process, then not at all."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -141,3 +143,11 @@ def test_a_store_is_summarized(failures: RecordStore) -> None:
     }
     (best,) = summarize_best(failures)
     assert (best["op"], best["seconds"], best["config"]) == ("matmul", 1e-4, {"i": 0})
+
+
+def test_looking_up_nothing_does_not_import_sqlalchemy() -> None:
+    program = (
+        "import sys; from tilewright.logs.apply import find_best; find_best('x');"
+        "sys.exit('sqlalchemy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

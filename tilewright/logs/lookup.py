@@ -3,14 +3,14 @@
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tilewright.logs.errors import DatabaseError
 from tilewright.logs.formats.jsonl import read_jsonl
 from tilewright.logs.record import Record
-from tilewright.logs.store import RecordStore
 
-SourceArgument = str | os.PathLike[str] | RecordStore | Iterable[Record]
+if TYPE_CHECKING:
+    from tilewright.logs.store import RecordStore
 
 _SQLITE_HEADER = b"SQLite format 3\x00"
 
@@ -20,6 +20,9 @@ class Source(Protocol):
 
     def best(self, key: str) -> Record | None:
         """The best record of a key."""
+
+
+SourceArgument = str | os.PathLike[str] | Source | Iterable[Record]
 
 
 class RecordTable:
@@ -49,6 +52,7 @@ class Lookup:
     def __init__(self, sources: Sequence[SourceArgument]) -> None:
         self._arguments = tuple(sources)
         self._sources: tuple[Source, ...] | None = None
+        self._opened: list[RecordStore] = []
         self._found: dict[str, Record | None] = {}
 
     def find(self, key: str) -> Record | None:
@@ -59,20 +63,31 @@ class Lookup:
 
     def close(self) -> None:
         """Close the databases that were opened here, and forget what was found."""
-        for argument, source in zip(self._arguments, self._sources or (), strict=False):
-            if isinstance(source, RecordStore) and source is not argument:
-                source.close()
+        for store in self._opened:
+            store.close()
+        self._opened.clear()
         self._sources = None
         self._found.clear()
 
     def _search(self, key: str) -> Record | None:
         if self._sources is None:
-            self._sources = tuple(_open(argument) for argument in self._arguments)
+            self._sources = tuple(self._open(argument) for argument in self._arguments)
         for source in self._sources:
             record = source.best(key)
             if record is not None:
                 return record
         return None
+
+    def _open(self, argument: SourceArgument) -> Source:
+        if not isinstance(argument, str | os.PathLike):
+            return RecordTable(argument) if isinstance(argument, Iterable) else argument
+        text = os.fspath(argument)
+        if "://" not in text and not _is_database(Path(text)):
+            return _read_log(text)
+        from tilewright.logs.store import RecordStore  # SQLAlchemy is slow to import
+
+        self._opened.append(RecordStore(text, read_only=True))
+        return self._opened[-1]
 
 
 def check_source(argument: SourceArgument) -> None:
@@ -83,17 +98,10 @@ def check_source(argument: SourceArgument) -> None:
             raise DatabaseError(f"apply_best: {text} does not exist; tune first, or give another file")
 
 
-def _open(argument: SourceArgument) -> Source:
-    if isinstance(argument, RecordStore):
-        return argument
-    if not isinstance(argument, str | os.PathLike):
-        return RecordTable(argument)
-    text = os.fspath(argument)
-    if "://" in text or _is_database(Path(text)):
-        return RecordStore(text, read_only=True)
-    records = [line.record for line in read_jsonl(text) if line.record is not None]
-    if not records and Path(text).stat().st_size:
-        raise DatabaseError(f"apply_best: {text} is not a SQLite database and holds no record")
+def _read_log(path: str) -> RecordTable:
+    records = [line.record for line in read_jsonl(path) if line.record is not None]
+    if not records and Path(path).stat().st_size:
+        raise DatabaseError(f"apply_best: {path} is not a SQLite database and holds no record")
     return RecordTable(records)
 
 

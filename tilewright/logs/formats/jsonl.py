@@ -6,11 +6,13 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypedDict
+from typing import IO, TYPE_CHECKING, TypedDict
 
 from tilewright.logs.errors import DatabaseError, RecordError
 from tilewright.logs.record import MAXIMUM_LINE_BYTES, Record
-from tilewright.logs.store import RecordStore
+
+if TYPE_CHECKING:
+    from tilewright.logs.store import RecordStore
 
 _BATCH = 500
 
@@ -59,7 +61,7 @@ def read_lines(file: IO[bytes]) -> Iterator[Line]:
             yield _decode(number, text)
 
 
-def import_jsonl(store: RecordStore, path: str | os.PathLike[str]) -> ImportReport:
+def import_jsonl(store: "RecordStore", path: str | os.PathLike[str]) -> ImportReport:
     """Add the records of a file to a store."""
     report = ImportReport(imported=0, skipped=[])
     batch: list[Record] = []
