@@ -23,6 +23,8 @@ from tilewright.compiler.target import Target
 STACK_LIMIT_BYTES = 16 * 1024
 ROLLED_CHUNKS = 8
 ALIGNMENT = 64
+THREAD_SCRATCH = "@thread_scratch"
+THREAD_STRIDE = "@thread_stride"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,9 @@ class ModuleText:
 class ModuleWriter:
     """Writes the functions of one kernel."""
 
-    def __init__(self, nest: LoopNest, target: Target, line_limit: int) -> None:
+    def __init__(self, nest: LoopNest, target: Target, line_limit: int, threads: int) -> None:
         self.nest = nest
+        self.threads = threads
         self.target = target
         self.line_limit = line_limit
         self.declarations: set[str] = set()
@@ -62,11 +65,25 @@ class ModuleWriter:
         body.write(self.nest.body)
         self.scratch_bytes = body.scratch_peak
         self.lines += body.text.lines_written
-        self.define(name, [*arguments, "ptr noalias %scratch", "ptr %launch"], body, "")
-        parts = [*self.functions, *sorted(self.declarations), self._attributes()]
+        self.define("body", [*arguments, "ptr noalias %scratch", "ptr %launch"], body, "internal ")
+        parts = [*self.functions, self._entry(name), *sorted(self.declarations), self._attributes()]
+        text = "\n".join(parts).replace(THREAD_STRIDE, str(self.thread_scratch_bytes))
         return ModuleText(
-            "\n".join(parts), self.scratch_bytes, self.thread_scratch_bytes, self.lines, self.has_parallel
+            text, self.scratch_bytes, self.thread_scratch_bytes, self.lines, self.has_parallel
         )
+
+    def _entry(self, name: str) -> str:
+        """The kernel as it is called: the addresses of its arguments lie in an array."""
+        lines = [f"define void @{name}(ptr %args, ptr %scratch, ptr %launch) #0 {{"]
+        values = []
+        for number in range(len(self.nest.inputs) + len(self.nest.outputs)):
+            lines += [
+                f"  %p{number} = getelementptr inbounds ptr, ptr %args, i64 {number}",
+                f"  %a{number} = load ptr, ptr %p{number}, align 8",
+            ]
+            values.append(f"ptr %a{number}")
+        lines.append(f"  call void @body({', '.join([*values, 'ptr %scratch', 'ptr %launch'])})")
+        return "\n".join([*lines, "  ret void", "}", ""])
 
     def _attributes(self) -> str:
         bits = self.target.vector_bits
@@ -77,7 +94,8 @@ class ModuleWriter:
         """Add a function whose body has been written."""
         lines = [f"define {linkage}void @{name}({', '.join(arguments)}) #0 {{", "entry:", *body.text.allocas]
         lines += [*body.text.scopes[0].lines, "  ret void", "}", ""]
-        self.functions.append("\n".join(lines))
+        text = "\n".join(lines).replace(THREAD_SCRATCH, str(body.scratch_peak))
+        self.functions.append(text)
         self.declarations |= body.memory.declarations
 
     def count(self, text: FunctionText) -> None:
@@ -99,6 +117,7 @@ class StmtWriter:
         self.memory.read_only = {b for b in module.nest.inputs if b not in written}
         self.expr = ExprWriter(self.text, self.memory, module.nest.ranges, self.memory.declare)
         self.lanes: Lanes | None = None
+        self.is_outer = module.threads > 1
         self.scratch_top = 0
         self.scratch_peak = 0
         self.writers: dict[type, Callable[[Stmt], None]] = {
@@ -204,7 +223,7 @@ class StmtWriter:
             return
         if stmt.kind is LoopKind.VECTORIZE and self.lanes is None:
             self._vectorized(stmt, begin, end, trips)
-        elif stmt.kind is LoopKind.PARALLEL and self.lanes is None and trips != 1:
+        elif stmt.kind is LoopKind.PARALLEL and self.is_outer and trips != 1:
             self._parallel(stmt, begin, end)
         elif trips == 1 or (known and stmt.kind is LoopKind.UNROLL and stmt.factor == 0):
             for value in range(int(begin.text), int(end.text)):
@@ -340,7 +359,7 @@ class StmtWriter:
         body = ParallelBody(names, self.memory, inner.memory)
         first, last = Operand("%first", INDEX, 0, 0), Operand("%last", INDEX, 0, 0)
         body.unpack(inner.text)
-        inner.scratch_top = 0
+        inner.is_outer = False
         serial = For(stmt.var, stmt.begin, stmt.end, stmt.body)
         inner._serial(first, last, 1, serial, lambda: inner.write(stmt.body))
         self.module.thread_scratch_bytes = max(self.module.thread_scratch_bytes, inner.scratch_peak)
@@ -349,7 +368,10 @@ class StmtWriter:
         self.module.lines += inner.text.lines_written
         self.module.has_parallel = True
         frame = body.pack(self.text)
-        self.text.line(f"  call void %launch(ptr @{name}, ptr {frame}, {begin.typed}, {end.typed})")
+        scratch = self.text.value(f"getelementptr inbounds i8, ptr %scratch, i64 {THREAD_SCRATCH}", "ptr")
+        loop = f"ptr @{name}, ptr {frame}, {begin.typed}, {end.typed}"
+        memory = f"{scratch.typed}, i64 {THREAD_STRIDE}, i64 {self.module.threads}"
+        self.text.line(f"  call void %launch({loop}, {memory})")
         self._touch_written(stmt.body)
 
 
@@ -367,6 +389,9 @@ def _leading(active: int, lanes: int) -> Operand:
     return Operand(f"<{bits}>", "bool", lanes, 0)
 
 
-def write_module(nest: LoopNest, target: Target, name: str, line_limit: int) -> ModuleText:
-    """The LLVM IR of a nest, as the function ``name(arguments..., scratch, launch)``."""
-    return ModuleWriter(nest, target, line_limit).write(name)
+def write_module(nest: LoopNest, target: Target, name: str, line_limit: int, threads: int) -> ModuleText:
+    """The LLVM IR of a nest, as the function ``name(args, scratch, launch)``.
+
+    ``args`` holds the addresses of the arguments. Scratch memory for the threads lies behind the kernel's own.
+    """
+    return ModuleWriter(nest, target, line_limit, threads).write(name)

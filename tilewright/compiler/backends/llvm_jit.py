@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -75,7 +76,7 @@ def emit_assembly(text: str, target: Target, full: bool) -> str:
 class Loaded:
     """An object file in memory; the address of its function stays valid while this lives."""
 
-    def __init__(self, code: bytes, symbols: tuple[str, ...]) -> None:
+    def __init__(self, code: bytes, symbols: tuple[str, ...], imports: Mapping[str, int] | None = None) -> None:
         with LOCK:
             _initialize()
             self._jit = _lljit()
@@ -83,6 +84,8 @@ class Loaded:
             library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
             for symbol in symbols:
                 library = library.export_symbol(symbol)
+            for symbol, address in (imports or {}).items():
+                library = library.import_symbol(symbol, address)
             self._tracker = library.link(self._jit, name)
             self.addresses = {symbol: int(self._tracker[symbol]) for symbol in symbols}
 

@@ -386,3 +386,15 @@ def children(expr: Expr) -> tuple[Expr, ...]:
             return (*expr.init, *expr.update, *tail)
         case _:
             return ()
+
+
+def rebuild_as(expr: Expr, dtype: str) -> Expr:
+    """The node with its type derived anew (operators) or set to ``dtype`` (functions)."""
+    if isinstance(expr, Call):
+        return Call(expr.name, expr.args, dtype)
+    if isinstance(expr, Binary):
+        a, b = promote(expr.a, expr.b, expr.op)
+        return Binary(expr.op, a, b)
+    if isinstance(expr, Select):
+        return Select(expr.condition, *promote(expr.then, expr.otherwise, "if_then_else"))
+    return expr

@@ -1,0 +1,89 @@
+"""From a program to machine code: the pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tilewright.compiler.backends.llvm_ir import ModuleText, write_module
+from tilewright.compiler.errors import CompileError
+from tilewright.compiler.ir.loops import For, LoopKind, LoopNest, Stmt
+from tilewright.compiler.ir.visit import statements
+from tilewright.compiler.lower import lower_schedule
+from tilewright.compiler.program import Program, TensorSpec
+from tilewright.compiler.target import Target
+
+LINE_LIMIT = 2000
+LINE_LIMIT_MOST = 6000
+BACKENDS = ("llvm", "numba", "interpreter")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectCode:
+    """A compiled program: an object file (or the program's text, for backends without one) and how to call it."""
+
+    object: bytes
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    scratch_bytes: int
+    thread_scratch_bytes: int
+    threads: int
+    is_parallel: bool
+    lines: int
+    backend: str
+    target: Target
+    program: Program
+
+
+def lower_program(program: Program, partition: bool = True) -> LoopNest:
+    """The loop nest of a program."""
+    schedule, args = program.schedule()
+    return lower_schedule(schedule, args, partition)
+
+
+def write_llvm(program: Program, target: Target, threads: int, line_limit: int = LINE_LIMIT_MOST) -> tuple[ModuleText, bool]:
+    """The LLVM IR of a program, and whether it wants LLVM's own loop optimizers."""
+    nest = lower_program(program)
+    return write_module(nest, target, "kernel", line_limit, threads), has_plain_loop(nest.body)
+
+
+def has_plain_loop(body: Stmt) -> bool:
+    """Whether some innermost loop was left as it is, for LLVM to vectorize and unroll."""
+    for stmt in statements(body):
+        if isinstance(stmt, For) and stmt.kind in (LoopKind.SERIAL, LoopKind.PARALLEL):
+            inner = list(statements(stmt.body))
+            if not any(isinstance(s, For) for s in inner):
+                return True
+    return False
+
+
+def compile_program(
+    program: Program, target: Target, threads: int = 1, backend: str = "llvm", line_limit: int = LINE_LIMIT
+) -> ObjectCode:
+    """Compile a program.
+
+    Raises:
+        ScheduleError: the schedule cannot be lowered.
+        CodeSizeError: the program needs more than ``line_limit`` lines of LLVM IR.
+        CompileError: LLVM refuses the code.
+    """
+    from tilewright.compiler.backends.llvm_jit import emit_object
+
+    if backend not in BACKENDS:
+        raise CompileError(f"unknown backend {backend!r}: choose one of {', '.join(BACKENDS)}")
+    if backend != "llvm":
+        specs = (program.inputs, program.outputs)
+        return ObjectCode(b"", *specs, 0, 0, threads, False, 0, backend, target, program)
+    module, full = write_llvm(program, target, threads, line_limit)
+    return ObjectCode(
+        object=emit_object(module.text, target, full),
+        inputs=program.inputs,
+        outputs=program.outputs,
+        scratch_bytes=module.scratch_bytes,
+        thread_scratch_bytes=module.thread_scratch_bytes,
+        threads=threads,
+        is_parallel=module.is_parallel,
+        lines=module.lines,
+        backend=backend,
+        target=target,
+        program=program,
+    )

@@ -1,0 +1,245 @@
+"""A compiled program that can be called on arrays."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewright.compiler.backends import call_wrapper
+from tilewright.compiler.backends.interpreter import interpret, storage_dtype
+from tilewright.compiler.backends.llvm_jit import Loaded
+from tilewright.compiler.build import ObjectCode, lower_program, write_llvm
+from tilewright.compiler.errors import ArgumentError, CompileError
+from tilewright.compiler.program import TensorSpec
+from tilewright.compiler.runtime import repeat_function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Array = npt.NDArray[Any]
+ALIGNMENT = 64
+SOURCES = ("loops", "llvm", "asm", "numba")
+
+
+def empty_aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Uninitialised memory that begins at a cache line."""
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    raw = np.empty(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+class PreparedCall:
+    """A kernel with its arguments in place, to be run many times."""
+
+    def __init__(self, kernel: Kernel, arrays: Sequence[Array], outputs: Sequence[Array]) -> None:
+        self.arrays = (*arrays, *outputs)
+        self.outputs = tuple(outputs)
+        self._kernel = kernel
+        self._scratch = kernel.make_scratch()
+        pointers = [array.ctypes.data for array in self.arrays]
+        self._slots = (ctypes.c_void_p * len(pointers))(*pointers)
+        self._repeat = repeat_function()
+
+    def run(self, repeats: int = 1) -> int:
+        """Run the kernel back to back, without the GIL; the nanoseconds that it took."""
+        kernel, scratch = self._kernel, self._scratch.ctypes.data
+        return int(self._repeat(kernel.address, ctypes.addressof(self._slots), scratch, kernel.launch, repeats))
+
+
+class Kernel:
+    """A compiled operator: ``kernel(*arrays, out=None)`` runs it on NumPy arrays or anything with DLPack.
+
+    Attributes:
+        inputs, outputs: the arguments, in the order of a call.
+        config: the configuration that it was built with, if it came from a template.
+        record: the record of that configuration, if one was found.
+    """
+
+    def __init__(self, code: ObjectCode, config: Any = None, record: Any = None) -> None:
+        self.code = code
+        self.inputs = code.inputs
+        self.outputs = code.outputs
+        self.config = config
+        self.record = record
+        self._out_types = [(spec.shape, storage_dtype(spec.dtype)) for spec in code.outputs]
+        self._single = self._out_types[0] if len(code.outputs) == 1 else None
+        if code.backend == "llvm":
+            self._load()
+        else:
+            self._invoke: Callable[..., int] = lambda *arrays: call_wrapper.NOT_FAST
+            self._run = _python_runner(code)
+
+    def _load(self) -> None:
+        self._loaded = Loaded(self.code.object, ("kernel",))
+        self.address = self._loaded.addresses["kernel"]
+        self.launch = None
+        if self.code.is_parallel:
+            from tilewright.compiler.backends.threads import launcher_address
+
+            self.launch = launcher_address()
+        self._scratch = self.make_scratch()
+        self._run = self._run_native
+        self._record = self._describe()
+        self._invoke = call_wrapper.make_invoker(self._record)
+
+    def make_scratch(self) -> Array:
+        """Memory for one call at a time."""
+        code = self.code
+        size = code.scratch_bytes + (code.thread_scratch_bytes * code.threads if code.is_parallel else 0)
+        scratch = empty_aligned((size + ALIGNMENT,), np.dtype(np.uint8))
+        scratch[::4096] = 0
+        return scratch
+
+    def _describe(self) -> call_wrapper.CallRecord:
+        specs = (*self.inputs, *self.outputs)
+        records = (call_wrapper.ArgumentRecord * len(specs))()
+        self._keep: list[Any] = [records]
+        for number, spec in enumerate(specs):
+            dims = (ctypes.c_int64 * max(1, len(spec.shape)))(*spec.shape)
+            dtype = storage_dtype(spec.dtype)
+            writes = call_wrapper.WRITEABLE if number >= len(self.inputs) else 0
+            size = int(np.prod(spec.shape, dtype=np.int64)) * dtype.itemsize
+            flags = call_wrapper.CONTIGUOUS_ALIGNED | writes
+            records[number] = (id(dtype), ctypes.addressof(dims), len(spec.shape), flags, size)
+            self._keep += [dims, dtype]
+        return call_wrapper.CallRecord(
+            self.address,
+            self.launch,
+            self._scratch.ctypes.data,
+            id(np.ndarray),
+            len(specs),
+            len(self.inputs),
+            ctypes.addressof(records),
+        )
+
+    # -- calling --------------------------------------------------------------------------------
+
+    def __call__(self, *arrays: Any, out: Any = None) -> Any:
+        """Run the kernel; the output, or a tuple of them.
+
+        Raises:
+            ArgumentError: an array has the wrong number, dtype, shape, layout or memory.
+        """
+        if out is None and self._single is not None:
+            result = np.empty(*self._single)
+            if self._invoke(*arrays, result) == 0:
+                return result
+        return self._call_checked(arrays, out)
+
+    def _call_checked(self, arrays: Sequence[Any], out: Any) -> Any:
+        inputs = self._check_inputs(arrays)
+        outputs = self._check_outputs(out)
+        _check_overlap(self.inputs, inputs, self.outputs, outputs)
+        if self._invoke(*inputs, *outputs) != 0:
+            self._run(inputs, outputs)
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def _run_native(self, inputs: list[Array], outputs: list[Array]) -> None:
+        PreparedCall(self, inputs, outputs).run(1)
+
+    def prepare(self, *arrays: Any, out: Any = None) -> PreparedCall:
+        """The kernel with its arguments in place, for timing."""
+        if self.code.backend != "llvm":
+            raise CompileError(f"the {self.code.backend} backend cannot be timed; build with backend='llvm'")
+        inputs, outputs = self._check_inputs(arrays), self._check_outputs(out)
+        _check_overlap(self.inputs, inputs, self.outputs, outputs)
+        return PreparedCall(self, inputs, outputs)
+
+    def _check_inputs(self, arrays: Sequence[Any]) -> list[Array]:
+        if len(arrays) != len(self.inputs):
+            names = ", ".join(spec.name for spec in self.inputs)
+            raise ArgumentError(f"the kernel takes {len(self.inputs)} arrays ({names}), {len(arrays)} given")
+        return [_check_array(spec, array) for spec, array in zip(self.inputs, arrays, strict=True)]
+
+    def _check_outputs(self, out: Any) -> list[Array]:
+        if out is None:
+            return [np.empty(shape, dtype) for shape, dtype in self._out_types]
+        given = list(out) if isinstance(out, (tuple, list)) else [out]
+        if len(given) != len(self.outputs):
+            raise ArgumentError(f"out: the kernel has {len(self.outputs)} outputs, {len(given)} given")
+        checked = [_check_array(spec, array) for spec, array in zip(self.outputs, given, strict=True)]
+        for spec, array in zip(self.outputs, checked, strict=True):
+            if not array.flags.writeable:
+                raise ArgumentError(f"{spec.name} (out) is read-only; pass a writable array")
+        return checked
+
+    # -- inspection -----------------------------------------------------------------------------
+
+    def source(self, stage: str = "loops") -> str:
+        """The program at a stage: ``loops``, ``llvm``, ``asm`` or ``numba``."""
+        from tilewright.compiler.backends.llvm_jit import emit_assembly, optimize
+
+        code = self.code
+        if stage == "loops":
+            return str(lower_program(code.program))
+        if stage == "numba":
+            from tilewright.compiler.backends.numba_source import write_source
+
+            return write_source(lower_program(code.program, partition=False))
+        if stage not in SOURCES:
+            raise CompileError(f"unknown stage {stage!r}: choose one of {', '.join(SOURCES)}")
+        module, full = write_llvm(code.program, code.target, code.threads)
+        emit = emit_assembly if stage == "asm" else optimize
+        return str(emit(module.text, code.target, full))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return load_kernel, (self.code, self.config, self.record)
+
+    def __repr__(self) -> str:
+        describe = [f"{spec.name}: {spec.dtype}{list(spec.shape)}" for spec in (*self.inputs, *self.outputs)]
+        return f"Kernel({', '.join(describe)})"
+
+
+def _python_runner(code: ObjectCode) -> Callable[[list[Array], list[Array]], None]:
+    """How a backend without machine code of ours runs."""
+    if code.backend == "numba":
+        from tilewright.compiler.backends.numba_source import compile_source
+
+        return compile_source(lower_program(code.program, partition=False))
+    nest = lower_program(code.program)
+
+    def run(inputs: list[Array], outputs: list[Array]) -> None:
+        for target, result in zip(outputs, interpret(nest, inputs), strict=True):
+            target[...] = result
+
+    return run
+
+
+def _check_array(spec: TensorSpec, value: Any) -> Array:
+    array = value
+    if not isinstance(value, np.ndarray):
+        if not hasattr(value, "__dlpack__"):
+            kind = type(value).__name__
+            raise ArgumentError(f"{spec.name} is a {kind}; pass a NumPy array or one with __dlpack__")
+        array = np.from_dlpack(value)
+    dtype = storage_dtype(spec.dtype)
+    if array.dtype != dtype:
+        raise ArgumentError(f"{spec.name} has dtype {array.dtype}, the kernel takes {spec.dtype}: use .astype")
+    if array.shape != spec.shape:
+        raise ArgumentError(f"{spec.name} has shape {array.shape}, the kernel takes {spec.shape}")
+    if not array.flags.c_contiguous:
+        raise ArgumentError(f"{spec.name} is not C-contiguous: pass np.ascontiguousarray({spec.name})")
+    if not array.flags.aligned:
+        raise ArgumentError(f"{spec.name} is not aligned to its dtype: pass {spec.name}.copy()")
+    return array
+
+
+def _check_overlap(
+    in_specs: Sequence[TensorSpec], inputs: list[Array], out_specs: Sequence[TensorSpec], outputs: list[Array]
+) -> None:
+    for number, (spec, output) in enumerate(zip(out_specs, outputs, strict=True)):
+        others = [*zip(in_specs, inputs, strict=True), *zip(out_specs[:number], outputs[:number], strict=True)]
+        for other_spec, other in others:
+            if np.may_share_memory(output, other):
+                raise ArgumentError(
+                    f"{spec.name} (out) overlaps {other_spec.name} in memory: pass an output of its own"
+                )
+
+
+def load_kernel(code: ObjectCode, config: Any = None, record: Any = None) -> Kernel:
+    """Load a compiled program into the process."""
+    return Kernel(code, config, record)
