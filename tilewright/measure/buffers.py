@@ -8,7 +8,6 @@ A store a few elements outside changes a fence; one further outside touches a pa
 import ctypes
 import math
 import mmap
-import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 ALIGNMENT_BYTES = 64
 _FENCE_BYTE = 0xA5
+_NO_ACCESS = 0
 _POISON_BYTE = 0xD5  # neither false nor true, and no small integer
 _HUGE_PAGE_BYTES = 4 << 20  # numpy asks for huge pages from this size on
 
@@ -33,6 +33,11 @@ class Buffer:
     array: NDArray[np.generic]
     fence_before: NDArray[np.uint8]
     fence_after: NDArray[np.uint8]
+
+    def protect(self) -> None:
+        """Forbid all further stores into the array and its fences: a stray store ends the process."""
+        inner = (self.fence_before, self.array, self.fence_after)
+        _set_access(self.fence_before.ctypes.data, sum(part.nbytes for part in inner), mmap.PROT_READ)
 
     def broken_fence(self) -> str | None:
         """Where something was written outside the array: `before`, `after` or None."""
@@ -54,17 +59,14 @@ def allocate(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Buffer:
     start = page + inner - tail - size
     data = whole[page : page + inner]
     data[...] = _FENCE_BYTE
-    _forbid(whole[:page])
-    _forbid(whole[page + inner :])
+    for guard in (whole[:page], whole[page + inner :]):
+        _set_access(guard.ctypes.data, guard.nbytes, _NO_ACCESS)
     array = whole[start : start + size].view(dtype).reshape(shape)
     return Buffer(array, whole[page:start], whole[start + size : page + inner])
 
 
-def _forbid(page: NDArray[np.uint8]) -> None:
-    if not sys.platform.startswith("linux"):
-        return
-    no_access = 0
-    ctypes.CDLL(None).mprotect(ctypes.c_void_p(page.ctypes.data), ctypes.c_size_t(page.nbytes), no_access)
+def _set_access(address: int, size_bytes: int, access: int) -> None:
+    ctypes.CDLL(None).mprotect(ctypes.c_void_p(address), ctypes.c_size_t(size_bytes), access)
 
 
 def poison(array: NDArray[np.generic]) -> None:

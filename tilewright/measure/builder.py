@@ -170,6 +170,8 @@ def _cached_inputs(program: Program, request: BuildRequest, context: "JobContext
         buffers: tuple[Buffer, ...] = cached[1]
         return buffers
     made = make_buffers(program.inputs, request.seed)
+    for buffer in made:
+        buffer.protect()  # the next candidate needs them as they are
     context.cache["inputs"] = (name, made)
     return made
 

@@ -14,6 +14,7 @@ import signal
 import socket
 import struct
 import sys
+import traceback
 from dataclasses import dataclass, field
 
 FORK, KILL = b"F", b"K"
@@ -106,6 +107,8 @@ def _fork(server: _Server, number: int, descriptors: list[int]) -> None:
         try:
             _become_worker(server, server_pid, connection, status, errors)
             code = 0
+        except Exception:
+            traceback.print_exc()  # into the file from which the pool explains a worker's end
         finally:
             os._exit(code)
     server.pids[pid] = number

@@ -1,0 +1,141 @@
+"""Candidates go in, results come out: the whole path through real worker processes."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from tilewright.compiler import te
+from tilewright.compiler.program import Program
+from tilewright.compiler.schedule import create_schedule
+from tilewright.compiler.target import Target
+from tilewright.measure.inputs import make_inputs
+from tilewright.measure.measurer import Measurer, Timeouts
+from tilewright.measure.outcome import Job, Outcome
+from tilewright.measure.playoff import PlayoffPlan
+from tilewright.measure.result import MeasureInput, MeasureSetupError
+from tilewright.measure.timing import TimingPlan
+
+SIZE = 64
+
+
+def matmul(split: int | None = None, vectorize: bool = False) -> Program:
+    a = te.placeholder((SIZE, SIZE), name="a")
+    b = te.placeholder((SIZE, SIZE), name="b")
+    k = te.reduce_axis((0, SIZE), name="k")
+    c = te.compute((SIZE, SIZE), lambda i, j: te.sum(a[i, k] * b[k, j], axis=k), name="c")
+    schedule = create_schedule(c.op)
+    if split is not None:
+        i, j = schedule[c].op.axis
+        outer, inner = schedule[c].split(j, factor=split)
+        schedule[c].reorder(i, outer, schedule[c].op.reduce_axis[0], inner)
+        if vectorize:
+            schedule[c].vectorize(inner)
+    return Program.from_schedule(schedule, [a, b, c])
+
+
+def trial(program: Program, workload: str = "matmul") -> MeasureInput:
+    return MeasureInput(program, workload)
+
+
+@pytest.fixture(scope="module")
+def measurer() -> Iterator[Measurer]:
+    timing = TimingPlan(slice_seconds=0.0005, slices=6, span_seconds=0.005)
+    playoff = PlayoffPlan(rounds=12, slice_seconds=0.0005)
+    with Measurer(Target.host(), timing=timing, playoff=playoff) as made:
+        yield made
+
+
+def test_results_come_in_order(measurer: Measurer) -> None:
+    plain, tiled = measurer.measure([trial(matmul()), trial(matmul(16, vectorize=True))])
+    assert (plain.state, plain.error) == ("ok", None)
+    assert tiled.state in ("ok", "slow")
+    assert plain.seconds is not None
+    assert plain.interval is not None
+    assert plain.interval[0] <= plain.seconds <= plain.interval[1]
+    assert plain.build_seconds > 0
+    assert plain.reference_ratio is not None
+
+
+def test_a_wrong_result_never_counts(measurer: Measurer) -> None:
+    a, b = make_inputs(matmul().inputs)
+    wrong = a.astype(np.float64) @ b.astype(np.float64)
+    wrong[3, 5] += 1.0
+    measurer.provide_reference("wrong", [wrong], SIZE)
+    (result,) = measurer.measure([trial(matmul(), "wrong")])
+    assert result.state == "wrong_result"
+    assert result.seconds is None
+    assert "(3, 5)" in str(result.error)
+
+
+def test_the_reference_may_come_from_the_parent(measurer: Measurer) -> None:
+    a, b = make_inputs(matmul().inputs)
+    measurer.provide_reference("given", [a.astype(np.float64) @ b.astype(np.float64)], SIZE)
+    assert measurer.measure([trial(matmul(), "given")])[0].state == "ok"
+
+
+def test_too_much_code_is_invalid() -> None:
+    with Measurer(Target.host(), line_limit=10, workers=1) as small:
+        (result,) = small.measure([trial(matmul(16, vectorize=True))])
+    assert result.state == "invalid"
+    assert result.error
+
+
+def test_a_much_slower_candidate_stops_at_its_first_run(measurer: Measurer) -> None:
+    measurer.expect("hopeless", 1e-9)
+    (result,) = measurer.measure([trial(matmul(), "hopeless")])
+    assert result.state == "slow"
+    assert result.seconds is not None
+
+
+def test_a_program_that_cannot_be_read_is_a_result(measurer: Measurer) -> None:
+    broken = Program('{"args": []}', matmul().inputs, matmul().outputs)
+    results = measurer.measure([trial(matmul()), trial(broken), trial(matmul())])
+    assert [result.state for result in results] == ["ok", "compile_error", "ok"]
+
+
+def test_a_deadline_of_the_compiler_is_a_result() -> None:
+    with Measurer(Target.host(), timeouts=Timeouts(compiling=0.001), workers=1) as hasty:
+        (result,) = hasty.measure([trial(matmul(16, vectorize=True))])
+    assert result.state == "compile_timeout"
+    assert "0.001 s" in str(result.error)
+
+
+def test_a_play_off_has_a_winner(measurer: Measurer) -> None:
+    result = measurer.playoff([trial(matmul(16, vectorize=True)), trial(matmul(1))], default=1)
+    assert result.best is not None
+    assert [entry.state for entry in result.entries] == ["ok", "ok"]
+    assert result.rounds == 12
+    assert all(entry.seconds is not None for entry in result.entries)
+    assert result.winner == 0
+
+
+def test_a_play_off_leaves_out_what_fails(measurer: Measurer) -> None:
+    broken = Program('{"args": []}', matmul().inputs, matmul().outputs)
+    result = measurer.playoff([trial(broken), trial(matmul())], default=1)
+    assert [entry.state for entry in result.entries] == ["compile_error", "ok"]
+    assert result.winner == 1
+
+
+def test_a_crash_in_a_play_off_costs_its_candidate_alone(
+    measurer: Measurer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = measurer._pool.run
+    crash = [Outcome("crash", b"", "verifying:1", "SIGSEGV", "ended")]
+
+    def crash_once(job: Job) -> Outcome:
+        return crash.pop() if crash and job.name == "playoff" else run(job)
+
+    monkeypatch.setattr(measurer._pool, "run", crash_once)
+    result = measurer.playoff([trial(matmul(16, vectorize=True)), trial(matmul(1))], default=0)
+    assert [entry.state for entry in result.entries] == ["ok", "crash"]
+    assert result.winner == 0
+
+
+def test_a_default_that_is_no_candidate_is_an_error(measurer: Measurer) -> None:
+    with pytest.raises(MeasureSetupError, match="no default 4"):
+        measurer.playoff([trial(matmul())], default=4)
+
+
+def test_no_candidate_gives_no_result(measurer: Measurer) -> None:
+    assert measurer.measure([]) == []
