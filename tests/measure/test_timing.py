@@ -110,6 +110,16 @@ def test_five_times_slower_stops_at_the_first_run() -> None:
     assert machine.now < 0.01
 
 
+def test_a_candidate_that_is_clearly_beaten_gets_few_slices() -> None:
+    machine = Machine()
+    timing = time_kernel(machine.runner("kernel", 25e-6), machine.reference(), PLAN, 18e-6, machine.clock)
+    assert len(timing.costs) == 6
+    assert not timing.is_slow
+    assert timing.seconds == pytest.approx(25e-6, rel=1e-6)
+    timing = time_kernel(machine.runner("kernel", 25e-6), machine.reference(), PLAN, 22e-6, machine.clock)
+    assert len(timing.costs) == 20
+
+
 def test_a_cold_first_run_is_not_slow() -> None:
     machine = Machine()
     cold = iter([30.0] + [1.0] * 1000)

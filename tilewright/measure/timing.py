@@ -34,6 +34,8 @@ class TimingPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         longest_seconds: after which no further slice begins.
         slow_factor: a first run this much slower than the best ends the measurement.
         noise_limit: width of the interval, relative to the cost, from which it is noisy.
+        few_slices: after which a candidate that is clearly not the best is timed no further.
+        clear_factor: how much slower than the best is clear.
     """
 
     slice_seconds: float = 0.004
@@ -42,6 +44,8 @@ class TimingPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     longest_seconds: float = 2.0
     slow_factor: float = 5.0
     noise_limit: float = 0.05
+    few_slices: int = 6
+    clear_factor: float = 1.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,23 +109,18 @@ def time_kernel(
     slow = _time_first_run(kernel, reference, plan, best_seconds)
     if slow is not None:
         return slow
-    repeats = fill_slice(kernel, plan.slice_seconds)
-    passes = reference.repeats(plan.slice_seconds)
-    kernel_slices: list[float] = []
-    reference_slices: list[float] = []
-    start = clock()
-    wanted = plan.slices
-    while True:
-        kernel_slices.append(max(1, kernel(repeats)) * _NANOSECOND / repeats)
-        reference_slices.append(reference.slice(passes))
-        elapsed, count = clock() - start, len(kernel_slices)
-        expired = elapsed >= plan.longest_seconds and count >= _MINIMUM_SLICES
-        if not expired and (count < wanted or elapsed < plan.span_seconds):
-            continue
-        timing = _conclude(kernel_slices, reference_slices, reference, plan)
-        if expired or not timing.is_noisy or wanted > plan.slices:
+    sampler = _Sampler(kernel, reference, plan, clock)
+    if best_seconds is not None:
+        sampler.take(plan.few_slices, 0.0)
+        timing = sampler.conclude()
+        if timing.interval[0] > plan.clear_factor * best_seconds:
             return timing
-        wanted = max(2 * plan.slices, 2 * count)
+    sampler.take(plan.slices, plan.span_seconds)
+    timing = sampler.conclude()
+    if not timing.is_noisy:
+        return timing
+    sampler.take(2 * sampler.count, plan.span_seconds)
+    return sampler.conclude()
 
 
 def fill_slice(run: Runner, slice_seconds: float) -> int:
@@ -177,10 +176,37 @@ def _time_first_run(
     return Timing((observed,), seconds, (seconds, max(observed, seconds)), ratio, is_slow=True)
 
 
-def _conclude(
-    kernel_slices: list[float], reference_slices: list[float], reference: ReferenceLoop, plan: TimingPlan
-) -> Timing:
-    nominal = reference.nominal_seconds
-    seconds, interval = paired_cost(kernel_slices, reference_slices, nominal)
-    noisy = interval[1] - interval[0] > plan.noise_limit * seconds
-    return Timing(tuple(kernel_slices), seconds, interval, seconds / nominal, is_noisy=noisy)
+class _Sampler:
+    """Takes slices of a kernel and of the reference in turns."""
+
+    def __init__(self, kernel: Runner, reference: ReferenceLoop, plan: TimingPlan, clock: Clock) -> None:
+        self._kernel, self._reference, self._plan, self._clock = kernel, reference, plan, clock
+        self._repeats = fill_slice(kernel, plan.slice_seconds)
+        self._passes = reference.repeats(plan.slice_seconds)
+        self._kernel_slices: list[float] = []
+        self._reference_slices: list[float] = []
+        self._start = clock()
+
+    @property
+    def count(self) -> int:
+        """Slices taken of each."""
+        return len(self._kernel_slices)
+
+    def take(self, slices: int, span_seconds: float) -> None:
+        """Take slices until there are as many and they span the time, or the plan's time is over."""
+        while True:
+            elapsed = self._clock() - self._start
+            if self.count >= slices and elapsed >= span_seconds:
+                return
+            if self.count >= _MINIMUM_SLICES and elapsed >= self._plan.longest_seconds:
+                return
+            elapsed_nanoseconds = max(1, self._kernel(self._repeats))
+            self._kernel_slices.append(elapsed_nanoseconds * _NANOSECOND / self._repeats)
+            self._reference_slices.append(self._reference.slice(self._passes))
+
+    def conclude(self) -> Timing:
+        """What the slices so far say."""
+        nominal = self._reference.nominal_seconds
+        seconds, interval = paired_cost(self._kernel_slices, self._reference_slices, nominal)
+        noisy = interval[1] - interval[0] > self._plan.noise_limit * seconds
+        return Timing(tuple(self._kernel_slices), seconds, interval, seconds / nominal, is_noisy=noisy)
