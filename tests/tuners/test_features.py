@@ -30,17 +30,23 @@ def mixed_space() -> ConfigSpace:
 def test_features_have_one_length_for_a_whole_space() -> None:
     space = mixed_space()
     indices = np.arange(space.range_length)
-    assert knob_features(space)(indices).shape == (space.range_length, 5 + 2 + 6 + 1 + 2 + 2)
+    width = sum(knob_table(knob).shape[1] for knob in space.knobs)
+    assert knob_features(space)(indices).shape == (space.range_length, width)
 
 
 def test_split_features_are_logarithms_with_the_outermost_extent_computed() -> None:
-    knob = split_knob("tile", 64, "candidate", candidate=[[-1, 8]])
-    assert knob_table(knob).tolist() == [[3.0, 3.0, 0.0]]
+    knob = split_knob("tile", 64, "candidate", candidate=[[-1, 8], [-1, 16]])
+    assert knob_table(knob).tolist() == [[3.0], [2.0]]
 
 
 def test_a_tail_is_a_feature() -> None:
-    knob = split_knob("tile", 100, "candidate", candidate=[[-1, 64]])
-    assert knob_table(knob)[0, -1] == np.float32(0.28)
+    knob = split_knob("tile", 100, "candidate", candidate=[[-1, 64], [-1, 50], [-1, 25]])
+    assert np.array([0.28, 0.0, 0.0], dtype=np.float32).tolist() in knob_table(knob).T.tolist()
+
+
+def test_alignment_is_a_feature() -> None:
+    knob = option_knob("block", [16, 48, 64, 80])
+    assert knob_table(knob)[:, 1].tolist() == [4, 4, 6, 4]
 
 
 def test_the_nearest_choices_come_first() -> None:

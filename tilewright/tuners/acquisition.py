@@ -5,16 +5,19 @@ from numpy.typing import NDArray
 
 from tilewright.tuners.cost_model import Vector
 
+OPTIMISM = 2.0
+
 
 def pick_batch(mean: Vector, spread: Vector, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Return the places of up to `count` candidates, each the lowest optimistic cost under its own optimism.
 
-    The first pick weighs the spread by one; the others draw their weight, so a batch is not one cluster.
+    The first pick weighs the spread by OPTIMISM; the others draw their weight with that mean, so a batch
+    is not one cluster. On recorded spaces twice the spread left fewer runs in a local optimum than once.
     """
     taken = np.zeros(len(mean), dtype=bool)
     picked = []
     for place in range(min(count, len(mean))):
-        optimism = 1.0 if place == 0 else float(rng.exponential(1.0))
+        optimism = OPTIMISM if place == 0 else float(rng.exponential(OPTIMISM))
         score = np.where(taken, np.inf, mean - optimism * spread)
         best = int(np.argmin(score))
         taken[best] = True

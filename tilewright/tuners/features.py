@@ -36,7 +36,7 @@ def knob_table(knob: Knob) -> Matrix:
     if knob.kind == "other":
         return _option_table(knob.entities)
     rows = [_row(entity, knob.extent) for entity in knob.entities]
-    return np.array(rows, dtype=np.float32).reshape(len(rows), -1)
+    return _distinct_columns(np.array(rows, dtype=np.float32).reshape(len(rows), -1))
 
 
 def _row(entity: Entity, extent: int | None) -> list[float]:
@@ -60,7 +60,8 @@ def _split_row(size: Sequence[int], extent: int | None) -> list[float]:
     sizes = (outer, *size[1:])
     spans = [math.prod(size[place:]) for place in range(1, len(size) - 1)]
     tail = outer * inner / extent - 1 if extent else 0.0
-    return [math.log2(max(value, 1)) for value in (*sizes, *spans)] + [tail]
+    alignments = [_alignment(factor) for factor in size[1:]]
+    return [math.log2(max(value, 1)) for value in (*sizes, *spans)] + [tail, *alignments]
 
 
 def _annotation_row(annotation: str | int) -> list[float]:
@@ -72,7 +73,8 @@ def _annotation_row(annotation: str | int) -> list[float]:
 def _option_table(entities: Sequence[Entity]) -> Matrix:
     values = [entity.val for entity in entities if isinstance(entity, OtherOptionEntity)]
     if all(isinstance(value, int | float) for value in values):
-        return np.array([[_signed_log(value)] for value in values], dtype=np.float32)
+        rows = [[_signed_log(value), _alignment(value)] for value in values]
+        return _distinct_columns(np.array(rows, dtype=np.float32))
     lengths = {len(value) if isinstance(value, tuple) else -1 for value in values}
     if len(lengths) == 1 and all(_is_numeric_tuple(value) for value in values):
         rows = [[_signed_log(item) for item in value] for value in values if isinstance(value, tuple)]
@@ -82,6 +84,31 @@ def _option_table(entities: Sequence[Entity]) -> Matrix:
 
 def _is_numeric_tuple(value: FrozenJson) -> bool:
     return isinstance(value, tuple) and all(isinstance(item, int | float) for item in value)
+
+
+def _distinct_columns(table: Matrix) -> Matrix:
+    """Drop the columns that say the same, up to scale, as one before them."""
+    if len(table) < 2:
+        return table[:, :1]
+    spread = table - table.mean(axis=0)
+    length = np.sqrt((spread**2).sum(axis=0))
+    kept: list[int] = []
+    for column in range(table.shape[1]):
+        others = [
+            abs(spread[:, column] @ spread[:, k]) / (length[column] * length[k])
+            for k in kept
+            if length[column]
+        ]
+        if length[column] and max(others, default=0.0) < 0.999:
+            kept.append(column)
+    return table[:, kept or [0]]
+
+
+def _alignment(value: object) -> float:
+    """Return how often two divides an integer: vectors, cache lines and banks prefer some sizes so."""
+    if not isinstance(value, int) or value == 0:
+        return 0.0
+    return float((value & -value).bit_length() - 1)
 
 
 def _signed_log(value: object) -> float:

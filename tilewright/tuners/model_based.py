@@ -9,11 +9,11 @@ import numpy as np
 from tilewright.templates.constraints import Ordinals
 from tilewright.templates.space import ConfigSpace
 from tilewright.tuners.acquisition import fill_space, pick_batch
+from tilewright.tuners.combined_model import trees_and_process
 from tilewright.tuners.cost_model import CostModel, Vector
 from tilewright.tuners.genetic import breed
 from tilewright.tuners.moves import Moves
 from tilewright.tuners.tuner import Tuner
-from tilewright.tuners.xgboost_model import XGBoostModel
 
 FIRST_POINTS = 12
 POOL_LIMIT = 50_000
@@ -35,7 +35,7 @@ class ModelBasedSearch(Tuner):
         space: ConfigSpace,
         seed: int,
         *,
-        make_model: Callable[[int], CostModel] = XGBoostModel,
+        make_model: Callable[[int], CostModel] = trees_and_process,
         **options: Any,
     ) -> None:
         self.moves = Moves(space)
