@@ -7,7 +7,7 @@ pytest.importorskip("tilewright.compiler.program")
 pytest.importorskip("tilewright.compiler.analysis.flops")
 
 from tilewright.compiler import te
-from tilewright.compiler.schedule import Schedule
+from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.templates import (
     ConfigError,
@@ -28,7 +28,7 @@ def matmul_program(m: int, n: int, k: int, dtype: str) -> Any:
     a, b = te.placeholder((m, k), dtype, name="A"), te.placeholder((k, n), dtype, name="B")
     r = te.reduce_axis((0, k), name="k")
     c = te.compute((m, n), lambda i, j: te.sum(a[i, r] * b[r, j], axis=r), name="C")
-    return te.create_schedule(c.op), a, b, c
+    return create_schedule(c.op), a, b, c
 
 
 @template("tests/task/matmul", reference=product)

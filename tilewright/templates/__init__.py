@@ -25,6 +25,7 @@ from tilewright.templates.registry import find_template, template_names
 from tilewright.templates.reorder import ReorderEntity
 from tilewright.templates.space import ConfigSpace
 from tilewright.templates.split import SplitEntity
+from tilewright.templates.task import Task
 from tilewright.templates.template import Template, parameters, template
 from tilewright.templates.workload import Workload, bind_workload
 
@@ -41,6 +42,7 @@ __all__ = [
     "ReorderEntity",
     "SpaceError",
     "SplitEntity",
+    "Task",
     "Template",
     "TemplateConfig",
     "TemplateError",

@@ -14,6 +14,7 @@ Ordinals = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Predicate = Callable[..., object]
 ENUMERATION_LIMIT = 10**6
+_BLOCK = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,9 @@ class OpaqueFilter:
 
     def holds(self, ordinals: Ordinals) -> Mask:
         """Return which rows of ordinals satisfy all the predicates."""
-        rows = ordinals.tolist()
-        return np.fromiter((self.holds_at(row) for row in rows), dtype=bool, count=len(rows))
+        blocks = (ordinals[low : low + _BLOCK].tolist() for low in range(0, len(ordinals), _BLOCK))
+        answers = (self.holds_at(row) for block in blocks for row in block)
+        return np.fromiter(answers, dtype=bool, count=len(ordinals))
 
     def holds_at(self, row: Sequence[int]) -> bool:
         """Return whether one row of ordinals satisfies all the predicates."""

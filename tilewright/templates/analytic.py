@@ -1,0 +1,100 @@
+"""Untuned choices from a machine's registers and caches, without measuring.
+
+The rules are those of analytical GEMM models (Low et al., "Analytical Modeling Is Enough for High-Performance
+BLIS", ACM TOMS 43(2), 2016): a register tile that keeps the multiply-add units busy, and blocks whose working
+sets fit the caches that they stream from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tilewright.compiler.target import Target
+
+# Latency and throughput of a multiply-add, and loads a cycle, on the x86-64 and AArch64 cores of this decade.
+FMA_LATENCY = 4
+FMA_PER_CYCLE = 2
+LOADS_PER_CYCLE = 2
+# Cycles beside the arithmetic: reading and writing C, and the loop around, for each register tile.
+TILE_OVERHEAD = 12
+L2_SHARE = 0.6
+L1_SHARE = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterTile:
+    """A tile of ``rows`` by ``vectors`` vectors of accumulators."""
+
+    rows: int
+    vectors: int
+
+
+def fits_registers(rows: int, vectors: int, registers: int) -> bool:
+    """Whether accumulators, a row of vectors and one broadcast value fit."""
+    return rows * vectors + vectors + 1 <= registers
+
+
+def tile_cycles(rows: int, vectors: int) -> float:
+    """Cycles of one step of the reduction of a tile: the slowest of arithmetic, loads and latency."""
+    arithmetic = rows * vectors / FMA_PER_CYCLE
+    loads = (rows + vectors) / LOADS_PER_CYCLE
+    return max(arithmetic, loads, FMA_LATENCY)
+
+
+def cover_cycles(tile: RegisterTile, rows: int, vectors: int, depth: int) -> float:
+    """Cycles to cover a matrix of ``rows`` by ``vectors`` with tiles, tails included."""
+    total = 0.0
+    for height, down in _pieces(rows, tile.rows):
+        for width, across in _pieces(vectors, tile.vectors):
+            total += down * across * (depth * tile_cycles(height, width) + TILE_OVERHEAD + height * width)
+    return total
+
+
+def _pieces(extent: int, size: int) -> list[tuple[int, int]]:
+    """Sizes and counts: the whole tiles, and the tail."""
+    whole, tail = divmod(extent, size)
+    return [(s, c) for s, c in ((size, whole), (tail, 1)) if s and c]
+
+
+def choose_register_tile(
+    rows: int,
+    columns: int,
+    depth: int,
+    lanes: int,
+    registers: int,
+    heights: Iterable[int],
+    widths: Iterable[int],
+) -> RegisterTile:
+    """The tile that covers the output in the fewest cycles, the most reuse deciding ties."""
+    vectors = -(-columns // lanes)
+    widths = list(widths)
+    tiles = [RegisterTile(h, w) for h in heights for w in widths if fits_registers(h, w, registers)]
+    return min(
+        tiles,
+        key=lambda t: (
+            round(cover_cycles(t, rows, vectors, depth)),
+            -t.rows * t.vectors / (t.rows + t.vectors),
+        ),
+    )
+
+
+def choose_depth(
+    depth: int, block_rows: int, block_columns: int, tile_rows: int, item: int, target: Target
+) -> int:
+    """The reduction's block: all of it where the blocks fit the caches, else the fewest equal parts."""
+    parts = 1
+    while parts < depth:
+        size = -(-depth // parts)
+        level2 = (block_rows + block_columns) * size * item <= L2_SHARE * target.l2_bytes
+        level1 = tile_rows * size * item <= L1_SHARE * target.l1_bytes
+        if level1 and level2:
+            return size
+        parts += 1
+    return 1
+
+
+def nearest(values: Iterable[int], wanted: int) -> int:
+    """The least value that reaches ``wanted``, else the greatest."""
+    ordered = sorted(values)
+    return next((v for v in ordered if v >= wanted), ordered[-1])
