@@ -17,9 +17,10 @@ from tilewright.measure.result import MeasureInput, MeasureSetupError
 from tilewright.measure.timing import TimingPlan
 
 SIZE = 64
+TIMING = TimingPlan(slice_seconds=0.0005, slices=6, span_seconds=0.005)
 
 
-def matmul(split: int | None = None, vectorize: bool = False) -> Program:
+def matmul(split: int | None = None, vectorize: bool = False, parallel: bool = False) -> Program:
     a = te.placeholder((SIZE, SIZE), name="a")
     b = te.placeholder((SIZE, SIZE), name="b")
     k = te.reduce_axis((0, SIZE), name="k")
@@ -31,6 +32,8 @@ def matmul(split: int | None = None, vectorize: bool = False) -> Program:
         schedule[c].reorder(i, outer, schedule[c].op.reduce_axis[0], inner)
         if vectorize:
             schedule[c].vectorize(inner)
+    if parallel:
+        schedule[c].parallel(schedule[c].op.axis[0])
     return Program.from_schedule(schedule, [a, b, c])
 
 
@@ -40,9 +43,8 @@ def trial(program: Program, workload: str = "matmul") -> MeasureInput:
 
 @pytest.fixture(scope="module")
 def measurer() -> Iterator[Measurer]:
-    timing = TimingPlan(slice_seconds=0.0005, slices=6, span_seconds=0.005)
     playoff = PlayoffPlan(rounds=12, slice_seconds=0.0005)
-    with Measurer(Target.host(), timing=timing, playoff=playoff) as made:
+    with Measurer(Target.host(), timing=TIMING, playoff=playoff) as made:
         yield made
 
 
@@ -139,3 +141,9 @@ def test_a_default_that_is_no_candidate_is_an_error(measurer: Measurer) -> None:
 
 def test_no_candidate_gives_no_result(measurer: Measurer) -> None:
     assert measurer.measure([]) == []
+
+
+def test_parallel_kernels_are_measured_alone() -> None:
+    with Measurer(Target.host(), threads=2, timing=TIMING) as threaded:
+        (result,) = threaded.measure([trial(matmul(parallel=True))])
+    assert (result.state, result.error) == ("ok", None)

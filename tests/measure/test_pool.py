@@ -63,7 +63,7 @@ def test_a_hanging_job_ends_at_its_deadline(pool: WorkerPool, job: str) -> None:
     start = time.monotonic()
     outcome = pool.run(fault(job, other_deadline=0.3))
     assert outcome.status == "timeout"
-    assert time.monotonic() - start < 0.3 + 0.5
+    assert time.monotonic() - start < 0.3 + 1.0
     assert "took longer than 0.3 s" in outcome.message
     assert pool.run(fault("echo on")).payload == b"on"
 
@@ -79,7 +79,7 @@ def test_a_crash_costs_little(pool: WorkerPool) -> None:
     start = time.monotonic()
     for _ in range(40):
         assert pool.run(fault("signal 11")).status == "crash"
-    assert (time.monotonic() - start) / 40 < 0.05
+    assert (time.monotonic() - start) / 40 < 0.1
 
 
 def test_exhausted_memory_is_an_outcome() -> None:
@@ -134,7 +134,7 @@ def test_a_death_in_an_exclusive_phase_frees_the_turn() -> None:
     with WorkerPool(2, preload=PRELOAD) as pool:
         pool.submit(fault("alone 5", other_deadline=0.2))
         pool.submit(fault("alone 0.01", other_deadline=5.0))
-        assert [pool.wait()[1].status for _ in range(2)] == ["timeout", "done"]
+        assert sorted(pool.wait()[1].status for _ in range(2)) == ["done", "timeout"]
 
 
 def test_jobs_run_side_by_side_and_come_back_by_ticket() -> None:
@@ -148,8 +148,15 @@ def test_waiting_without_a_job_is_an_error(pool: WorkerPool) -> None:
         pool.wait()
 
 
-def test_workers_have_one_thread(pool: WorkerPool) -> None:
-    assert pool.run(fault("threads")).payload == b"1"
+def server_of(pool: WorkerPool) -> int:
+    worker = int(pool.run(fault("pid")).payload)
+    with open(f"/proc/{worker}/stat") as stat:
+        return int(stat.read().rpartition(")")[2].split()[1])
+
+
+def test_the_process_that_forks_has_one_thread() -> None:
+    with WorkerPool() as pool:
+        assert len(os.listdir(f"/proc/{server_of(pool)}/task")) == 1
 
 
 def test_descriptors_do_not_grow(pool: WorkerPool) -> None:
@@ -176,10 +183,7 @@ def test_nothing_is_left_after_close() -> None:
 
 def test_a_server_that_dies_is_started_again() -> None:
     with WorkerPool(preload=PRELOAD) as pool:
-        worker = int(pool.run(fault("pid")).payload)
-        with open(f"/proc/{worker}/stat") as stat:
-            server = int(stat.read().rpartition(")")[2].split()[1])
-        os.kill(server, signal.SIGKILL)
+        os.kill(server_of(pool), signal.SIGKILL)
         time.sleep(0.1)
         outcomes = [pool.run(fault("echo x")).status for _ in range(4)]
         assert outcomes[-1] == "done"

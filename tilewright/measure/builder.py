@@ -60,7 +60,7 @@ class Candidate:
 
     Attributes:
         call: runs it a number of times on its buffers.
-        result: the phases so far; `ok` is not decided before it is timed.
+        names: of the outputs.
     """
 
     call: Any

@@ -3,7 +3,6 @@
 import ctypes
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable
 
@@ -76,10 +75,6 @@ def _alone(argument: bytes, context: JobContext) -> bytes:
     return f"{start} {time.monotonic()}".encode()
 
 
-def _threads(_: bytes, __: JobContext) -> bytes:
-    return str(threading.active_count()).encode()
-
-
 _FAULTS: dict[str, Callable[[bytes, JobContext], bytes]] = {
     "echo": _echo,
     "pid": _pid,
@@ -93,5 +88,4 @@ _FAULTS: dict[str, Callable[[bytes, JobContext], bytes]] = {
     "allocate": _allocate,
     "blob": _blob,
     "alone": _alone,
-    "threads": _threads,
 }

@@ -25,7 +25,7 @@ from tilewright.measure.verify import Array, ReferenceData
 if TYPE_CHECKING:
     from tilewright.compiler.target import Target
 
-_THREADED_PRELOAD = ("numba",)
+_THREADED_PRELOAD = ("numba", "tilewright.measure.thread_preload:compile_launcher")
 
 
 @dataclass(frozen=True, slots=True)
