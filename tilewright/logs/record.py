@@ -154,6 +154,9 @@ class _Line(Record, frozen=True, forbid_unknown_fields=True, kw_only=True):
     id: str
     crc: str
 
+    def __post_init__(self) -> None:
+        """The record that is made of the line checks the values."""
+
 
 def make_record(
     result: MeasureResult,

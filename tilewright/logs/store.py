@@ -69,11 +69,10 @@ class RecordStore:
     def add_all(self, records: Iterable[Record]) -> int:
         """Store trials in one transaction; the number of those that are new."""
         rows = [_trial_row(record) for record in records]
-        added = 0
+        if not rows:
+            return 0
         with self._transaction() as connection:
-            for row in rows:
-                added += _insert_new(connection, trials, row)
-        return added
+            return _insert_new(connection, trials, rows)
 
     def add_playoff(self, winner: Record) -> None:
         """Store the winner of a run's play-off, with its seconds and interval there."""
@@ -113,6 +112,12 @@ class RecordStore:
                 return record
         return None
 
+    def playoffs(self, key: str) -> list[Record]:
+        """What the play-offs of a key stored, the latest last."""
+        return list(
+            self._decode(select(playoffs.c.line).where(playoffs.c.key == key).order_by(playoffs.c.id))
+        )
+
     def iter_best(self, op: str | None = None) -> Iterator[Record]:
         """The best record of each key that has one, by operator and time of the first trial."""
         query = select(trials.c.key).where(trials.c.state == "ok").group_by(trials.c.key, trials.c.op)
@@ -151,7 +156,7 @@ class RecordStore:
             connection.execute(
                 delete(leases).where(same, (leases.c.expires < now) | (leases.c.owner == owner))
             )
-            return _insert_new(connection, leases, row)
+            return _insert_new(connection, leases, [row]) == 1
 
     def release(self, owner: str) -> None:
         """Give up all leases of an owner."""
@@ -217,9 +222,10 @@ def _trial_row(record: Record) -> dict[str, Any]:
     }
 
 
-def _insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
+def _insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> int:
+    """Insert the rows that clash with none; how many they were."""
     statement = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
-    return connection.execute(statement.values(row).on_conflict_do_nothing()).rowcount == 1
+    return connection.execute(statement.on_conflict_do_nothing(), rows).rowcount
 
 
 def _json(value: object) -> str:
