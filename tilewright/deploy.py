@@ -1,0 +1,162 @@
+"""Building operators with their best recorded configuration."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tilewright.compiler.build import LINE_LIMIT_MOST, compile_program
+from tilewright.compiler.cache import compile_cached
+from tilewright.compiler.errors import TilewrightError
+from tilewright.compiler.kernel import Kernel, load_kernel
+from tilewright.compiler.lower import lower_schedule
+from tilewright.compiler.schedule import Schedule
+from tilewright.compiler.target import Target
+from tilewright.compiler.te import Tensor
+from tilewright.logs.apply import find_best
+from tilewright.logs.record import Record, record_key
+from tilewright.templates.config import Config
+from tilewright.templates.errors import ConfigError, SpaceError
+from tilewright.templates.task import Task
+from tilewright.templates.template import Template
+
+_log = logging.getLogger(__name__)
+_REMEMBERED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Which configuration a kernel was built with, and why.
+
+    ``source`` is ``record``, ``default`` or ``chosen``; ``reason`` says it in a sentence.
+    """
+
+    workload: str
+    config: str
+    source: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.workload}: {self.source}: {self.config} ({self.reason})"
+
+
+_explanations: deque[Explanation] = deque(maxlen=_REMEMBERED)
+
+
+def explain() -> tuple[Explanation, ...]:
+    """What was built in this process, the last of each workload, and why it runs as it does."""
+    return tuple({entry.workload: entry for entry in _explanations}.values())
+
+
+def lower(schedule: Schedule, args: Sequence[Tensor], simple_mode: bool = False) -> Any:
+    """The loop nest of a schedule, which prints as loops.
+
+    With ``simple_mode`` the loops are as the schedule wrote them; without, their tails are peeled.
+    """
+    return lower_schedule(schedule, args, partition=not simple_mode)
+
+
+def granted_threads() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def make_task(
+    op: str | Template, target: Target | None, threads: int | None, params: Mapping[str, object]
+) -> Task:
+    """The task of an operator here: the host and all its cores unless told otherwise.
+
+    Raises:
+        TilewrightError: the operator, a parameter or the number of threads is wrong.
+    """
+    count = granted_threads() if threads is None else threads
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise TilewrightError(f"threads must be a positive integer, not {threads!r}")
+    return Task.create(op, target or Target.host(), count, **params)
+
+
+def task_key(task: Task) -> str:
+    """The key of a task's records."""
+    target = task.target
+    return record_key(task.workload.to_json(), target.cpu, target.feature_hash, task.threads)
+
+
+def build(
+    op: str | Template,
+    *,
+    target: Target | None = None,
+    threads: int | None = None,
+    config: str | int | Config | Mapping[str, Any] = "best",
+    backend: str = "llvm",
+    **params: Any,
+) -> Kernel:
+    """Build an operator.
+
+    Args:
+        op: a name, a template, or ``"file.py:name"``.
+        target: the machine; this one by default.
+        threads: at most this many; by default the cores granted to the process.
+        config: ``"best"`` (the record in force through :func:`apply_best`, else the default), ``"default"``,
+            an index of the space, a :class:`Config`, or values by knob.
+        backend: ``llvm``, or ``numba`` and ``interpreter`` for debugging.
+        params: the operator's parameters.
+    """
+    task = make_task(op, target, threads, params)
+    chosen, record, explanation = choose_config(task, config)
+    program = task.instantiate(chosen)
+    _explanations.append(explanation)
+    if backend == "llvm":
+        code = compile_cached(program, task.target, task.threads, LINE_LIMIT_MOST)
+    else:
+        code = compile_program(program, task.target, task.threads, backend)
+    return load_kernel(code, chosen, record)
+
+
+def choose_config(
+    task: Task, config: str | int | Config | Mapping[str, Any]
+) -> tuple[Config, Record | None, Explanation]:
+    """The configuration that is meant, the record that it comes from, and why."""
+    workload = str(task.workload)
+    if config == "best":
+        record = find_best(task_key(task))
+        if record is not None:
+            found = _from_record(task, record)
+            if found is not None:
+                reason = f"recorded at {record.at:%Y-%m-%d %H:%M}, {record.seconds or 0.0:.3g} s"
+                return found, record, Explanation(workload, str(found), "record", reason)
+        chosen = task.default_config
+        return chosen, None, Explanation(workload, str(chosen), "default", "no record for this key is in force")
+    chosen = read_config(task, config)
+    source = "default" if config == "default" else "chosen"
+    return chosen, None, Explanation(workload, str(chosen), source, "asked for by config=")
+
+
+def read_config(task: Task, config: str | int | Config | Mapping[str, Any]) -> Config:
+    """A configuration from how a user names one."""
+    if config == "default":
+        return task.default_config
+    if isinstance(config, Config):
+        return task.space.from_values(config.to_json())
+    if isinstance(config, Mapping):
+        return task.space.from_values(dict(config))
+    if isinstance(config, int) and not isinstance(config, bool):
+        if not 0 <= config < task.space.range_length or not task.space.is_valid(config):
+            size = task.space.size_text
+            raise ConfigError(f"{task.workload}: there is no valid configuration {config}; the space has {size}")
+        return task.space.config(config)
+    raise ConfigError(f"config={config!r}: give 'best', 'default', an index, or values by knob")
+
+
+def _from_record(task: Task, record: Record) -> Config | None:
+    try:
+        return task.space.from_values(record.config)
+    except (ConfigError, SpaceError) as error:
+        _log.warning("%s: the record's configuration no longer fits the template, using the default: %s",
+                     task.workload, error)  # fmt: skip
+        return None
