@@ -6,7 +6,8 @@ from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
 _PROC = Path("/proc")
-_GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+_CPUS = Path("/sys/devices/system/cpu")
+_GOVERNOR = _CPUS / "cpu0" / "cpufreq" / "scaling_governor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,17 @@ def granted_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def physical_cores() -> int:
+    """The number of granted cores that share no execution units with another."""
+    if not hasattr(os, "sched_getaffinity"):
+        return granted_cores()
+    names = {
+        _read(_CPUS / f"cpu{number}" / "topology" / "thread_siblings_list") or str(number)
+        for number in os.sched_getaffinity(0)
+    }
+    return len(names)
 
 
 def memory_bytes() -> int | None:

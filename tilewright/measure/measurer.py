@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from tilewright.measure.builder import BuildRequest, ReferenceRequest
-from tilewright.measure.machine import granted_cores
+from tilewright.measure.machine import physical_cores
 from tilewright.measure.outcome import Job, Outcome, WorkerLimits, default_limits, to_result
 from tilewright.measure.playoff import PlayoffEntry, PlayoffPlan, PlayoffResult
 from tilewright.measure.pool import PRELOAD, WorkerPool
@@ -94,7 +94,7 @@ class Measurer:
         self._playoff = playoff or PlayoffPlan()
         self._backend = backend
         self._line_limit = line_limit
-        self._workers = workers or (2 if granted_cores() > threads else 1)
+        self._workers = workers or (2 if physical_cores() > threads else 1)
         self._nominal: dict[ReferenceKind, float] = {}
         self._best: dict[str, float] = {}
         preload = PRELOAD if threads == 1 else PRELOAD + _THREADED_PRELOAD
