@@ -10,7 +10,7 @@ from tilewright.templates.errors import SpaceError
 if TYPE_CHECKING:
     from tilewright.templates.space import ConfigSpace
 
-SCAN_LIMIT = 4 * ENUMERATION_LIMIT
+SCAN_LIMIT = ENUMERATION_LIMIT
 _BLOCK = 1 << 16
 
 

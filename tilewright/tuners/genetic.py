@@ -24,7 +24,7 @@ class GeneticSearch(Tuner):
 
     def _propose(self, count: int) -> Sequence[int]:
         parents = self.best_indices(POPULATION)
-        if len(self.costs) < min(FIRST_GENERATION, len(self.space)) or not parents:
+        if len(self.costs) < min(FIRST_GENERATION, self.space.size) or not parents:
             return self._explore(count)
         found: list[int] = []
         for _ in range(_ATTEMPTS):

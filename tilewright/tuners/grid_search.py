@@ -1,8 +1,12 @@
 """Grid search: every valid configuration in the order of the indices."""
 
+import logging
 from collections.abc import Sequence
 
+from tilewright.templates.errors import SpaceError
 from tilewright.tuners.tuner import Tuner
+
+_log = logging.getLogger(__name__)
 
 
 class GridSearch(Tuner):
@@ -24,6 +28,12 @@ class GridSearch(Tuner):
         if self._position < 0 and self.space.range_length and self.space.is_valid(0):
             self._position = 0
             return 0
-        index = self.space.next_index(max(self._position, 0)) if self.space.range_length else None
+        if self._position >= self.space.range_length - 1:
+            return None
+        try:
+            index = self.space.next_index(max(self._position, 0))
+        except SpaceError as error:
+            _log.warning("grid search stops: %s", error)
+            index = None
         self._position = self.space.range_length - 1 if index is None else index
         return index

@@ -15,7 +15,7 @@ from tilewright.tuners.genetic import breed
 from tilewright.tuners.moves import Moves
 from tilewright.tuners.tuner import Tuner
 
-FIRST_POINTS = 12
+FIRST_POINTS = 8
 POOL_LIMIT = 50_000
 EXPLORING_SHARE = 0.05
 _DRAWS = 256
