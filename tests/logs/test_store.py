@@ -127,6 +127,12 @@ def test_a_lease_is_exclusive_until_it_expires(store: RecordStore) -> None:
     assert store.lease(key, config, "a")
 
 
+def test_leases_are_granted_together(store: RecordStore) -> None:
+    configs = [{"i": i} for i in range(3)]
+    assert store.lease(make().key, configs[1], "a")
+    assert store.lease_all(make().key, configs, "b") == [True, False, True]
+
+
 def test_a_damaged_row_is_skipped(store: RecordStore) -> None:
     store.add(make(cost(1e-4), config={"i": 0}))
     store.add(make(cost(2e-4), config={"i": 1}))
@@ -187,6 +193,36 @@ def test_closing_leaves_one_file(tmp_path: Path) -> None:
         for i in range(250):
             store.add(make(config={"i": i}))
     assert os.listdir(tmp_path) == ["tune.db"]
+
+
+def test_a_reader_leaves_one_file(tmp_path: Path) -> None:
+    with RecordStore(tmp_path / "tune.db") as store:
+        store.add(make())
+    with RecordStore(tmp_path / "tune.db", read_only=True) as reader:
+        assert reader.count() == 1
+    assert os.listdir(tmp_path) == ["tune.db"]
+
+
+def test_a_file_in_a_folder_without_write_permission_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RecordStore(tmp_path / "tune.db") as store:
+        store.add(make())
+    granted = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: mode != os.W_OK if path == tmp_path else granted(path, mode)
+    )
+    with RecordStore(tmp_path / "tune.db") as reader:
+        assert reader.read_only
+        assert reader.count() == 1
+
+
+def test_the_play_offs_of_a_key_come_in_their_order(store: RecordStore) -> None:
+    winners = [make(cost(1e-4 * (i + 1)), config={"i": i}) for i in range(3)]
+    for winner in winners:
+        store.add_playoff(winner)
+    assert store.playoffs(make().key) == winners
+    assert store.playoffs("other") == []
 
 
 def test_descriptors_do_not_grow(tmp_path: Path) -> None:

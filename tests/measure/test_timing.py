@@ -88,6 +88,15 @@ def test_slices_that_disagree_are_flagged_after_as_many_again() -> None:
     assert len(timing.costs) == 40
 
 
+def test_noise_that_hides_no_best_is_only_flagged() -> None:
+    machine = Machine()
+    steps = iter([1.0] * 4 + [1.0, 1.2, 1.2, 1.2, 1.2] * 100)
+    kernel = machine.runner("kernel", 25e-6, lambda: next(steps))
+    timing = time_kernel(kernel, machine.reference(), PLAN, 22e-6, clock=machine.clock)
+    assert timing.is_noisy
+    assert len(timing.costs) == 20
+
+
 def test_a_long_kernel_gets_few_slices() -> None:
     machine = Machine()
     timing = time_kernel(machine.runner("kernel", 0.9), machine.reference(), PLAN, clock=machine.clock)

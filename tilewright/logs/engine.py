@@ -80,14 +80,16 @@ def open_engine(location: Location, *, read_only: bool) -> Engine:
     if location.path is None:
         return _open_url(location)
     uri = _sqlite_uri(location.path, read_only)
-    # A reader of an immutable file must not wait for a log that nobody writes.
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(
             uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
-        if not read_only:
+        if read_only:
+            connection.execute("PRAGMA query_only=ON")
+        else:
             _prepare_writer(connection)
+        connection.execute("PRAGMA wal_autocheckpoint=0")  # the store checkpoints, under its lock
         return connection
 
     engine = sqlalchemy.create_engine("sqlite://", creator=connect, poolclass=sqlalchemy.QueuePool)
@@ -157,18 +159,24 @@ def _prepare_writer(connection: sqlite3.Connection) -> None:
             time.sleep(0.02 * (attempt + 1))
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute("PRAGMA wal_autocheckpoint=0")  # the store checkpoints, under its lock
 
 
 def _sqlite_uri(path: Path, read_only: bool) -> str:
     uri = path.absolute().as_uri()
     if not read_only:
         return f"{uri}?mode=rwc"
+    if is_writable(path):
+        return f"{uri}?mode=rw"  # only then can the files beside the database be removed at the end
     log = path.with_name(path.name + "-wal")
-    can_share = os.access(path.absolute().parent, os.W_OK)
     has_log = log.exists() and log.stat().st_size > 0
+    can_share = has_log or os.access(path.absolute().parent, os.W_OK)
     # Reading a database in WAL mode needs a shared file beside it, unless nothing can change.
-    return f"{uri}?mode=ro" if can_share or has_log else f"{uri}?mode=ro&immutable=1"
+    return f"{uri}?mode=ro" if can_share else f"{uri}?mode=ro&immutable=1"
+
+
+def is_writable(path: Path) -> bool:
+    """Whether a database and the files beside it may be written."""
+    return os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK)
 
 
 def _open_url(location: Location) -> Engine:

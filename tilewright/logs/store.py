@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import msgspec
@@ -13,7 +13,15 @@ from sqlalchemy import Table, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from tilewright.logs.engine import check_file, checkpoint, explained, locate, open_engine, writing
+from tilewright.logs.engine import (
+    check_file,
+    checkpoint,
+    explained,
+    is_writable,
+    locate,
+    open_engine,
+    writing,
+)
 from tilewright.logs.errors import DatabaseError, RecordError
 from tilewright.logs.record import Record, hash_config
 from tilewright.logs.schema import leases, playoffs, trials
@@ -35,17 +43,17 @@ class RecordStore:
     def __init__(self, source: str | os.PathLike[str], *, read_only: bool = False) -> None:
         self._location = locate(source)
         path = self._location.path
-        if path is not None and path.exists() and not os.access(path, os.W_OK):
-            read_only = True
+        writable = path is not None and (not path.exists() or is_writable(path))
+        read_only = read_only or (path is not None and not writable)
         if path is not None:
             check_file(path, for_writing=not read_only)
         self.read_only = read_only
         self._writes = 0
         self._engine = open_engine(self._location, read_only=read_only)
         with explained(self._location):
-            self._lock = None if path is None or read_only else WriteLock(path)
+            self._lock = WriteLock(path) if path is not None and writable else None
             try:
-                with self._locked():
+                with contextlib.nullcontext() if read_only else self._locked():
                     ensure_schema(self._engine, self._location.name, read_only=read_only)
             except BaseException:
                 self.close()
@@ -149,14 +157,23 @@ class RecordStore:
 
     def lease(self, key: str, config: Mapping[str, Any], owner: str, seconds: float = LEASE_SECONDS) -> bool:
         """Claim a configuration for a while, so that tuners that share the database do not repeat it."""
+        return self.lease_all(key, [config], owner, seconds)[0]
+
+    def lease_all(
+        self, key: str, configs: Sequence[Mapping[str, Any]], owner: str, seconds: float = LEASE_SECONDS
+    ) -> list[bool]:
+        """Claim several configurations in one transaction; which of them are the owner's."""
         now = time.time()  # shared by processes; only expiry depends on it
-        row = {"key": key, "config_hash": hash_config(config), "owner": owner, "expires": now + seconds}
-        same = (leases.c.key == key) & (leases.c.config_hash == row["config_hash"])
+        granted = []
         with self._transaction() as connection:
-            connection.execute(
-                delete(leases).where(same, (leases.c.expires < now) | (leases.c.owner == owner))
-            )
-            return _insert_new(connection, leases, [row]) == 1
+            over = (leases.c.expires < now) | (leases.c.owner == owner)
+            for config in configs:
+                name = hash_config(config)
+                same = (leases.c.key == key) & (leases.c.config_hash == name)
+                connection.execute(delete(leases).where(same, over))
+                row = {"key": key, "config_hash": name, "owner": owner, "expires": now + seconds}
+                granted.append(_insert_new(connection, leases, [row]) == 1)
+        return granted
 
     def release(self, owner: str) -> None:
         """Give up all leases of an owner."""
@@ -172,8 +189,9 @@ class RecordStore:
 
     def close(self) -> None:
         """Write the log back into the file and let go of it."""
-        with explained(self._location), self._locked():
+        with explained(self._location), contextlib.suppress(DatabaseError), self._locked():
             self._engine.dispose()
+        self._engine.dispose()  # also where the lock could not be had: SQLite has its own
         if self._lock is not None:
             self._lock.close()
             self._lock = None
