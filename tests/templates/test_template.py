@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -27,6 +27,7 @@ def scale(
     rate: float = 0.5,
     flag: bool = False,
     dtype: str = "float32",
+    layout: Literal["rows", "columns"] = "rows",
 ) -> Any:
     cfg = get_config()
     cfg.define_split("tile", m)
@@ -39,7 +40,8 @@ GOOD: dict[str, Any] = {"m": 4, "n": 8, "shape": (2, 3)}
 def test_a_workload_holds_every_argument_in_order() -> None:
     workload = bind_workload(scale, {"n": np.int64(8), "m": 4, "shape": [2, 3]})
     assert str(workload) == (
-        "tests/scale(m=4, n=8, shape=(2, 3), kernel=3, axis=-1, rate=0.5, flag=False, dtype=float32)"
+        "tests/scale(m=4, n=8, shape=(2, 3), kernel=3, axis=-1, rate=0.5, flag=False, dtype=float32, "
+        "layout=rows)"
     )
     assert workload.args["shape"] == [2, 3]
     assert workload.arguments["shape"] == (2, 3)
@@ -70,6 +72,7 @@ def test_a_pair_of_equal_integers_is_the_integer() -> None:
         ({"axis": 1.0}, "tests/scale: axis must be int, not 1.0"),
         ({"flag": 1}, "tests/scale: flag must be bool, not 1"),
         ({"dtype": 4}, "tests/scale: dtype must be str, not 4"),
+        ({"layout": "tiles"}, "layout must be one of 'rows', 'columns', not 'tiles'"),
         ({"kernel": (1, 2, 3)}, r"tests/scale: kernel must be int or \(int,int\), not \(1, 2, 3\)"),
         ({"q": 1}, "unknown parameter 'q'; its parameters: m, n, shape"),
     ],

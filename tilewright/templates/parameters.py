@@ -35,7 +35,7 @@ class Parameter:
         try:
             return _coerce(value, self.annotation)
         except _MismatchError:
-            raise WorkloadError(f"{owner}: {self.name} must be {self.type}, not {value!r}") from None
+            raise self._refusal(value, owner) from None
 
     def parse(self, text: str, owner: str) -> FrozenJson:
         """Return the value that a word of a command line stands for; a pair is `3,3`."""
@@ -44,7 +44,17 @@ class Parameter:
                 return _coerce(value, self.annotation)
             except _MismatchError:
                 continue
-        raise WorkloadError(f"{owner}: {self.name} must be {self.type}, not {text!r}")
+        raise self._refusal(text, owner)
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """The values that it may have, where they are listed."""
+        return get_args(self.annotation) if get_origin(self.annotation) is Literal else ()
+
+    def _refusal(self, value: object, owner: str) -> WorkloadError:
+        listed = ", ".join(repr(choice) for choice in self.choices)
+        expected = f"one of {listed}" if listed else self.type
+        return WorkloadError(f"{owner}: {self.name} must be {expected}, not {value!r}")
 
 
 def parameters_of(function: Callable[..., Any], owner: str) -> tuple[Parameter, ...]:
@@ -88,7 +98,7 @@ def _type_text(annotation: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(_type_text(arg) for arg in args)
     if origin is Literal:
-        return " or ".join(repr(arg) for arg in args)
+        return " or ".join(dict.fromkeys(type(arg).__name__ for arg in args))
     if annotation in (tuple, list) or origin in (tuple, list, Sequence):
         inner = ",".join("..." if arg is Ellipsis else _type_text(arg) for arg in args)
         return f"({inner})" if inner else "a list"
