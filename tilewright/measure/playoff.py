@@ -26,6 +26,7 @@ class PlayoffPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         rounds: slices of each candidate.
         fewest_rounds: that are run however long they take; fewer than 8 cannot be significant.
         slice_seconds: calls are repeated to fill about this time.
+        reference_slice_seconds: passes of the reference are repeated to fill about this time.
         longest_seconds: after which no further round begins.
         significance: the chance at which equal candidates are told apart.
     """
@@ -33,6 +34,7 @@ class PlayoffPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rounds: int = 24
     fewest_rounds: int = 8
     slice_seconds: float = 0.004
+    reference_slice_seconds: float = 0.001
     longest_seconds: float = 10.0
     significance: float = 0.01
 
@@ -140,7 +142,7 @@ def _run_rounds(
 ) -> _Rounds:
     start = clock()
     repeats = [fill_slice(run, plan.slice_seconds) for run in runners]
-    passes = reference.repeats(plan.slice_seconds)
+    passes = reference.repeats(plan.reference_slice_seconds)
     rounds = _Rounds(tuple([] for _ in runners), [])
     for number in range(plan.rounds):
         if number >= plan.fewest_rounds and clock() - start >= plan.longest_seconds:
