@@ -49,7 +49,7 @@ def test_bad_lines_are_named_and_the_rest_is_imported(tmp_path: Path) -> None:
 def test_a_tail_torn_at_any_byte_harms_no_other_line(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     whole = "".join(record.to_json() + "\n" for record in RECORDS[:4]).encode()
-    intact = whole.index(b"\n") + 1
+    intact = whole.index(b"\n", whole.index(b"\n") + 1) + 1
     for size in range(intact, len(whole) + 1):
         path.write_bytes(whole[:size])
         assert append_jsonl(RECORDS[4:], path) == 2

@@ -148,7 +148,7 @@ def test_a_damaged_row_is_skipped(store: RecordStore) -> None:
 def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     path = tmp_path / "tune.db"
     acknowledged: set[tuple[str, int]] = set()
-    for round_number in range(4):
+    for round_number in range(3):
         writers = {owner: start_writer(path, f"{owner}{round_number}", 100_000) for owner in "ab"}
         for writer in writers.values():
             assert writer.stdout is not None

@@ -147,3 +147,10 @@ def test_parallel_kernels_are_measured_alone() -> None:
     with Measurer(Target.host(), threads=2, timing=TIMING) as threaded:
         (result,) = threaded.measure([trial(matmul(parallel=True))])
     assert (result.state, result.error) == ("ok", None)
+
+
+def test_a_backend_that_cannot_be_timed_is_a_result() -> None:
+    with Measurer(Target.host(), backend="interpreter", timing=TIMING, workers=1) as slow:
+        (result,) = slow.measure([trial(matmul())])
+    assert result.state == "compile_error"
+    assert "interpreter" in str(result.error)

@@ -126,12 +126,15 @@ def verify_candidate(compiled: Compiled, request: BuildRequest, context: "JobCon
     """Run a kernel once on poisoned outputs and compare them with the reference.
 
     Raises:
-        BuildError: an output is wrong.
+        BuildError: an output is wrong, or the kernel cannot be timed.
     """
     inputs = _cached_inputs(compiled.program, request, context)
     outputs = tuple(allocate(tuple(s.shape), numpy_dtype(s.dtype)) for s in compiled.program.outputs)
     arrays = [buffer.array for buffer in inputs]
-    call = compiled.kernel.prepare(*arrays, out=tuple(buffer.array for buffer in outputs))
+    try:
+        call = compiled.kernel.prepare(*arrays, out=tuple(buffer.array for buffer in outputs))
+    except TilewrightError as error:
+        raise BuildError(_build_failure(error)) from error
     names = tuple(spec.name for spec in compiled.program.outputs)
     candidate = Candidate(call, inputs, outputs, names, _cached_reference(request.reference, context))
     # A race shows only now and then.
