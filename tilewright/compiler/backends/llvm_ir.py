@@ -16,7 +16,7 @@ from tilewright.compiler.backends.llvm_parallel import PARALLEL_TYPE, ParallelBo
 from tilewright.compiler.backends.llvm_types import BYTES, MEMORY
 from tilewright.compiler.errors import CodeSizeError
 from tilewright.compiler.ir.loops import Alloc, Assign, Block, Buffer, For, If, LoopKind, LoopNest, Stmt, Store
-from tilewright.compiler.ir.visit import statements
+from tilewright.compiler.ir.visit import statements, variables
 from tilewright.compiler.te.expr import INDEX
 from tilewright.compiler.target import Target
 
@@ -163,7 +163,10 @@ class StmtWriter:
         assert isinstance(stmt, Alloc)
         buffer = stmt.buffer
         width = self.lanes.count if self.lanes is not None else 0
-        size = padded_bytes(buffer) * max(1, width)
+        count = buffer.size
+        if buffer.scope == "register" and not width and buffer.dtype != "bool":
+            count = self.memory.pad_rows(buffer, self.module.target.lanes(BYTES[buffer.dtype]))
+        size = padded_bytes(buffer, count) * max(1, width)
         if width:
             self.memory.spread[buffer] = width
         top = self.scratch_top
@@ -171,7 +174,7 @@ class StmtWriter:
             self.memory.pointers[buffer] = self._stack(buffer, size)
         else:
             self.memory.pointers[buffer] = self._scratch(size)
-        self.memory.padded.add(buffer)
+        self.memory.scratch.add(buffer)
         self.memory.touch(buffer)
         self.write(stmt.body)
         self.scratch_top = top
@@ -221,7 +224,7 @@ class StmtWriter:
         trips = int(end.text) - int(begin.text) if known else -1
         if known and trips <= 0:
             return
-        if stmt.kind is LoopKind.VECTORIZE and self.lanes is None:
+        if stmt.kind is LoopKind.VECTORIZE and self.lanes is None and _is_uniform(stmt):
             self._vectorized(stmt, begin, end, trips)
         elif stmt.kind is LoopKind.PARALLEL and self.is_outer and trips != 1:
             self._parallel(stmt, begin, end)
@@ -319,7 +322,7 @@ class StmtWriter:
             lanes = min(width, _power_of_two(trips))
             active = min(lanes, trips)
             mask = None if active == lanes else _leading(active, lanes)
-            self._lanes(stmt, Lanes(stmt.var, index(first), lanes, mask))
+            self._lanes(stmt, Lanes(stmt.var, index(first), lanes, mask, active))
             first, trips = first + active, trips - active
 
     def _chunk(self, stmt: For, width: int) -> None:
@@ -375,9 +378,15 @@ class StmtWriter:
         self._touch_written(stmt.body)
 
 
-def padded_bytes(buffer: Buffer) -> int:
-    """Memory for a scratch buffer: a whole vector may be read or written at its last element."""
-    return buffer.size * BYTES[buffer.dtype] + ALIGNMENT
+def padded_bytes(buffer: Buffer, count: int) -> int:
+    """Memory for a scratch buffer: a whole vector may be read at its last element."""
+    return count * BYTES[buffer.dtype] + ALIGNMENT
+
+
+def _is_uniform(loop: For) -> bool:
+    """Whether the loops inside run alike in every lane; otherwise the loop cannot be vectorized."""
+    inner = [s for s in statements(loop.body) if isinstance(s, For)]
+    return not any(loop.var in variables(s.begin) | variables(s.end) for s in inner)
 
 
 def _power_of_two(number: int) -> int:

@@ -18,21 +18,29 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Lanes:
-    """The part of a vectorized loop under way: ``var`` is ``base + lane``, where the mask (if any) holds."""
+    """The part of a vectorized loop under way: ``var`` is ``base + lane``, where the mask (if any) holds.
+
+    ``active`` is the number of leading lanes in use where the mask says just that, else 0.
+    """
 
     var: Var
     base: Operand
     count: int
     mask: Operand | None = None
+    active: int = 0
 
 
 @dataclass(slots=True)
 class Address:
-    """An element's address; ``step`` is how far apart lanes are, ``vector`` their offsets when uneven."""
+    """An element's address; ``step`` is how far apart lanes are, ``offsets`` their places when uneven.
+
+    ``fixed`` is the flat offset where it is a constant.
+    """
 
     pointer: Operand
     step: int
     offsets: Operand | None = None
+    fixed: int | None = None
 
 
 class Memory:
@@ -43,7 +51,8 @@ class Memory:
         self.ranges = ranges
         self.variables: dict[Var, Operand] = {}
         self.pointers: dict[Buffer, Operand] = {}
-        self.padded: set[Buffer] = set()
+        self.scratch: set[Buffer] = set()
+        self.row_strides: dict[Buffer, tuple[int, ...]] = {}
         self.versions: dict[Buffer, int] = {}
         self.read_only: set[Buffer] = set()
         self._forms: dict[int, tuple[Load | Store, Linear]] = {}
@@ -54,6 +63,17 @@ class Memory:
         """Note that a buffer's contents changed, or may have."""
         self.versions[buffer] = self.versions.get(buffer, 0) + 1
 
+    def strides(self, buffer: Buffer) -> tuple[int, ...]:
+        """Elements between neighbours, rows padded where the buffer's are."""
+        return self.row_strides.get(buffer) or buffer.strides
+
+    def pad_rows(self, buffer: Buffer, lanes: int) -> int:
+        """Let every row of a buffer end at a whole vector; the number of elements then."""
+        row = -(-buffer.shape[-1] // lanes) * lanes
+        padded = Buffer(buffer.name, (*buffer.shape[:-1], row), buffer.dtype)
+        self.row_strides[buffer] = padded.strides
+        return padded.size
+
     # -- addresses ------------------------------------------------------------------------------
 
     def _form(self, node: Load | Store, buffer: Buffer) -> Linear:
@@ -62,7 +82,7 @@ class Memory:
         if found is not None:
             return found[1]
         form = Linear({}, 0)
-        for expr, stride in zip(node.indices, buffer.strides, strict=True):
+        for expr, stride in zip(node.indices, self.strides(buffer), strict=True):
             form = form.add(linear(expr, self.ranges), stride)
         self._forms[id(node)] = (node, form)
         return form
@@ -94,7 +114,9 @@ class Memory:
         if offset:
             pointer = self._advance(pointer, index(offset), buffer)
         step += 1 if width else 0
-        return Address(pointer, step, self._uneven(uneven, step, lanes, writer) if uneven else None)
+        fixed = offset if not parts and not uneven and not width else None
+        spaced = self._uneven(uneven, step, lanes, writer) if uneven else None
+        return Address(pointer, step, spaced, fixed)
 
     def _sum(self, parts: list[tuple[Operand, int]]) -> Operand:
         total: Operand | None = None
@@ -151,7 +173,7 @@ class Memory:
             return found
         if count and lanes is not None and (address.step != 1 or address.offsets is not None):
             raw = self._gather(address, buffer, lanes)
-        elif mask is not None and buffer not in self.padded:
+        elif mask is not None and buffer not in self.scratch:
             raw = self._masked_load(address.pointer, buffer, count, mask)
         else:
             raw = self._plain_load(address.pointer, buffer, count)
@@ -213,7 +235,7 @@ class Memory:
         align = BYTES[buffer.dtype]
         if lanes is None or not value.lanes:
             self.text.line(f"  store {raw}, ptr {address.pointer.text}, align {align}")
-        elif address.step == 1 and address.offsets is None and (lanes.mask is None or buffer in self.padded):
+        elif address.step == 1 and address.offsets is None and self._is_whole(address, buffer, lanes):
             self.text.line(f"  store {raw}, ptr {address.pointer.text}, align {align}")
         elif address.step == 1 and address.offsets is None:
             assert lanes.mask is not None
@@ -223,6 +245,15 @@ class Memory:
             where = f"<{lanes.count} x ptr> {pointers.text}"
             self._call_store("scatter", raw, where, f"v{lanes.count}p0", buffer, lanes)
         self.touch(buffer)
+
+    def _is_whole(self, address: Address, buffer: Buffer, lanes: Lanes) -> bool:
+        """Whether all lanes may be written: there is no mask, or what it hides is a padded row's end."""
+        if lanes.mask is None:
+            return True
+        if buffer not in self.row_strides or address.fixed is None or not lanes.active:
+            return False
+        row = self.row_strides[buffer][-2] if len(buffer.shape) > 1 else address.fixed + lanes.count
+        return address.fixed % row + lanes.active == buffer.shape[-1]
 
     def _call_store(self, kind: str, raw: str, where: str, spelled: str, buffer: Buffer, lanes: Lanes) -> None:
         element, count = MEMORY[buffer.dtype], lanes.count

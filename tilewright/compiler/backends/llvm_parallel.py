@@ -57,5 +57,7 @@ class ParallelBody:
                 self.inner.variables[item] = known
             else:
                 self.inner.pointers[item] = text.pure(f"load ptr, ptr {place.text}, align 8", "ptr", 0, place)
-                if item in self.outer.padded:
-                    self.inner.padded.add(item)
+                if item in self.outer.scratch:
+                    self.inner.scratch.add(item)
+                if item in self.outer.row_strides:
+                    self.inner.row_strides[item] = self.outer.row_strides[item]

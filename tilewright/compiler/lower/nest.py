@@ -264,14 +264,12 @@ class StageWriter:
         absolute = self.placement.absolute()
         index = tuple(absolute[axis] for axis in self.placement.stage.axis)
         source = Load(self.nest.buffers[inplace.stage], self.nest.position(inplace.stage, index))
-        at_start = [binary("==", axis, const(0)) for axis in inplace.outer_axes if self._varies(axis)]
+        around = self.nest.regions.placements[inplace.stage].values
+        steps = [simplify_index(around[axis], self.nest.regions.ranges) for axis in inplace.outer_axes]
+        at_start = [binary("==", step, const(0)) for step in steps if not isinstance(step, Const)]
         if not at_start:
             return zero
         return If(all_of(*at_start), zero, self._around(first, Store(buffer, indices, source)))
-
-    def _varies(self, axis: IterVar) -> bool:
-        low, high = self.nest.regions.ranges[axis]
-        return low != high
 
     # -- folds ----------------------------------------------------------------------------------
 

@@ -136,7 +136,7 @@ def _required(stage: Stage, regions: Regions, fixed: set[IterVar]) -> list[Span]
         if stage.attach.axis not in (*placement.outer, *placement.stage.leaf):
             raise ScheduleError(
                 f"compute_at: {placement.stage.name} also reads {stage.name}, outside the loop "
-                f"{stage.attach.axis.name if stage.attach.axis else ''} of {stage.attach.stage}"
+                f"{stage.attach.axis.name if stage.attach.axis is not None else ''} of {stage.attach.stage}"
             )
         values = placement.absolute()
         for load in reads:
@@ -215,10 +215,25 @@ def _place(
     limits = [Limit(value, bound) for value, bound in split_limits]
     for axis, span in zip(stage.axis, spans, strict=True):
         limits += _edge_limits(values[axis], span, axis.extent, regions.ranges)
-    replaced: dict[Var, Expr] = dict(values)
+    shared = _accumulation_loops(stage, outer, regions)
+    replaced: dict[Var, Expr] = {**values, **shared}
     limits += [Limit(substitute(value, replaced), bound) for value, bound in stage.limits]
+    body = substitute(body, shared)
     limits = _needed(limits, regions.ranges)
     return Placement(stage, body, begins, extents, values, limits, outer)
+
+
+def _accumulation_loops(stage: Stage, outer: tuple[IterVar, ...], regions: Regions) -> dict[Var, Expr]:
+    """The loops of the stage around that an accumulating cache refers to, as they are now."""
+    if stage.inplace is None:
+        return {}
+    values = regions.placements[stage.inplace.stage].values
+    shared: dict[Var, Expr] = {axis: values[axis] for axis in stage.inplace.outer_axes}
+    inside = set().union(*(variables(v) for v in shared.values())) - set(outer)
+    if any(regions.ranges[v] != (0, 0) for v in inside):
+        names = ", ".join(sorted(v.name for v in inside))
+        raise ScheduleError(f"{stage.name}: compute_at the cache inside {names} of {stage.inplace.stage}")
+    return shared
 
 
 def _edge_limits(value: Expr, span: Span, extent: int, ranges: Ranges) -> list[Limit]:

@@ -193,6 +193,8 @@ def _cache_read(schedule: Schedule, step: steps.CacheRead) -> Axes:
 def _cache_write(schedule: Schedule, step: steps.CacheWrite) -> Axes:
     _check_scope(step.scope, "cache_write")
     stage = _scheduled(schedule, step.stage, "cache_write")
+    if stage.inplace is not None or stage.extra_axes:
+        raise ScheduleError(f"cache_write: {stage.name} takes part in cache_inplace; it has its cache already")
     if stage.relations or stage.marks or stage.attach.kind != "root":
         raise ScheduleError(f"cache_write: {stage.name} is scheduled already; call cache_write before its splits")
     assert isinstance(stage.op, ComputeOp)
@@ -223,6 +225,8 @@ def _cache_inplace(schedule: Schedule, step: steps.CacheInplace) -> Axes:
     body = stage.op.body if isinstance(stage.op, ComputeOp) else None
     if not isinstance(body, Reduce) or axis.kind != "reduce":
         raise ScheduleError(f"cache_inplace({stage.name}, axis={axis.name}): needs a reduction loop of the stage")
+    if stage.inplace is not None:
+        raise ScheduleError(f"cache_inplace({stage.name}): it is itself such a cache; use it on {stage.inplace.stage}")
     if body.kind == "fold":
         raise ScheduleError(f"cache_inplace({stage.name}): a fold's state is not stored; use cache_write")
     position = stage.leaf.index(axis)
