@@ -46,7 +46,8 @@ def check(drawn: Drawn, with_numba: bool) -> bool:
     try:
         program = Program.from_schedule(drawn.schedule, compute.args)
         nest = lower_program(program)
-        code = compile_program(program, Target.host(), line_limit=LINE_LIMIT_MOST)
+        threads = 2 if drawn.used["parallel"] else 1
+        code = compile_program(program, Target.host(), threads, line_limit=LINE_LIMIT_MOST)
     except (ScheduleError, CodeSizeError):
         return False
     rng = np.random.default_rng(len(drawn.schedule.steps))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tilewright.compiler.backends.llvm_expr import ExprWriter
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand, index
 from tilewright.compiler.backends.llvm_memory import Lanes, Memory
-from tilewright.compiler.backends.llvm_parallel import PARALLEL_TYPE, ParallelBody, captured
+from tilewright.compiler.backends.llvm_outline import PARALLEL, OutlinedBody, ParallelBody, captured
 from tilewright.compiler.backends.llvm_types import BYTES, MEMORY
 from tilewright.compiler.errors import CodeSizeError
 from tilewright.compiler.ir.loops import Alloc, Assign, Block, Buffer, For, If, LoopKind, LoopNest, Stmt, Store
@@ -48,6 +48,7 @@ class ModuleWriter:
         self.line_limit = line_limit
         self.declarations: set[str] = set()
         self.functions: list[str] = []
+        self.outlined: dict[str, str] = {}
         self.lines = 0
         self.scratch_bytes = 0
         self.thread_scratch_bytes = 0
@@ -97,6 +98,15 @@ class ModuleWriter:
         text = "\n".join(lines).replace(THREAD_SCRATCH, str(body.scratch_peak))
         self.functions.append(text)
         self.declarations |= body.memory.declarations
+
+    def share(self, arguments: list[str], body: StmtWriter) -> str:
+        """The name of a function with this body: an earlier one if there is one like it."""
+        content = "\n".join([*arguments, *body.text.allocas, *body.text.scopes[0].lines])
+        if content not in self.outlined:
+            self.outlined[content] = name = f"outlined{len(self.outlined)}"
+            self.define(name, arguments, body, "internal ")
+            self.lines += body.text.lines_written
+        return self.outlined[content]
 
     def count(self, text: FunctionText) -> None:
         """Refuse a program that grows too large."""
@@ -226,8 +236,10 @@ class StmtWriter:
             return
         if stmt.kind is LoopKind.VECTORIZE and self.lanes is None and _is_uniform(stmt):
             self._vectorized(stmt, begin, end, trips)
-        elif stmt.kind is LoopKind.PARALLEL and self.is_outer and trips != 1:
+        elif stmt.kind is LoopKind.PARALLEL and self.is_outer and self.lanes is None and trips != 1:
             self._parallel(stmt, begin, end)
+        elif stmt.outline and self.lanes is None and not _has_parallel(stmt.body):
+            self._outlined(stmt, begin, end)
         elif trips == 1 or (known and stmt.kind is LoopKind.UNROLL and stmt.factor == 0):
             for value in range(int(begin.text), int(end.text)):
                 self.memory.variables[stmt.var] = index(value)
@@ -352,11 +364,31 @@ class StmtWriter:
         widest = max((max(BYTES[s.buffer.dtype], BYTES[s.value.dtype]) for s in stores), default=4)
         return max(2, self.module.target.vector_bits // 8 // widest)
 
+    # -- functions ------------------------------------------------------------------------------
+
+    def _outlined(self, stmt: For, begin: Operand, end: Operand) -> None:
+        """A loop whose body is a call; bodies that come out alike share a function."""
+        names = [stmt.var, *captured(stmt, self.memory)]
+        inner = StmtWriter(self.module, self.written)
+        inner.is_outer = False
+        body = OutlinedBody(names, self.memory, inner.memory)
+        parameters = body.declare(self.written)
+        inner.write(stmt.body)
+        name = self.module.share([*parameters, "ptr noalias %scratch"], inner)
+        top = self.scratch_top
+        self.scratch_peak = max(self.scratch_peak, top + inner.scratch_peak)
+        scratch = self.text.pure(f"getelementptr inbounds i8, ptr %scratch, i64 {top}", "ptr", 0)
+
+        def call() -> None:
+            self.text.line(f"  call void @{name}({', '.join([*body.arguments(), scratch.typed])})")
+
+        self._serial(begin, end, 1, For(stmt.var, stmt.begin, stmt.end, stmt.body), call)
+
     # -- threads --------------------------------------------------------------------------------
 
     def _parallel(self, stmt: For, begin: Operand, end: Operand) -> None:
         """The loop's body as a function of its own, which the launcher calls for parts of the loop."""
-        name = f"{PARALLEL_TYPE}{len(self.module.functions)}"
+        name = f"{PARALLEL}{len(self.module.functions)}"
         names = captured(stmt, self.memory)
         inner = StmtWriter(self.module, self.written)
         body = ParallelBody(names, self.memory, inner.memory)
@@ -387,6 +419,10 @@ def _is_uniform(loop: For) -> bool:
     """Whether the loops inside run alike in every lane; otherwise the loop cannot be vectorized."""
     inner = [s for s in statements(loop.body) if isinstance(s, For)]
     return not any(loop.var in variables(s.begin) | variables(s.end) for s in inner)
+
+
+def _has_parallel(body: Stmt) -> bool:
+    return any(isinstance(s, For) and s.kind is LoopKind.PARALLEL for s in statements(body))
 
 
 def _power_of_two(number: int) -> int:

@@ -1,4 +1,4 @@
-"""What a parallel loop's body needs from the function around it."""
+"""Loop bodies as functions of their own: what they need of the function around them, and how it reaches them."""
 
 from __future__ import annotations
 
@@ -6,26 +6,31 @@ from dataclasses import dataclass
 
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand
 from tilewright.compiler.backends.llvm_memory import Memory
-from tilewright.compiler.ir.loops import Buffer, For, Store
+from tilewright.compiler.ir.loops import Alloc, Buffer, For, Store
 from tilewright.compiler.ir.visit import own_exprs, statements, variables, walk
 from tilewright.compiler.te.expr import INDEX, Load, Var
 
-PARALLEL_TYPE = "parallel"
+PARALLEL = "parallel"
 Captured = list[Var | Buffer]
 
 
 def captured(loop: For, memory: Memory) -> Captured:
     """The variables and buffers of the surrounding function that a loop's body uses."""
     used: dict[Var | Buffer, None] = {}
+    own: set[Var | Buffer] = {loop.var}
     for stmt in statements(loop.body):
+        if isinstance(stmt, For):
+            own.add(stmt.var)
+        if isinstance(stmt, Alloc):
+            own.add(stmt.buffer)
         if isinstance(stmt, Store):
             used[stmt.buffer] = None
         for expr in own_exprs(stmt):
-            used |= dict.fromkeys(v for v in variables(expr) if v in memory.variables and v is not loop.var)
+            used |= dict.fromkeys(v for v in variables(expr) if v in memory.variables)
             for node in walk(expr):
                 if isinstance(node, Load) and isinstance(node.source, Buffer):
                     used[node.source] = None
-    return [item for item in used if isinstance(item, Var) or item in memory.pointers]
+    return [item for item in used if item not in own]
 
 
 @dataclass(slots=True)
@@ -57,7 +62,42 @@ class ParallelBody:
                 self.inner.variables[item] = known
             else:
                 self.inner.pointers[item] = text.pure(f"load ptr, ptr {place.text}, align 8", "ptr", 0, place)
-                if item in self.outer.scratch:
-                    self.inner.scratch.add(item)
-                if item in self.outer.row_strides:
-                    self.inner.row_strides[item] = self.outer.row_strides[item]
+                inherit(item, self.outer, self.inner)
+
+
+@dataclass(slots=True)
+class OutlinedBody:
+    """Passes captured values as arguments."""
+
+    names: Captured
+    outer: Memory
+    inner: Memory
+
+    def declare(self, written: set[Buffer]) -> list[str]:
+        """The parameters, made known inside the body."""
+        parameters = []
+        for number, item in enumerate(self.names):
+            name = f"%x{number}"
+            if isinstance(item, Var):
+                self.inner.variables[item] = Operand(name, INDEX, 0, 0)
+                parameters.append(f"i64 {name}")
+            else:
+                self.inner.pointers[item] = Operand(name, "ptr", 0, 0)
+                inherit(item, self.outer, self.inner)
+                parameters.append(f"ptr noalias {'' if item in written else 'readonly '}{name}")
+        return parameters
+
+    def arguments(self) -> list[str]:
+        """The captured values, as a call passes them."""
+        return [
+            (self.outer.variables[item] if isinstance(item, Var) else self.outer.pointers[item]).typed
+            for item in self.names
+        ]
+
+
+def inherit(buffer: Buffer, outer: Memory, inner: Memory) -> None:
+    """Let a body know what is known of a buffer's memory."""
+    if buffer in outer.scratch:
+        inner.scratch.add(buffer)
+    if buffer in outer.row_strides:
+        inner.row_strides[buffer] = outer.row_strides[buffer]
