@@ -60,7 +60,9 @@ def convolution(c: int, h: int, w: int, o: int) -> Compute:
     def reference(image: Array, filters: Array, offset: Array) -> Array:
         wide = np.pad(image, ((0, 0), (1, 1), (1, 1)))
         windows = np.lib.stride_tricks.sliding_window_view(wide, (3, 3), axis=(1, 2))
-        return np.asarray(np.maximum(np.einsum("chwyx,ocyx->ohw", windows, filters) + offset[:, None, None], 0))
+        return np.asarray(
+            np.maximum(np.einsum("chwyx,ocyx->ohw", windows, filters) + offset[:, None, None], 0)
+        )
 
     return Compute("convolution", [x, weight, bias], [padded, conv, out], out, reference)
 

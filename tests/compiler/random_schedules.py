@@ -9,15 +9,14 @@ from random import Random
 from typing import TypeVar
 
 from tests.compiler.computes import Compute, all_computes
-
 from tilewright.compiler.errors import ScheduleError
 from tilewright.compiler.schedule import Schedule, Stage, create_schedule
 from tilewright.compiler.te import ComputeOp, IterVar
 
 PRIMITIVES = (
     "split", "split", "split", "tile", "fuse", "reorder", "vectorize", "unroll", "parallel", "cache_write",
-    "cache_inplace", "cache_inplace", "cache_inplace", "cache_inplace", "compute_inline", "cache_read", "pack", "compute_at", "compute_at", "compute_inline", "decompose_reduction",
-    "outline", "loop_partition",
+    "cache_inplace", "cache_inplace", "cache_inplace", "cache_inplace", "cache_read", "pack", "compute_at",
+    "compute_at", "compute_inline", "compute_inline", "decompose_reduction", "outline", "loop_partition",
 )  # fmt: skip
 T = TypeVar("T")
 SCOPES = ("register", "stack", "thread", "call")
@@ -135,7 +134,9 @@ class Drawer:
         self.schedule[cache].compute_at(stage, self.pick([outer, *inside]))
 
     def source(self) -> tuple[Stage, list[Stage]]:
-        found = [(s, self.schedule.readers(s.name)) for s in self.schedule.stages if s.attach.kind != "inline"]
+        found = [
+            (s, self.schedule.readers(s.name)) for s in self.schedule.stages if s.attach.kind != "inline"
+        ]
         found = [(s, [r for r in readers if r.attach.kind != "inline"]) for s, readers in found]
         return self.pick([(s, r) for s, r in found if r])
 

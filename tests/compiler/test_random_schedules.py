@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from tests.compiler.random_schedules import PRIMITIVES, Drawn, draw_schedule
 
+from tests.compiler.random_schedules import PRIMITIVES, Drawn, draw_schedule
 from tilewright.compiler.backends.interpreter import interpret
 from tilewright.compiler.build import LINE_LIMIT_MOST, compile_program, lower_program
 from tilewright.compiler.errors import CodeSizeError, ScheduleError

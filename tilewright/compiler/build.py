@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tilewright.compiler.backends.llvm_ir import ModuleText, write_module
+from tilewright.compiler.backends.llvm_module import ModuleText, write_module
 from tilewright.compiler.errors import CompileError
 from tilewright.compiler.ir.loops import For, LoopKind, LoopNest, Stmt
 from tilewright.compiler.ir.visit import statements
@@ -19,7 +19,7 @@ BACKENDS = ("llvm", "numba", "interpreter")
 
 @dataclass(frozen=True, slots=True)
 class ObjectCode:
-    """A compiled program: an object file (or the program's text, for backends without one) and how to call it."""
+    """A compiled program: an object file (empty for backends without one) and how to call it."""
 
     object: bytes
     inputs: tuple[TensorSpec, ...]
@@ -40,7 +40,9 @@ def lower_program(program: Program, partition: bool = True) -> LoopNest:
     return lower_schedule(schedule, args, partition)
 
 
-def write_llvm(program: Program, target: Target, threads: int, line_limit: int = LINE_LIMIT_MOST) -> tuple[ModuleText, bool]:
+def write_llvm(
+    program: Program, target: Target, threads: int, line_limit: int = LINE_LIMIT_MOST
+) -> tuple[ModuleText, bool]:
     """The LLVM IR of a program, and whether it wants LLVM's own loop optimizers."""
     nest = lower_program(program)
     return write_module(nest, target, "kernel", line_limit, threads), has_plain_loop(nest.body)

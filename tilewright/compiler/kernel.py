@@ -47,7 +47,8 @@ class PreparedCall:
     def run(self, repeats: int = 1) -> int:
         """Run the kernel back to back, without the GIL; the nanoseconds that it took."""
         kernel, scratch = self._kernel, self._scratch.ctypes.data
-        return int(self._repeat(kernel.address, ctypes.addressof(self._slots), scratch, kernel.launch, repeats))
+        slots = ctypes.addressof(self._slots)
+        return int(kernel.guard(self._repeat)(kernel.address, slots, scratch, kernel.launch, repeats))
 
 
 class Kernel:
@@ -76,15 +77,22 @@ class Kernel:
     def _load(self) -> None:
         self._loaded = Loaded(self.code.object, ("kernel",))
         self.address = self._loaded.addresses["kernel"]
-        self.launch = None
+        self.launch: int | None = None
+        self._takes_turns = False
         if self.code.is_parallel:
-            from tilewright.compiler.backends.threads import launcher_address
+            from tilewright.compiler.backends.threads import launcher_address, needs_lock
 
             self.launch = launcher_address()
+            self._takes_turns = needs_lock()
         self._scratch = self.make_scratch()
         self._run = self._run_native
         self._record = self._describe()
-        self._invoke = call_wrapper.make_invoker(self._record)
+        invoke = call_wrapper.make_invoker(self._record)
+        self._invoke = self.guard(invoke)
+
+    def guard(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """The call, made to take turns with other parallel kernels where the thread pool asks for it."""
+        return _in_turns(call) if self._takes_turns else call
 
     def make_scratch(self) -> Array:
         """Memory for one call at a time."""
@@ -104,7 +112,8 @@ class Kernel:
             writes = call_wrapper.WRITEABLE if number >= len(self.inputs) else 0
             size = int(np.prod(spec.shape, dtype=np.int64)) * dtype.itemsize
             flags = call_wrapper.CONTIGUOUS_ALIGNED | writes
-            records[number] = (id(dtype), ctypes.addressof(dims), len(spec.shape), flags, size)
+            where = ctypes.addressof(dims)
+            records[number] = call_wrapper.ArgumentRecord(id(dtype), where, len(spec.shape), flags, size)
             self._keep += [dims, dtype]
         return call_wrapper.CallRecord(
             self.address,
@@ -194,6 +203,16 @@ class Kernel:
         return f"Kernel({', '.join(describe)})"
 
 
+def _in_turns(call: Callable[..., Any]) -> Callable[..., Any]:
+    from tilewright.compiler.backends.threads import LAUNCHING
+
+    def locked(*arguments: Any) -> Any:
+        with LAUNCHING:
+            return call(*arguments)
+
+    return locked
+
+
 def _python_runner(code: ObjectCode) -> Callable[[list[Array], list[Array]], None]:
     """How a backend without machine code of ours runs."""
     if code.backend == "numba":
@@ -210,7 +229,7 @@ def _python_runner(code: ObjectCode) -> Callable[[list[Array], list[Array]], Non
 
 
 def _check_array(spec: TensorSpec, value: Any) -> Array:
-    array = value
+    array: Array = value
     if not isinstance(value, np.ndarray):
         if not hasattr(value, "__dlpack__"):
             kind = type(value).__name__
@@ -218,7 +237,9 @@ def _check_array(spec: TensorSpec, value: Any) -> Array:
         array = np.from_dlpack(value)
     dtype = storage_dtype(spec.dtype)
     if array.dtype != dtype:
-        raise ArgumentError(f"{spec.name} has dtype {array.dtype}, the kernel takes {spec.dtype}: use .astype")
+        raise ArgumentError(
+            f"{spec.name} has dtype {array.dtype}, the kernel takes {spec.dtype}: use .astype"
+        )
     if array.shape != spec.shape:
         raise ArgumentError(f"{spec.name} has shape {array.shape}, the kernel takes {spec.shape}")
     if not array.flags.c_contiguous:
@@ -232,7 +253,10 @@ def _check_overlap(
     in_specs: Sequence[TensorSpec], inputs: list[Array], out_specs: Sequence[TensorSpec], outputs: list[Array]
 ) -> None:
     for number, (spec, output) in enumerate(zip(out_specs, outputs, strict=True)):
-        others = [*zip(in_specs, inputs, strict=True), *zip(out_specs[:number], outputs[:number], strict=True)]
+        others = [
+            *zip(in_specs, inputs, strict=True),
+            *zip(out_specs[:number], outputs[:number], strict=True),
+        ]
         for other_spec, other in others:
             if np.may_share_memory(output, other):
                 raise ArgumentError(

@@ -11,7 +11,7 @@ from tilewright.compiler.errors import TilewrightError
 
 
 class ReferenceLoop:
-    """A kernel of known work. ``compute`` does multiply-adds on registers alone, ``bandwidth`` reads memory."""
+    """A kernel of known work: ``compute`` multiplies and adds in registers, ``bandwidth`` reads memory."""
 
     def __init__(self, kind: str) -> None:
         if kind not in ("compute", "bandwidth"):

@@ -63,7 +63,10 @@ class _Widener:
                 return rebuild_as(map_children(expr, self.visit), _wide(expr.dtype))
 
     def reduction(self, expr: Reduce) -> Reduce:
-        state = [v if v.dtype not in FLOATS else self.states.setdefault(v, Var(v.name, "float64")) for v in expr.state]
+        state = [
+            v if v.dtype not in FLOATS else self.states.setdefault(v, Var(v.name, "float64"))
+            for v in expr.state
+        ]
         finish = None if expr.finish is None else self.visit(expr.finish)
         init, update = [self.visit(e) for e in expr.init], [self.visit(e) for e in expr.update]
         return Reduce(expr.kind, expr.axes, init, update, state, finish)

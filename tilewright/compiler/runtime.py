@@ -1,8 +1,9 @@
-"""The native code that every process shares: it repeats a kernel and reads the clock, and the calibration loops."""
+"""Native code that every process shares: it repeats kernels and reads the clock; the calibration loops."""
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from functools import cache
 
 from tilewright.compiler.backends.llvm_jit import Loaded, emit_object
@@ -50,14 +51,16 @@ def runtime() -> Loaded:
     clock = "6" if sys.platform == "darwin" else "1"
     text = REPEAT.replace("i32 CLOCK", f"i32 {clock}")
     target = Target.host()
-    return Loaded(emit_object(text + _compute_loop(target) + _bandwidth_loop(target), target, full=False), SYMBOLS)
+    return Loaded(
+        emit_object(text + _compute_loop(target) + _bandwidth_loop(target), target, full=False), SYMBOLS
+    )
 
 
 SYMBOLS = ("repeat", "compute_loop", "bandwidth_loop")
 
 
 @cache
-def repeat_function() -> ctypes._CFuncPtr:
+def repeat_function() -> Callable[..., int]:
     """``repeat(kernel, args, scratch, launch, times) -> nanoseconds``; releases the GIL."""
     prototype = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 4, ctypes.c_int64)
     return prototype(runtime().addresses["repeat"])
@@ -80,7 +83,10 @@ def _compute_loop(target: Target) -> str:
         "  %i = phi i64 [ 0, %entry ], [ %n, %loop ]",
     ]
     lines += [f"  %a{j} = phi {kind} [ %x, %entry ], [ %b{j}, %loop ]" for j in range(count)]
-    lines += [f"  %b{j} = call {kind} @llvm.fma.v{lanes}f32({kind} %a{j}, {kind} %x, {kind} %y)" for j in range(count)]
+    lines += [
+        f"  %b{j} = call {kind} @llvm.fma.v{lanes}f32({kind} %a{j}, {kind} %x, {kind} %y)"
+        for j in range(count)
+    ]
     lines += ["  %n = add nuw nsw i64 %i, 1", f"  %c = icmp slt i64 %n, {COMPUTE_TRIPS}"]
     lines += ["  br i1 %c, label %loop, label %done", "done:"]
     total = "%b0"
@@ -120,7 +126,11 @@ def _bandwidth_loop(target: Target) -> str:
         ]
     lines += [f"  %n = add nuw nsw i64 %i, {step}", f"  %c = icmp slt i64 %n, {BANDWIDTH_BYTES // 4}"]
     lines += ["  br i1 %c, label %loop, label %done", "done:"]
-    lines += [f"  %s1 = fadd {kind} %b0, %b1", f"  %s2 = fadd {kind} %b2, %b3", f"  %s = fadd {kind} %s1, %s2"]
+    lines += [
+        f"  %s1 = fadd {kind} %b0, %b1",
+        f"  %s2 = fadd {kind} %b2, %b3",
+        f"  %s = fadd {kind} %s1, %s2",
+    ]
     return "\n".join([*lines, f"  store {kind} %s, ptr %p, align 4", "  ret void", "}", ""])
 
 

@@ -15,7 +15,7 @@ DEFAULT_CACHES = {1: 32 << 10, 2: 512 << 10, 3: 8 << 20}
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A CPU: its LLVM name and features; core count and cache sizes (bytes) are facts, not part of its identity."""
+    """A CPU: its LLVM name and features; cores and cache sizes (bytes) are facts, not its identity."""
 
     cpu: str
     features: tuple[str, ...]

@@ -1,0 +1,1 @@
+"""From loop nests to code: LLVM, Numba source, and the interpreter."""

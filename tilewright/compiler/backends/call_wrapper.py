@@ -209,7 +209,14 @@ def _method() -> tuple[_MethodDef, Loaded] | None:
     if not _layout_is_known():
         return None
     text = WRAPPER
-    for name, offset in (("TYPE", 8), ("DESCR", DESCR), ("RANK", RANK), ("FLAGS", FLAGS), ("DIMS", DIMS), ("DATA", DATA)):
+    for name, offset in (
+        ("TYPE", 8),
+        ("DESCR", DESCR),
+        ("RANK", RANK),
+        ("FLAGS", FLAGS),
+        ("DIMS", DIMS),
+        ("DATA", DATA),
+    ):
         text = text.replace(f"i64 {name}\n", f"i64 {offset}\n")
     imports = {name: ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0 for name in API}
     loaded = Loaded(emit_object(text, Target.host(), full=False), ("call",), imports)

@@ -64,13 +64,16 @@ class _Interpreter:
                     self.values[stmt.var] = value
                     self.run(stmt.body)
             case If():
-                if self.evaluate(stmt.condition):
-                    self.run(stmt.then)
-                elif stmt.otherwise is not None:
-                    self.run(stmt.otherwise)
+                self.run_if(stmt)
             case Alloc():
                 self.arrays[stmt.buffer] = _poisoned(stmt.buffer)
                 self.run(stmt.body)
+
+    def run_if(self, stmt: If) -> None:
+        if self.evaluate(stmt.condition):
+            self.run(stmt.then)
+        elif stmt.otherwise is not None:
+            self.run(stmt.otherwise)
 
     def position(self, buffer: Buffer, indices: Sequence[Expr]) -> tuple[int, ...]:
         position = tuple(self.evaluate(index) for index in indices)

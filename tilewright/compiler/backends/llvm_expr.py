@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand, constant, index
 from tilewright.compiler.backends.llvm_memory import Lanes, Memory
@@ -101,7 +102,9 @@ class ExprWriter:
             text = f"splat ({operand.type} {operand.text})"
             return Operand(text, operand.dtype, lanes, operand.depth)
         whole = vector(operand.type, lanes)
-        one = self.text.pure(f"insertelement {whole} poison, {operand.typed}, i64 0", operand.dtype, lanes, operand)
+        one = self.text.pure(
+            f"insertelement {whole} poison, {operand.typed}, i64 0", operand.dtype, lanes, operand
+        )
         shuffle = f"shufflevector {one.typed}, {whole} poison, <{lanes} x i32> zeroinitializer"
         return self.text.pure(shuffle, operand.dtype, lanes, one)
 
@@ -153,7 +156,9 @@ class ExprWriter:
     def _divide(self, op: str, a: Operand, b: Operand, expr: Binary | None) -> Operand:
         """Division rounding down, as Python's; cheaper where no sign is in play."""
         pure = self.text.pure
-        plain = not is_signed(a.dtype) or (expr is not None and self._nonnegative(expr.a) and self._positive(expr.b))
+        plain = not is_signed(a.dtype) or (
+            expr is not None and self._nonnegative(expr.a) and self._positive(expr.b)
+        )
         if plain:
             return pure(f"{'udiv' if op == '//' else 'urem'} {a.typed}, {b.text}", a.dtype, a.lanes, a, b)
         zero = self.splat(constant(0, a.dtype), a.lanes)
@@ -233,9 +238,14 @@ class ExprWriter:
 
     def _branch(self, condition: Operand, expr: Select, lanes: Lanes | None) -> Operand:
         count = lanes.count if lanes is not None and _varies(expr, lanes.var) else 0
-        sides = [lambda side=side: self.splat(self.write(side, lanes), count) for side in (expr.then, expr.otherwise)]
+
+        def side(chosen: Expr) -> Operand:
+            return self.splat(self.write(chosen, lanes), count)
+
+        sides = [partial(side, expr.then), partial(side, expr.otherwise)]
         (a, from_a), (b, from_b) = self.text.branch(condition, sides)
-        assert a is not None and b is not None
+        assert a is not None
+        assert b is not None
         return self.text.value(
             f"phi {a.type} [ {a.text}, %{from_a} ], [ {b.text}, %{from_b} ]", a.dtype, a.lanes
         )

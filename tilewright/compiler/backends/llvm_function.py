@@ -1,8 +1,8 @@
 """The text of one LLVM function, written straight into SSA form.
 
-Code is written into scopes: the function's entry, and inside it one for each loop's preheader and body and for
-each branch. A computation without side effects goes to the outermost scope that defines its operands, once:
-that is loop-invariant code motion and common subexpression elimination, done while writing.
+Code is written into scopes: the function's entry, and inside it one for each loop's preheader and body and
+for each branch. A computation without side effects goes once to the outermost scope that defines its
+operands: that is loop-invariant code motion and common subexpression elimination, done while writing.
 """
 
 from __future__ import annotations
@@ -141,7 +141,9 @@ class FunctionText:
         """Append lines that are already counted."""
         self.scopes[-1].lines.extend(lines)
 
-    def branch(self, condition: Operand, sides: Sequence[Callable[[], Operand | None]]) -> list[tuple[Operand | None, str]]:
+    def branch(
+        self, condition: Operand, sides: Sequence[Callable[[], Operand | None]]
+    ) -> list[tuple[Operand | None, str]]:
         """Write one or two sides under a condition; the value of each, and the block that it comes from.
 
         The test is written last: what the sides compute ahead of it may move out in front of it.

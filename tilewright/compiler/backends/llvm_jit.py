@@ -28,7 +28,9 @@ def _initialize() -> None:
 def _machine(cpu: str, features: str, triple: str, level: int) -> Any:
     _initialize()
     target = llvm.Target.from_triple(triple)
-    return target.create_target_machine(cpu=cpu, features=features, opt=level, reloc="pic", codemodel="default")
+    return target.create_target_machine(
+        cpu=cpu, features=features, opt=level, reloc="pic", codemodel="default"
+    )
 
 
 def optimize(text: str, target: Target, full: bool) -> Any:
@@ -76,7 +78,9 @@ def emit_assembly(text: str, target: Target, full: bool) -> str:
 class Loaded:
     """An object file in memory; the address of its function stays valid while this lives."""
 
-    def __init__(self, code: bytes, symbols: tuple[str, ...], imports: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, code: bytes, symbols: tuple[str, ...], imports: Mapping[str, int] | None = None
+    ) -> None:
         with LOCK:
             _initialize()
             self._jit = _lljit()

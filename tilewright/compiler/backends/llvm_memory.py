@@ -124,7 +124,11 @@ class Memory:
             term = operand
             if scale != 1:
                 term = self.text.pure(f"mul nsw i64 {operand.text}, {scale}", INDEX, 0, operand)
-            total = term if total is None else self.text.pure(f"add nsw i64 {total.text}, {term.text}", INDEX, 0, total, term)
+            total = (
+                term
+                if total is None
+                else self.text.pure(f"add nsw i64 {total.text}, {term.text}", INDEX, 0, total, term)
+            )
         assert total is not None
         return total
 
@@ -141,7 +145,9 @@ class Memory:
         total = Operand(f"<{steps}>", INDEX, lanes.count, 0)
         for operand, scale in parts:
             factor = constant(scale, INDEX, lanes.count)
-            total = writer.operate("+", total, writer.operate("*", writer.splat(operand, lanes.count), factor))
+            total = writer.operate(
+                "+", total, writer.operate("*", writer.splat(operand, lanes.count), factor)
+            )
         return total
 
     def gather_pointers(self, address: Address, buffer: Buffer, lanes: Lanes) -> Operand:
@@ -195,7 +201,8 @@ class Memory:
         whole = vector(element, count)
         name = f"llvm.masked.load.{suffix(element, count)}.p0"
         self.declare(f"declare {whole} @{name}(ptr, i32, <{count} x i1>, {whole})")
-        call = f"call {whole} @{name}(ptr {pointer.text}, i32 {BYTES[buffer.dtype]}, {mask.typed}, {whole} zeroinitializer)"
+        arguments = f"ptr {pointer.text}, i32 {BYTES[buffer.dtype]}, {mask.typed}, {whole} zeroinitializer"
+        call = f"call {whole} @{name}({arguments})"
         return self.text.value(call, buffer.dtype, count)
 
     def _gather(self, address: Address, buffer: Buffer, lanes: Lanes) -> Operand:
@@ -206,7 +213,9 @@ class Memory:
         self.declare(f"declare {whole} @{name}(<{count} x ptr>, i32, <{count} x i1>, {whole})")
         mask = lanes.mask.text if lanes.mask is not None else "splat (i1 true)"
         arguments = f"<{count} x ptr> {pointers.text}, i32 {BYTES[buffer.dtype]}, <{count} x i1> {mask}"
-        return self.text.value(f"call {whole} @{name}({arguments}, {whole} zeroinitializer)", buffer.dtype, count)
+        return self.text.value(
+            f"call {whole} @{name}({arguments}, {whole} zeroinitializer)", buffer.dtype, count
+        )
 
     def _uniform_masked(
         self, node: Load, address: Address, buffer: Buffer, lanes: Lanes, writer: ExprWriter
@@ -233,12 +242,10 @@ class Memory:
             value = writer.splat(value, lanes.count)
         raw = self._narrow(value, buffer)
         align = BYTES[buffer.dtype]
-        if lanes is None or not value.lanes:
+        side_by_side = address.step == 1 and address.offsets is None
+        if lanes is None or not value.lanes or (side_by_side and self._is_whole(address, buffer, lanes)):
             self.text.line(f"  store {raw}, ptr {address.pointer.text}, align {align}")
-        elif address.step == 1 and address.offsets is None and self._is_whole(address, buffer, lanes):
-            self.text.line(f"  store {raw}, ptr {address.pointer.text}, align {align}")
-        elif address.step == 1 and address.offsets is None:
-            assert lanes.mask is not None
+        elif side_by_side:
             self._call_store("store", raw, f"ptr {address.pointer.text}", "p0", buffer, lanes)
         else:
             pointers = self.gather_pointers(address, buffer, lanes)
@@ -255,7 +262,9 @@ class Memory:
         row = self.row_strides[buffer][-2] if len(buffer.shape) > 1 else address.fixed + lanes.count
         return address.fixed % row + lanes.active == buffer.shape[-1]
 
-    def _call_store(self, kind: str, raw: str, where: str, spelled: str, buffer: Buffer, lanes: Lanes) -> None:
+    def _call_store(
+        self, kind: str, raw: str, where: str, spelled: str, buffer: Buffer, lanes: Lanes
+    ) -> None:
         element, count = MEMORY[buffer.dtype], lanes.count
         name = f"llvm.masked.{kind}.{suffix(element, count)}.{spelled}"
         pointer = where.rsplit(" ", 1)[0]

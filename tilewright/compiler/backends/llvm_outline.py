@@ -1,4 +1,4 @@
-"""Loop bodies as functions of their own: what they need of the function around them, and how it reaches them."""
+"""Loop bodies as functions of their own: what they need of the function around, and how they get it."""
 
 from __future__ import annotations
 

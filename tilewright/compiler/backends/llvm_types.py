@@ -30,7 +30,16 @@ BYTES = {
     "float32": 4,
     "float64": 8,
 }
-SUFFIX = {"i1": "i1", "i8": "i8", "i32": "i32", "i64": "i64", "half": "f16", "bfloat": "bf16", "float": "f32", "double": "f64"}
+SUFFIX = {
+    "i1": "i1",
+    "i8": "i8",
+    "i32": "i32",
+    "i64": "i64",
+    "half": "f16",
+    "bfloat": "bf16",
+    "float": "f32",
+    "double": "f64",
+}
 
 
 def vector(element: str, lanes: int) -> str:

@@ -73,7 +73,10 @@ class _SourceWriter:
                 return [line for part in stmt.body for line in self.lines(part, depth)]
             case For():
                 limits = f"{self.expr(stmt.begin)}, {self.expr(stmt.end)}"
-                return [f"{pad}for {self.name(stmt.var)} in range({limits}):", *self.lines(stmt.body, depth + 1)]
+                return [
+                    f"{pad}for {self.name(stmt.var)} in range({limits}):",
+                    *self.lines(stmt.body, depth + 1),
+                ]
             case If():
                 lines = [f"{pad}if {self.expr(stmt.condition)}:", *self.lines(stmt.then, depth + 1)]
                 if stmt.otherwise is not None:
@@ -104,7 +107,9 @@ class _SourceWriter:
             case Binary():
                 a, b = self.expr(expr.a), self.expr(expr.b)
                 if expr.op in ("min", "max"):
-                    return f"{expr.op}({a}, {b})" if expr.dtype not in FLOATS else f"np.{expr.op}imum({a}, {b})"
+                    return (
+                        f"{expr.op}({a}, {b})" if expr.dtype not in FLOATS else f"np.{expr.op}imum({a}, {b})"
+                    )
                 return f"({a} {expr.op} {b})"
             case Select():
                 parts = (expr.then, expr.condition, expr.otherwise)

@@ -6,27 +6,25 @@ is held around every parallel kernel; tbb and omp need none.
 
 from __future__ import annotations
 
-import os
+import ctypes
+import importlib
 import threading
 from functools import cache
 from typing import Any
 
-LAYERS = "tbb omp workqueue"
+LAYERS = ("tbbpool", "omppool")
 ABI = "void(voidptr, voidptr, int64, int64, voidptr, int64, int64)"
 
 
 @cache
 def _compiled() -> Any:
+    _preload_tbb()
     import numba
     from llvmlite import ir
     from numba import types
-    from numba.core import config
     from numba.extending import intrinsic
 
-    if "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
-        config.THREADING_LAYER_PRIORITY = LAYERS.split()
-
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def call_body(typing_context: Any, body: Any, frame: Any, first: Any, last: Any, scratch: Any) -> Any:
         signature = types.void(types.voidptr, types.voidptr, types.int64, types.int64, types.int64)
 
@@ -40,59 +38,71 @@ def _compiled() -> Any:
 
         return signature, generate
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def address_of(typing_context: Any, pointer: Any) -> Any:
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             return builder.ptrtoint(args[0], ir.IntType(64))
 
         return types.int64(types.voidptr), generate
 
-    @numba.njit(parallel=True, nogil=True)  # type: ignore[untyped-decorator]
+    # Numba supplies the typing context that an intrinsic's first parameter stands for.
+    call: Any = call_body
+    address: Any = address_of
+
+    @numba.njit(parallel=True, nogil=True)
     def share(body, frame, first, last, scratch, stride, parts):  # type: ignore[no-untyped-def]
         length = last - first
         for part in numba.prange(parts):
             low = first + length * part // parts
             high = first + length * (part + 1) // parts
             if low < high:
-                call_body(body, frame, low, high, scratch + part * stride)
+                call(body, frame, low, high, scratch + part * stride)
 
-    @numba.cfunc(ABI, nogil=True)  # type: ignore[untyped-decorator]
+    @numba.cfunc(ABI, nogil=True)
     def launch(body, frame, first, last, scratch, stride, parts):  # type: ignore[no-untyped-def]
-        share(body, frame, first, last, address_of(scratch), stride, parts)
+        share(body, frame, first, last, address(scratch), stride, parts)
 
     return launch
 
 
-_LOCK = threading.Lock()
+_COMPILING = threading.Lock()
+LAUNCHING = threading.Lock()
+
+
+def _preload_tbb() -> None:
+    """Make the library of the ``tbb`` package known: the loader does not search a virtual environment."""
+    from importlib.metadata import PackageNotFoundError, files
+
+    try:
+        found = [file for file in files("tbb") or () if file.name.startswith("libtbb.so")]
+    except PackageNotFoundError:
+        return
+    for file in found:
+        try:
+            ctypes.CDLL(str(file.locate().resolve()), mode=ctypes.RTLD_GLOBAL)  # type: ignore[attr-defined]
+        except OSError:
+            continue
 
 
 @cache
 def launcher_address() -> int:
     """The address of ``launch(body, frame, first, last, scratch, stride, parts)``; compiled at first use.
 
-    ``body(frame, low, high, scratch)`` is called for ``parts`` pieces of the loop, each with scratch memory of
-    its own, however many threads there turn out to be.
+    ``body(frame, low, high, scratch)`` is called for ``parts`` pieces of the loop, each with scratch memory
+    of its own, however many threads there turn out to be.
     """
-    with _LOCK:
+    with _COMPILING:
         return int(_compiled().address)
 
 
 @cache
 def needs_lock() -> bool:
-    """Whether only one thread at a time may launch."""
-    import numba
-
-    launcher_address()
-    try:
-        return bool(numba.threading_layer() == "workqueue")
-    except ValueError:
-        # Not launched yet: the layer is known only after the first launch.
-        return not any(_has_layer(name) for name in ("tbbpool", "omppool"))
+    """Whether launches must take turns (under :data:`LAUNCHING`): Numba has only its ``workqueue`` layer."""
+    config: Any = importlib.import_module("numba.core.config")
+    return config.THREADING_LAYER == "workqueue" or not any(_has_layer(name) for name in LAYERS)
 
 
 def _has_layer(name: str) -> bool:
-    import importlib
-
     try:
         importlib.import_module(f"numba.np.ufunc.{name}")
     except ImportError:

@@ -139,7 +139,9 @@ def _join(op: str, a: Expr, b: Expr, ranges: Ranges) -> Expr:
         limits = [bounds(form, ranges) for form in forms]
         if any((low >= 0) if op == "min" else (high <= 0) for low, high in limits):
             continue
-        parts = [p for p, (low, high) in zip(parts, limits, strict=True) if (high > 0 if op == "min" else low < 0)]
+        parts = [
+            p for p, (low, high) in zip(parts, limits, strict=True) if (high > 0 if op == "min" else low < 0)
+        ]
         parts.append(part)
     result = parts[0]
     for part in parts[1:]:
@@ -165,7 +167,7 @@ def _common_part(form: Linear, divisor: int, ranges: Ranges) -> tuple[int, Linea
     for g in sorted({gcd(divisor, c) for _, c in form.terms.values()} - {1}, reverse=True):
         big, small = _split(form, g)
         low, high = bounds(small, ranges)
-        if 0 <= low and high < g:
+        if low >= 0 and high < g:
             return g, big, small
     return None
 
@@ -234,7 +236,7 @@ def _atom_bounds(atom: Expr, ranges: Ranges) -> tuple[int, int]:
         case "//" if b[0] == b[1] > 0:
             return _far(a[0], a[0] // b[0]), _far(a[1], a[1] // b[0])
         case "%" if b[0] == b[1] > 0:
-            return (a[0], a[1]) if 0 <= a[0] and a[1] < b[0] else (0, b[0] - 1)
+            return (a[0], a[1]) if a[0] >= 0 and a[1] < b[0] else (0, b[0] - 1)
         case "*":
             corners = [x * y for x in a for y in b]
             return max(min(corners), -FAR), min(max(corners), FAR)

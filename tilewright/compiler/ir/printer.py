@@ -76,7 +76,9 @@ def _lines(stmt: Stmt, indent: int) -> list[str]:
             indices = ", ".join(map(format_expr, stmt.indices))
             return [f"{pad}{stmt.buffer.name}[{indices}] = {format_expr(stmt.value)}"]
         case Assign():
-            targets = ", ".join(f"{s.buffer.name}[{', '.join(map(format_expr, s.indices))}]" for s in stmt.stores)
+            targets = ", ".join(
+                f"{s.buffer.name}[{', '.join(map(format_expr, s.indices))}]" for s in stmt.stores
+            )
             return [f"{pad}{targets} = {', '.join(format_expr(s.value) for s in stmt.stores)}"]
         case Block():
             return [line for part in stmt.body for line in _lines(part, indent)]

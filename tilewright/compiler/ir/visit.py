@@ -1,4 +1,4 @@
-"""Rebuilding and walking expressions and loop nests; a pass that changes nothing gets the same object back."""
+"""Rebuilding and walking expressions and nests; a pass that changes nothing gets the same object back."""
 
 from __future__ import annotations
 

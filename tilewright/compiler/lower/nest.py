@@ -111,6 +111,7 @@ class StageWriter:
 
     @property
     def leaves(self) -> list[IterVar]:
+        """The stage's loops, outermost first."""
         return self.placement.stage.leaf
 
     def write(self) -> Stmt:
@@ -129,8 +130,8 @@ class StageWriter:
         position = self.leaves.index(stage.init_axis) if stage.init_axis in self.leaves else -1
         if position < 0 or position > first:
             raise ScheduleError(
-                f"decompose_reduction: {stage.init_axis.name} is not at or outside the first reduction loop of "
-                f"{stage.name}"
+                f"decompose_reduction: {stage.init_axis.name} is not at or outside the first reduction loop "
+                f"of {stage.name}"
             )
         return position
 
@@ -213,7 +214,7 @@ class StageWriter:
 
     def _guarded(self, body: Stmt, order: Sequence[IterVar]) -> Stmt:
         """Tests for the limits that no loop bound keeps."""
-        own = {axis for axis in self.leaves}
+        own = set(self.leaves)
         tests = []
         for limit in self.placement.limits:
             if not self._is_met(limit, order) and (set(order) == own or not _reduces(limit)):
@@ -254,7 +255,10 @@ class StageWriter:
         body = self.placement.body
         assert isinstance(body, Reduce)
         if self.states:
-            stores = [Store(s, self.state_index, self._value(v)) for s, v in zip(self.states, body.init, strict=True)]
+            stores = [
+                Store(s, self.state_index, self._value(v))
+                for s, v in zip(self.states, body.init, strict=True)
+            ]
             return self._around(first, block(stores))
         buffer, indices = self._target()
         zero = self._around(first, Store(buffer, indices, body.init[0]))
@@ -279,7 +283,9 @@ class StageWriter:
         kept = [a for a in self.placement.stage.axis if variables(self.placement.values[a]) & inside]
         shape = [self.placement.extents[a] for a in kept] or [1]
         ranges = self.nest.regions.ranges
-        self.state_index = tuple(simplify_index(self.placement.values[a], ranges) for a in kept) or (const(0),)
+        self.state_index = tuple(simplify_index(self.placement.values[a], ranges) for a in kept) or (
+            const(0),
+        )
         name = self.placement.stage.name
         self.states = tuple(
             Buffer(f"{name}.state{n}", shape, value.dtype, "stack") for n, value in enumerate(body.init)
@@ -295,7 +301,8 @@ class StageWriter:
 
     def _finish(self, first: int) -> Stmt:
         body = self.placement.body
-        assert isinstance(body, Reduce) and body.finish is not None
+        assert isinstance(body, Reduce)
+        assert body.finish is not None
         buffer, indices = self._target()
         return self._around(first, Store(buffer, indices, self._with_states(body, body.finish)))
 
@@ -307,7 +314,8 @@ def _reduces(limit: Limit) -> bool:
 def write_nest(schedule: Schedule, regions: Regions, args: Sequence[Tensor]) -> LoopNest:
     """The loops of all stages; ``args`` are the program's inputs and outputs."""
     writer = NestWriter(schedule, regions)
-    inputs, outputs = [], []
+    inputs: list[Buffer] = []
+    outputs: list[Buffer] = []
     for tensor in args:
         buffer = Buffer(tensor.name, tensor.shape, tensor.dtype)
         writer.buffers[tensor.name] = buffer

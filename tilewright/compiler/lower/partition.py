@@ -121,7 +121,9 @@ class _Partition:
                 return None
             grid = {v: np.repeat(g, high - low + 1) for v, g in grid.items()}
             grid[loop.var] = np.tile(np.arange(low, high + 1), size)
-            keep = (grid[loop.var] >= evaluate(loop.begin, grid)) & (grid[loop.var] < evaluate(loop.end, grid))
+            keep = (grid[loop.var] >= evaluate(loop.begin, grid)) & (
+                grid[loop.var] < evaluate(loop.end, grid)
+            )
             grid = {v: g[keep] for v, g in grid.items()}
         return grid
 

@@ -91,11 +91,16 @@ def infer_regions(schedule: Schedule, bodies: dict[str, Expr]) -> Regions:
             wanted = _required(stage, regions, set(outer))
             if wanted is None:
                 continue
-            spans = [_clip(span, axis.extent, regions.ranges) for span, axis in zip(wanted, stage.axis, strict=True)]
+            spans = [
+                _clip(span, axis.extent, regions.ranges)
+                for span, axis in zip(wanted, stage.axis, strict=True)
+            ]
         elif stage.name not in outputs and not _is_read(stage, regions):
             continue
         elif stage.inplace is not None:
-            raise ScheduleError(f"{stage.name}: compute_at the cache inside {stage.inplace.outer_axes[-1].name}")
+            raise ScheduleError(
+                f"{stage.name}: compute_at the cache inside {stage.inplace.outer_axes[-1].name}"
+            )
         regions.placements[stage.name] = _place(stage, bodies[stage.name], spans, outer, regions)
     return regions
 
@@ -141,7 +146,8 @@ def _required(stage: Stage, regions: Regions, fixed: set[IterVar]) -> list[Span]
         values = placement.absolute()
         for load in reads:
             spans = [
-                _span(substitute(index, values), placement.limits, fixed, regions.ranges) for index in load.indices
+                _span(substitute(index, values), placement.limits, fixed, regions.ranges)
+                for index in load.indices
             ]
             result = spans if result is None else _union(result, spans, stage, regions.ranges)
     return result
@@ -216,7 +222,8 @@ def _place(
     for axis, span in zip(stage.axis, spans, strict=True):
         limits += _edge_limits(values[axis], span, axis.extent, regions.ranges)
     shared = _accumulation_loops(stage, outer, regions)
-    replaced: dict[Var, Expr] = {**values, **shared}
+    replaced: dict[Var, Expr] = dict(shared)
+    replaced.update(values.items())
     limits += [Limit(substitute(value, replaced), bound) for value, bound in stage.limits]
     body = substitute(body, shared)
     limits = _needed(limits, regions.ranges)

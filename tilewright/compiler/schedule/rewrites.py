@@ -51,7 +51,9 @@ def _split(schedule: Schedule, step: steps.Split) -> Axes:
     if isinstance(given, bool) or not isinstance(given, int) or given < 1:
         raise ScheduleError(f"split({axis.name}, {given}): the factor must be an integer of at least 1")
     if axis in stage.marks:
-        raise ScheduleError(f"split({axis.name}): the loop is already {stage.marks[axis].kind}; split it before")
+        raise ScheduleError(
+            f"split({axis.name}): the loop is already {stage.marks[axis].kind}; split it before"
+        )
     inner_extent = min(given, axis.extent) if step.nparts is None else -(-axis.extent // given)
     outer_extent = -(-axis.extent // inner_extent)
     outer = stage.derive_axis(f"{axis.name}.outer", outer_extent, axis.kind)
@@ -67,7 +69,9 @@ def _fuse(schedule: Schedule, step: steps.Fuse) -> Axes:
     outer, inner = stage.loop(step.outer, "fuse"), stage.loop(step.inner, "fuse")
     position = stage.leaf.index(outer)
     if position + 1 >= len(stage.leaf) or stage.leaf[position + 1] is not inner:
-        raise ScheduleError(f"fuse({outer.name}, {inner.name}): {inner.name} must be the next loop inside; reorder")
+        raise ScheduleError(
+            f"fuse({outer.name}, {inner.name}): {inner.name} must be the next loop inside; reorder"
+        )
     if outer.kind != inner.kind:
         raise ScheduleError(f"fuse({outer.name}, {inner.name}): one is a reduction axis, the other is not")
     if outer in stage.extra_axes or inner in stage.extra_axes:
@@ -95,12 +99,15 @@ def _annotate(schedule: Schedule, step: steps.Annotate) -> Axes:
     kind = LoopKind(step.how)
     if axis.kind == "reduce" and kind in (LoopKind.VECTORIZE, LoopKind.PARALLEL):
         raise ScheduleError(
-            f"{step.how}({axis.name}): a reduction axis carries a sum from step to step; {step.how} an axis of the output"
+            f"{step.how}({axis.name}): a reduction axis carries a sum from step to step; "
+            f"{step.how} an axis of the output"
         )
     if kind is LoopKind.VECTORIZE:
         for other, mark in stage.marks.items():
             if mark.kind is LoopKind.VECTORIZE and other is not axis:
-                raise ScheduleError(f"vectorize({axis.name}): {stage.name} has a vectorized loop, {other.name}; fuse them")
+                raise ScheduleError(
+                    f"vectorize({axis.name}): {stage.name} has a vectorized loop, {other.name}; fuse them"
+                )
     if step.factor < 0:
         raise ScheduleError(f"unroll({axis.name}, {step.factor}): the factor must be 0 (all) or more")
     old = stage.mark(axis)
@@ -138,11 +145,15 @@ def _compute_at(schedule: Schedule, step: steps.ComputeAt) -> Axes:
 def _compute_inline(schedule: Schedule, step: steps.ComputeInline) -> Axes:
     stage = _scheduled(schedule, step.stage, "compute_inline")
     if isinstance(stage.op, ComputeOp) and isinstance(stage.op.body, Reduce):
-        raise ScheduleError(f"compute_inline: {stage.name} is a reduction; compute it at a loop of its reader")
+        raise ScheduleError(
+            f"compute_inline: {stage.name} is a reduction; compute it at a loop of its reader"
+        )
     if any(stage.name == output.name for output in schedule.outputs):
         raise ScheduleError(f"compute_inline: {stage.name} is an output; it has to be stored")
     if stage.extra_axes or stage.layout:
-        raise ScheduleError(f"compute_inline: {stage.name} is a packed or accumulated stage; it has to be stored")
+        raise ScheduleError(
+            f"compute_inline: {stage.name} is a packed or accumulated stage; it has to be stored"
+        )
     stage.attach = Attach("inline")
     return ()
 
@@ -177,10 +188,14 @@ def _cache_read(schedule: Schedule, step: steps.CacheRead) -> Axes:
     for reader in chosen:
         if reader not in readers:
             known = ", ".join(r.name for r in readers) or "none"
-            raise ScheduleError(f"{primitive}: {reader.name} does not read {stage.name}; its readers are {known}")
+            raise ScheduleError(
+                f"{primitive}: {reader.name} does not read {stage.name}; its readers are {known}"
+            )
     for dimension, factor in step.tile:
         if not 0 <= dimension < len(stage.op.shape) or factor < 1:
-            raise ScheduleError(f"pack({stage.name}): tile {{{dimension}: {factor}}} is no dimension with a factor")
+            raise ScheduleError(
+                f"pack({stage.name}): tile {{{dimension}: {factor}}} is no dimension with a factor"
+            )
     axes = [IterVar(f"ax{d}", extent) for d, extent in enumerate(stage.op.shape)]
     name = schedule.fresh_name(f"{stage.name}.{step.suffix or step.scope}")
     tensor = Tensor(ComputeOp(name, axes, Load(schedule.tensor_of(step.stage), axes)))
@@ -194,14 +209,21 @@ def _cache_write(schedule: Schedule, step: steps.CacheWrite) -> Axes:
     _check_scope(step.scope, "cache_write")
     stage = _scheduled(schedule, step.stage, "cache_write")
     if stage.inplace is not None or stage.extra_axes:
-        raise ScheduleError(f"cache_write: {stage.name} takes part in cache_inplace; it has its cache already")
+        raise ScheduleError(
+            f"cache_write: {stage.name} takes part in cache_inplace; it has its cache already"
+        )
     if stage.relations or stage.marks or stage.attach.kind != "root":
-        raise ScheduleError(f"cache_write: {stage.name} is scheduled already; call cache_write before its splits")
+        raise ScheduleError(
+            f"cache_write: {stage.name} is scheduled already; call cache_write before its splits"
+        )
     assert isinstance(stage.op, ComputeOp)
     axes = [IterVar(f"{axis.name}.c", axis.extent) for axis in stage.op.axis]
     renamed: dict[Var, Expr] = dict(zip(stage.op.axis, axes, strict=True))
-    reduced = {axis: IterVar(axis.name, axis.extent, "reduce") for axis in stage.op.reduce_axis}
-    body = _rename_reduction(substitute(stage.op.body, {**renamed, **reduced}), reduced)
+    reduced: dict[IterVar, IterVar] = {
+        axis: IterVar(axis.name, axis.extent, "reduce") for axis in stage.op.reduce_axis
+    }
+    renamed.update(reduced.items())
+    body = _rename_reduction(substitute(stage.op.body, renamed), reduced)
     name = schedule.fresh_name(f"{stage.name}.{step.scope}")
     tensor = Tensor(ComputeOp(name, axes, body))
     schedule.insert_stage(tensor, schedule.stages.index(stage), step.scope)
@@ -224,16 +246,22 @@ def _cache_inplace(schedule: Schedule, step: steps.CacheInplace) -> Axes:
     axis = stage.loop(step.axis, "cache_inplace")
     body = stage.op.body if isinstance(stage.op, ComputeOp) else None
     if not isinstance(body, Reduce) or axis.kind != "reduce":
-        raise ScheduleError(f"cache_inplace({stage.name}, axis={axis.name}): needs a reduction loop of the stage")
+        raise ScheduleError(
+            f"cache_inplace({stage.name}, axis={axis.name}): needs a reduction loop of the stage"
+        )
     if stage.inplace is not None:
-        raise ScheduleError(f"cache_inplace({stage.name}): it is itself such a cache; use it on {stage.inplace.stage}")
+        raise ScheduleError(
+            f"cache_inplace({stage.name}): it is itself such a cache; use it on {stage.inplace.stage}"
+        )
     if body.kind == "fold":
         raise ScheduleError(f"cache_inplace({stage.name}): a fold's state is not stored; use cache_write")
     position = stage.leaf.index(axis)
     kept = [a for n, a in enumerate(stage.leaf) if a.kind == "reduce" and n <= position]
     moved = [a for n, a in enumerate(stage.leaf) if a.kind == "reduce" and n > position]
     if not moved:
-        raise ScheduleError(f"cache_inplace({stage.name}, axis={axis.name}): no reduction loop is left inside it")
+        raise ScheduleError(
+            f"cache_inplace({stage.name}, axis={axis.name}): no reduction loop is left inside it"
+        )
     _move_reduction(schedule, stage, body, step.scope, tuple(kept), tuple(moved))
     return ()
 
@@ -251,7 +279,9 @@ def _move_reduction(
     update = tuple(substitute(value, values) for value in body.update)
     tensor = Tensor(
         ComputeOp(
-            schedule.fresh_name(f"{stage.name}.{scope}"), axes, Reduce(body.kind, list(inner.values()), body.init, update)
+            schedule.fresh_name(f"{stage.name}.{scope}"),
+            axes,
+            Reduce(body.kind, list(inner.values()), body.init, update),
         )
     )
     cache = schedule.insert_stage(tensor, schedule.stages.index(stage), scope)

@@ -29,7 +29,9 @@ class Schedule:
     def __getitem__(self, item: Tensor | Operation | Stage) -> Stage:
         stage = self._by_name.get(item.name)
         if stage is None:
-            raise ScheduleError(f"{item.name} is not part of this schedule; create_schedule takes its outputs")
+            raise ScheduleError(
+                f"{item.name} is not part of this schedule; create_schedule takes its outputs"
+            )
         return stage
 
     def stage(self, name: str) -> Stage:
@@ -78,7 +80,7 @@ class Schedule:
     # -- primitives that make stages ------------------------------------------------------------
 
     def cache_read(self, tensor: Tensor, scope: str, readers: Sequence[Reader] | Reader) -> Tensor:
-        """Give ``readers`` a copy of ``tensor``. See :class:`~tilewright.compiler.schedule.steps.CacheRead`."""
+        """Give ``readers`` a copy of ``tensor``: see the step ``CacheRead``."""
         return self._cache(steps.CacheRead(self[tensor].name, scope, self._readers(readers)))
 
     def pack(
@@ -97,11 +99,11 @@ class Schedule:
         return self._cache(steps.CacheRead(self[tensor].name, scope, self._readers(readers), tiles, "pack"))
 
     def cache_write(self, tensor: Tensor, scope: str) -> Tensor:
-        """Compute ``tensor`` in a cache. See :class:`~tilewright.compiler.schedule.steps.CacheWrite`."""
+        """Compute ``tensor`` in a cache: see the step ``CacheWrite``."""
         return self._cache(steps.CacheWrite(self[tensor].name, scope))
 
     def cache_inplace(self, tensor: Tensor, scope: str, axis: IterVar) -> Tensor:
-        """Accumulate across ``axis`` in a cache. See :class:`~tilewright.compiler.schedule.steps.CacheInplace`."""
+        """Accumulate across ``axis`` in a cache: see the step ``CacheInplace``."""
         stage = self[tensor]
         return self._cache(steps.CacheInplace(stage.name, scope, stage._name(axis, "cache_inplace")))
 

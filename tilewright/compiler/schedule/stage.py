@@ -57,7 +57,7 @@ class Attach:
 
 @dataclass(frozen=True, slots=True)
 class Inplace:
-    """The accumulation that a stage continues: the stage it reads back, and the loops at whose start it is zero."""
+    """The accumulation that a stage continues: the stage it reads back, and the loops that begin it."""
 
     stage: str
     outer_axes: tuple[IterVar, ...]
@@ -116,7 +116,9 @@ class Stage:
         if axis is None or axis not in self.leaf:
             gone = " any more (it was split or fused)" if axis is not None else ""
             loops = ", ".join(a.name for a in self.leaf) or "none"
-            raise ScheduleError(f"{primitive}: {name} is not a loop of {self.name}{gone}; its loops are {loops}")
+            raise ScheduleError(
+                f"{primitive}: {name} is not a loop of {self.name}{gone}; its loops are {loops}"
+            )
         return axis
 
     def mark(self, axis: IterVar) -> LoopMark:
@@ -150,7 +152,7 @@ class Stage:
     def split(
         self, parent: IterVar, factor: int | None = None, nparts: int | None = None
     ) -> tuple[IterVar, IterVar]:
-        """Split a loop in two: ``(outer, inner)``. See :class:`~tilewright.compiler.schedule.steps.Split`."""
+        """Split a loop in two: ``(outer, inner)``."""
         result = self.schedule.apply(steps.Split(self.name, self._name(parent, "split"), factor, nparts))
         return result[0], result[1]
 
@@ -190,11 +192,11 @@ class Stage:
         self.schedule.apply(steps.Annotate(self.name, self._name(axis, "parallel"), "parallel"))
 
     def outline(self, axis: IterVar) -> None:
-        """Make a loop's body a function. See :class:`~tilewright.compiler.schedule.steps.Outline`."""
+        """Make a loop's body a function."""
         self.schedule.apply(steps.Outline(self.name, self._name(axis, "outline")))
 
     def loop_partition(self, axis: IterVar) -> None:
-        """Peel a loop's tail. See :class:`~tilewright.compiler.schedule.steps.LoopPartition`."""
+        """Peel a loop's tail."""
         self.schedule.apply(steps.LoopPartition(self.name, self._name(axis, "loop_partition")))
 
     def compute_at(self, parent: Stage, scope: IterVar) -> None:

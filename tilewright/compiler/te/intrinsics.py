@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from tilewright.compiler.errors import ExpressionError
-from tilewright.compiler.te.expr import FLOATS, Call, Const, Expr, ExprLike, Select, Unary, as_expr, binary, promote
+from tilewright.compiler.te.expr import (
+    FLOATS,
+    Call,
+    Const,
+    Expr,
+    ExprLike,
+    Select,
+    Unary,
+    as_expr,
+    binary,
+    promote,
+)
 
 UNARY_MATH = (
-    "exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid", "erf", "sin", "cos", "floor", "ceil", "round", "trunc", "abs",
+    "exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid", "erf", "sin", "cos", "floor", "ceil", "round", "trunc",
+    "abs",
 )  # fmt: skip
 
 
@@ -18,7 +30,7 @@ def _math(name: str, value: ExprLike) -> Expr:
 
 
 def exp(x: ExprLike) -> Expr:
-    """e to the power of x."""
+    """E to the power of x."""
     return _math("exp", x)
 
 
@@ -88,7 +100,7 @@ def abs(x: ExprLike) -> Expr:
 
 
 def power(x: ExprLike, y: ExprLike) -> Expr:
-    """x to the power of y, for floats."""
+    """X to the power of y, for floats."""
     base, exponent = promote(*_pair(x, y), "power")
     if base.dtype not in FLOATS:
         raise ExpressionError(f"te.power needs floats, not {base.dtype}: cast first")

@@ -97,6 +97,7 @@ class Tensor:
         return Load(self, tuple(e.astype("int64") for e in exprs))
 
     def __call__(self, *indices: ExprLike) -> Expr:
+        """The element at the indices, as indexing gives it."""
         return self[indices]
 
     def __repr__(self) -> str:

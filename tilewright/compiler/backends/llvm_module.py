@@ -1,0 +1,109 @@
+"""A kernel as an LLVM module: its entry, its body, and the functions that loops were made into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tilewright.compiler.backends.llvm_function import FunctionText, Operand
+from tilewright.compiler.backends.llvm_stmt import THREAD_SCRATCH, THREAD_STRIDE, StmtWriter
+from tilewright.compiler.errors import CodeSizeError
+from tilewright.compiler.ir.loops import LoopNest, Store
+from tilewright.compiler.ir.visit import statements
+from tilewright.compiler.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleText:
+    """A written module, and the scratch memory that its kernel needs (for each thread, if it is parallel)."""
+
+    text: str
+    scratch_bytes: int
+    thread_scratch_bytes: int
+    lines: int
+    is_parallel: bool
+
+
+class ModuleWriter:
+    """Writes the functions of one kernel."""
+
+    def __init__(self, nest: LoopNest, target: Target, line_limit: int, threads: int) -> None:
+        self.nest = nest
+        self.threads = threads
+        self.target = target
+        self.line_limit = line_limit
+        self.declarations: set[str] = set()
+        self.functions: list[str] = []
+        self.outlined: dict[str, str] = {}
+        self.lines = 0
+        self.scratch_bytes = 0
+        self.thread_scratch_bytes = 0
+        self.has_parallel = False
+
+    def write(self, name: str) -> ModuleText:
+        """The whole module."""
+        written = {s.buffer for s in statements(self.nest.body) if isinstance(s, Store)}
+        body = StmtWriter(self, written)
+        arguments = []
+        for number, buffer in enumerate((*self.nest.inputs, *self.nest.outputs)):
+            attribute = "noalias" if buffer in written else "noalias readonly"
+            arguments.append(f"ptr {attribute} %a{number}")
+            body.memory.pointers[buffer] = Operand(f"%a{number}", "ptr", 0, 0)
+        body.write(self.nest.body)
+        self.scratch_bytes = body.scratch_peak
+        self.lines += body.text.lines_written
+        self.define("body", [*arguments, "ptr noalias %scratch", "ptr %launch"], body, "internal ")
+        parts = [*self.functions, self._entry(name), *sorted(self.declarations), self._attributes()]
+        text = "\n".join(parts).replace(THREAD_STRIDE, str(self.thread_scratch_bytes))
+        return ModuleText(text, self.scratch_bytes, self.thread_scratch_bytes, self.lines, self.has_parallel)
+
+    def _entry(self, name: str) -> str:
+        """The kernel as it is called: the addresses of its arguments lie in an array."""
+        lines = [f"define void @{name}(ptr %args, ptr %scratch, ptr %launch) #0 {{"]
+        values = []
+        for number in range(len(self.nest.inputs) + len(self.nest.outputs)):
+            lines += [
+                f"  %p{number} = getelementptr inbounds ptr, ptr %args, i64 {number}",
+                f"  %a{number} = load ptr, ptr %p{number}, align 8",
+            ]
+            values.append(f"ptr %a{number}")
+        lines.append(f"  call void @body({', '.join([*values, 'ptr %scratch', 'ptr %launch'])})")
+        return "\n".join([*lines, "  ret void", "}", ""])
+
+    def _attributes(self) -> str:
+        bits = self.target.vector_bits
+        width = f'"prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
+        rolled = '!0 = distinct !{!0, !1}\n!1 = !{!"llvm.loop.unroll.disable"}'
+        return f"attributes #0 = {{ nounwind {width} }}\n{rolled}"
+
+    def define(self, name: str, arguments: list[str], body: StmtWriter, linkage: str) -> None:
+        """Add a function whose body has been written."""
+        lines = [f"define {linkage}void @{name}({', '.join(arguments)}) #0 {{", "entry:", *body.text.allocas]
+        lines += [*body.text.scopes[0].lines, "  ret void", "}", ""]
+        text = "\n".join(lines).replace(THREAD_SCRATCH, str(body.scratch_peak))
+        self.functions.append(text)
+        self.declarations |= body.memory.declarations
+
+    def share(self, arguments: list[str], body: StmtWriter) -> str:
+        """The name of a function with this body: an earlier one if there is one like it."""
+        content = "\n".join([*arguments, *body.text.allocas, *body.text.scopes[0].lines])
+        if content not in self.outlined:
+            self.outlined[content] = name = f"outlined{len(self.outlined)}"
+            self.define(name, arguments, body, "internal ")
+            self.lines += body.text.lines_written
+        return self.outlined[content]
+
+    def count(self, text: FunctionText) -> None:
+        """Refuse a program that grows too large."""
+        if self.lines + text.lines_written > self.line_limit:
+            raise CodeSizeError(
+                f"the program needs more than {self.line_limit} lines of code: "
+                "unroll less, or use smaller tiles"
+            )
+
+
+def write_module(nest: LoopNest, target: Target, name: str, line_limit: int, threads: int) -> ModuleText:
+    """The LLVM IR of a nest, as the function ``name(args, scratch, launch)``.
+
+    ``args`` holds the addresses of the arguments. Scratch memory for threads lies behind the kernel's own.
+    """
+    return ModuleWriter(nest, target, line_limit, threads).write(name)
