@@ -29,13 +29,12 @@ def main() -> None:
         "matmul", m=size, n=size, k=size, threads=1, trials=given.trials, db=given.db, on_trial=show_trial
     )
     print(
-        f"\n{result.trials} trials in {result.elapsed_seconds:.1f} s, {result.reused} more were in the database;"
-        f" failed: {sum(result.failed.values())}"
+        f"\n{result.trials} trials in {result.elapsed_seconds:.1f} s, {sum(result.failed.values())} failed;"
+        f" {result.reused} were in the database"
     )
     seconds = measure(size, given.db, given.seconds)
-    print(
-        f"\n{report(seconds, size)}\n\nThe records are in {Path(given.db).resolve()}; run again to reuse them."
-    )
+    print(f"\n{report(seconds, size)}\n")
+    print(f"The records are in {Path(given.db).resolve()}; run again to reuse them.")
     write_json(given.json, {"size": size, "seconds": seconds, "tune": result.to_json()})
 
 
