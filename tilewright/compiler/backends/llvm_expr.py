@@ -119,6 +119,10 @@ class ExprWriter:
     def binary(self, expr: Binary, lanes: Lanes | None) -> Operand:
         """Arithmetic, comparisons and connectives."""
         a, b = self.match_lanes(self.write(expr.a, lanes), self.write(expr.b, lanes))
+        if expr.op in ("//", "%") and lanes is not None and lanes.mask is not None and b.text[0] == "%":
+            # Lanes that are masked off hold anything, zero included.
+            b = self.choose(lanes.mask, b, constant(1, b.dtype, b.lanes))
+            a, b = self.match_lanes(a, b)
         return self.operate(expr.op, a, b, expr)
 
     def operate(self, op: str, a: Operand, b: Operand, expr: Binary | None = None) -> Operand:

@@ -163,8 +163,9 @@ def _axis_names(fcompute: Callable[..., ExprLike], count: int) -> list[str]:
     variadic = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
     if variadic:
         names += [f"i{n}" for n in range(len(names), count)]
-    if len(names) < count or (len(names) > count and not variadic):
-        raise ExpressionError(f"compute: the function takes {len(names)} indices, the shape has {count}")
+    required = [p for p in parameters if p.kind in kinds and p.default is inspect.Parameter.empty]
+    if not len(required) <= count <= len(names):
+        raise ExpressionError(f"compute: the function takes {len(required)} indices, the shape has {count}")
     return names[:count]
 
 

@@ -1,0 +1,260 @@
+"""Loop nests as they are printed, and what cannot be lowered."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+
+import pytest
+from tests.compiler.computes import argmax, convolution, matmul, softmax
+
+from tilewright.compiler import te
+from tilewright.compiler.errors import ExpressionError, ScheduleError
+from tilewright.compiler.lower import lower_schedule
+from tilewright.compiler.schedule import Schedule, create_schedule
+
+
+def loops(schedule: Schedule, compute: object, partition: bool = False) -> str:
+    """The nest without its arguments."""
+    text = str(lower_schedule(schedule, compute.args, partition))  # type: ignore[attr-defined]
+    return "\n".join(line for line in text.splitlines() if " = argument(" not in line)
+
+
+def expect(text: str) -> str:
+    return textwrap.dedent(text).strip()
+
+
+def test_an_unscheduled_matmul_is_three_loops() -> None:
+    c = matmul(4, 5, 6)
+    assert loops(create_schedule(c.output), c) == expect("""
+        for i in range(4):
+            for j in range(5):
+                C[i, j] = 0.0
+                for k in range(6):
+                    C[i, j] = C[i, j] + A[i, k]*B[k, j]
+    """)
+
+
+def test_a_split_that_does_not_divide_shortens_the_inner_loop() -> None:
+    c = matmul(7, 3, 2)
+    s = create_schedule(c.output)
+    s[c.output].split(c.output.op.axis[0], factor=4)
+    assert loops(s, c) == expect("""
+        for i.outer in range(2):
+            for i.inner in range(min(4, i.outer*-4 + 7)):
+                for j in range(3):
+                    C[i.outer*4 + i.inner, j] = 0.0
+                    for k in range(2):
+                        C[i.outer*4 + i.inner, j] = C[i.outer*4 + i.inner, j] + A[i.outer*4 + i.inner, k]*B[k, j]
+    """)
+
+
+def test_the_initialisation_stands_ahead_of_the_outermost_reduction_loop() -> None:
+    c = matmul(4, 8, 6)
+    s = create_schedule(c.output)
+    i, j = c.output.op.axis
+    (k,) = c.output.op.reduce_axis
+    s[c.output].reorder(i, k, j)
+    assert loops(s, c) == expect("""
+        for i in range(4):
+            for j in range(8):
+                C[i, j] = 0.0
+            for k in range(6):
+                for j in range(8):
+                    C[i, j] = C[i, j] + A[i, k]*B[k, j]
+    """)
+
+
+def test_decompose_reduction_moves_the_initialisation_out() -> None:
+    c = matmul(4, 8, 6)
+    s = create_schedule(c.output)
+    s[c.output].decompose_reduction(c.output.op.axis[0])
+    assert loops(s, c).startswith(
+        expect("""
+        for i in range(4):
+            for j in range(8):
+                C[i, j] = 0.0
+        for i in range(4):
+    """)
+    )
+
+
+def test_cache_inplace_zeroes_first_and_reads_back_after() -> None:
+    c = matmul(4, 8, 6)
+    s = create_schedule(c.output)
+    stage = s[c.output]
+    i, j = c.output.op.axis
+    outer, _ = stage.split(c.output.op.reduce_axis[0], factor=3)
+    stage.reorder(outer, i, j)
+    cache = s.cache_inplace(c.output, "register", axis=outer)
+    s[cache].compute_at(stage, i)
+    assert loops(s, c) == expect("""
+        for k.outer in range(2):
+            for i in range(4):
+                C.register = alloc((1, 8), float32, register)
+                for j.c in range(8):
+                    if k.outer == 0:
+                        C.register[0, j.c] = 0.0
+                    else:
+                        C.register[0, j.c] = C[i, j.c]
+                    for k.inner in range(3):
+                        C.register[0, j.c] = C.register[0, j.c] + A[i, k.outer*3 + k.inner]*B[k.outer*3 + k.inner, j.c]
+                for j in range(8):
+                    C[i, j] = C.register[0, j]
+    """)
+
+
+def test_pack_stores_tiles_in_the_order_of_reading() -> None:
+    c = matmul(4, 8, 6)
+    s = create_schedule(c.output)
+    s.pack(c.inputs[1], c.output, {1: 3})
+    text = loops(s, c)
+    assert "B.pack = alloc((3, 6, 3), float32, call)" in text
+    assert "B.pack[ax1//3, ax0, ax1%3] = B[ax0, ax1]" in text
+    assert "A[i, k]*B.pack[j//3, k, j%3]" in text
+
+
+def test_compute_at_computes_just_what_the_loop_reads() -> None:
+    c = convolution(2, 6, 6, 3)
+    s = create_schedule(c.output)
+    padded, conv, out = c.stages
+    s[padded].compute_inline()
+    s[conv].compute_at(s[out], out.op.axis[1])
+    text = loops(s, c)
+    assert "conv = alloc((1, 1, 6), float32, call)" in text
+    assert "padded" not in text
+
+
+def test_a_fold_keeps_a_scalar_state_where_its_axes_are_outside() -> None:
+    c = argmax(5, 9)
+    text = loops(create_schedule(c.output), c)
+    assert "argmax.state0 = alloc((1,), float32, stack)" in text
+    assert "argmax[i] = argmax.state1[0]" in text
+
+
+def test_a_fold_keeps_a_state_for_each_axis_inside_its_reduction() -> None:
+    c = argmax(5, 9)
+    s = create_schedule(c.output)
+    s[c.output].reorder(c.output.op.reduce_axis[0], c.output.op.axis[0])
+    assert "argmax.state0 = alloc((5,), float32, stack)" in loops(s, c)
+
+
+def test_partition_gives_vector_loops_constant_extents() -> None:
+    c = matmul(7, 37, 5)
+    s = create_schedule(c.output)
+    i, j = c.output.op.axis
+    _, inner = s[c.output].split(j, factor=16)
+    s[c.output].vectorize(inner)
+    extents = re.findall(r"vectorized\((.*?)\)", loops(s, c, partition=True))
+    assert extents
+    assert all(extent.isdigit() for extent in extents), extents
+    assert sorted(set(extents)) == ["16", "5"]
+
+
+def test_no_test_stands_inside_an_innermost_loop_of_uneven_splits() -> None:
+    c = matmul(29, 31, 37)
+    s = create_schedule(c.output)
+    for axis in (*c.output.op.axis, *c.output.op.reduce_axis):
+        outer, _ = s[c.output].split(axis, factor=8)
+        s[c.output].split(outer, factor=3)
+    assert "if " not in loops(s, c)
+    assert "if " not in loops(s, c, partition=True)
+
+
+@pytest.mark.parametrize(
+    ("primitive", "message"),
+    [
+        (lambda s, c: s[c].split(c.op.axis[0], factor=0), "factor must be an integer of at least 1"),
+        (lambda s, c: s[c].split(c.op.axis[0]), "either factor or nparts"),
+        (lambda s, c: s[c].vectorize(c.op.reduce_axis[0]), "reduction axis"),
+        (lambda s, c: s[c].parallel(c.op.reduce_axis[0]), "reduction axis"),
+        (lambda s, c: s[c].fuse(c.op.axis[0], c.op.reduce_axis[0]), "next loop inside"),
+        (lambda s, c: s[c].fuse(c.op.axis[1], c.op.reduce_axis[0]), "one is a reduction axis"),
+        (lambda s, c: s[c].reorder(c.op.axis[0], c.op.axis[0]), "named twice"),
+        (lambda s, c: s[c].compute_inline(), "is a reduction"),
+        (lambda s, c: s[c].unroll(c.op.axis[0], -1), "0 \\(all\\) or more"),
+        (lambda s, c: s.cache_read(c.op.inputs[0], "nowhere", c), "unknown scope 'nowhere'"),
+        (lambda s, c: s.cache_read(c, "stack", c), "C does not read C"),
+        (lambda s, c: s.cache_inplace(c, "stack", c.op.axis[0]), "needs a reduction loop"),
+        (lambda s, c: s.cache_inplace(c, "stack", c.op.reduce_axis[0]), "no reduction loop is left"),
+        (lambda s, c: s[c.op.inputs[0]].compute_inline(), "placeholder"),
+        (lambda s, c: s[c].split(te.reduce_axis((0, 3))), "does not belong to stage C"),
+        (lambda s, c: s[te.placeholder((1,), name="Z")], "Z is not part of this schedule"),
+        (lambda s, c: s.pack(c.op.inputs[0], c, {5: 2}), "no dimension"),
+    ],
+)
+def test_a_refused_primitive_names_the_object_and_changes_nothing(primitive: object, message: str) -> None:
+    c = matmul(4, 5, 6)
+    s = create_schedule(c.output)
+    before = loops(s, c)
+    with pytest.raises(ScheduleError, match=message):
+        primitive(s, c.output)  # type: ignore[operator]
+    assert not s.steps
+    assert loops(s, c) == before
+
+
+def test_a_loop_that_was_split_is_no_loop_any_more() -> None:
+    c = matmul(4, 5, 6)
+    s = create_schedule(c.output)
+    i = c.output.op.axis[0]
+    s[c.output].split(i, factor=2)
+    with pytest.raises(
+        ScheduleError, match=r"i is not a loop of C any more .*; its loops are i.outer, i.inner, j, k"
+    ):
+        s[c.output].split(i, factor=2)
+
+
+def test_compute_at_with_a_reader_outside_the_loop_is_refused() -> None:
+    x = te.placeholder((8,), name="x")
+    a = te.compute((8,), lambda i: x[i] + 1.0, name="a")
+    b = te.compute((8,), lambda i: a[i] * 2.0, name="b")
+    c = te.compute((8,), lambda i: a[i] + b[i], name="c")
+    s = create_schedule(c)
+    s[a].compute_at(s[c], c.op.axis[0])
+    with pytest.raises(ScheduleError, match="b also reads a, outside the loop i of c"):
+        lower_schedule(s, [x, c])
+
+
+def test_missing_arguments_are_named() -> None:
+    c = matmul(4, 5, 6)
+    with pytest.raises(ScheduleError, match="lack B"):
+        lower_schedule(create_schedule(c.output), [c.inputs[0], c.output])
+
+
+def test_replaying_the_steps_gives_the_same_nest() -> None:
+    c = softmax(9, 17)
+    s = create_schedule(c.output)
+    log_sum, out = c.stages
+    outer, inner = s[out].split(out.op.axis[1], factor=4)
+    s[out].vectorize(inner)
+    s[log_sum].compute_at(s[out], out.op.axis[0])
+    again = create_schedule(c.output)
+    again.replay(s.steps)
+    assert again.steps == s.steps
+    assert loops(again, c) == loops(s, c)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: te.placeholder((0,), name="x"), "x: extent 0 must be a positive integer"),
+        (lambda: te.placeholder((te.reduce_axis((0, 2)),), name="x"), "symbolic"),
+        (lambda: te.placeholder((2,), "float13", name="x"), "unknown dtype 'float13'"),
+        (lambda: te.placeholder((2,), name='x"); evil('), "use letters"),
+        (lambda: te.placeholder((2,), name="x")[0, 0], "x has 1 dimensions, 2 indices given"),
+        (lambda: te.compute((2,), lambda i, j: i), "takes 2 indices, the shape has 1"),
+        (lambda: te.sum(te.placeholder((2,), name="x")[0], axis=[]), "at least one reduce_axis"),
+        (lambda: bool(te.placeholder((2,), name="x")[0] > 0), "no truth value"),
+        (lambda: te.exp(te.placeholder((2,), "int32", name="x")[0]), "needs a float, not int32"),
+    ],
+)
+def test_malformed_expressions_are_named(make: object, message: str) -> None:
+    with pytest.raises(ExpressionError, match=message):
+        make()  # type: ignore[operator]
+
+
+def test_a_reduction_must_be_the_whole_body() -> None:
+    x = te.placeholder((4, 4), name="x")
+    k = te.reduce_axis((0, 4))
+    with pytest.raises(ExpressionError, match="must be the whole body"):
+        te.compute((4,), lambda i: te.sum(x[i, k], axis=k) + 1.0, name="y")
