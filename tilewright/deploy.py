@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.logs.apply import find_best
 from tilewright.logs.record import Record, record_key
+from tilewright.measure.machine import granted_cores
 from tilewright.templates.config import Config
 from tilewright.templates.errors import ConfigError, SpaceError
 from tilewright.templates.task import Task
@@ -60,13 +60,6 @@ def lower(schedule: Schedule, args: Sequence[Tensor], simple_mode: bool = False)
     return lower_schedule(schedule, args, partition=not simple_mode)
 
 
-def granted_threads() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def make_task(
     op: str | Template, target: Target | None, threads: int | None, params: Mapping[str, object]
 ) -> Task:
@@ -75,7 +68,7 @@ def make_task(
     Raises:
         TilewrightError: the operator, a parameter or the number of threads is wrong.
     """
-    count = granted_threads() if threads is None else threads
+    count = granted_cores() if threads is None else threads
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise TilewrightError(f"threads must be a positive integer, not {threads!r}")
     return Task.create(op, target or Target.host(), count, **params)
@@ -131,7 +124,11 @@ def choose_config(
                 reason = f"recorded at {record.at:%Y-%m-%d %H:%M}, {record.seconds or 0.0:.3g} s"
                 return found, record, Explanation(workload, str(found), "record", reason)
         chosen = task.default_config
-        return chosen, None, Explanation(workload, str(chosen), "default", "no record for this key is in force")
+        return (
+            chosen,
+            None,
+            Explanation(workload, str(chosen), "default", "no record for this key is in force"),
+        )
     chosen = read_config(task, config)
     source = "default" if config == "default" else "chosen"
     return chosen, None, Explanation(workload, str(chosen), source, "asked for by config=")
@@ -148,7 +145,9 @@ def read_config(task: Task, config: str | int | Config | Mapping[str, Any]) -> C
     if isinstance(config, int) and not isinstance(config, bool):
         if not 0 <= config < task.space.range_length or not task.space.is_valid(config):
             size = task.space.size_text
-            raise ConfigError(f"{task.workload}: there is no valid configuration {config}; the space has {size}")
+            raise ConfigError(
+                f"{task.workload}: there is no valid configuration {config}; the space has {size}"
+            )
         return task.space.config(config)
     raise ConfigError(f"config={config!r}: give 'best', 'default', an index, or values by knob")
 

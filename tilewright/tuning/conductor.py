@@ -1,0 +1,114 @@
+"""The front door of tuning: checks what is asked for, runs it, and says what was found."""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from tilewright.compiler.errors import TilewrightError
+from tilewright.compiler.target import Target
+from tilewright.deploy import make_task
+from tilewright.logs.record import Record
+from tilewright.logs.store import RecordStore
+from tilewright.templates.task import Task
+from tilewright.templates.template import Template
+from tilewright.tuners import TUNERS, Budget, TunerError, make_tuner
+from tilewright.tuning.history import History
+from tilewright.tuning.interruption import Interruption
+from tilewright.tuning.leases import release_dead
+from tilewright.tuning.progress import Progress, choose_progress
+from tilewright.tuning.result import NoValidConfig, TuneResult, TuningInterrupted
+from tilewright.tuning.run import Run
+
+TRIALS = 64
+DATABASE = "tune.db"
+
+
+def tune(
+    op: str | Template,
+    *,
+    trials: int | None = TRIALS,
+    seconds: float | None = None,
+    patience: int | None = None,
+    tuner: str = "xgb",
+    seed: int = 0,
+    threads: int | None = None,
+    target: Target | None = None,
+    db: str | os.PathLike[str] = DATABASE,
+    progress: Progress | bool = False,
+    on_trial: Callable[[Record], None] | None = None,
+    **params: Any,
+) -> TuneResult:
+    """Find the best configuration of an operator, and record every trial.
+
+    Args:
+        op: a name, a template, or ``"file.py:name"``.
+        trials: the number of trials that the workload has at the end, those in the database included.
+        seconds: stop after so many.
+        patience: stop after so many trials without an improvement.
+        tuner: ``xgb``, ``ga``, ``random``, ``grid`` or ``descent``.
+        seed: of the search.
+        threads: of the kernel; by default the cores granted to the process.
+        target: the machine; this one by default.
+        db: a path (SQLite) or a URL.
+        progress: ``True`` shows the run on standard error; an object follows it.
+        on_trial: called with the record of every trial.
+        params: the operator's parameters.
+
+    Raises:
+        NoValidConfig: every trial failed; the message gives the causes.
+        TuningInterrupted: Ctrl-C was pressed; every finished trial is stored.
+        TilewrightError: the operator, a parameter, an option or the database is wrong.
+    """
+    _check_options(trials, seconds, patience, tuner, seed)
+    task = make_task(op, target, threads, params)
+    task.default_config  # noqa: B018 - a faulty template or default is reported before the database is touched
+    budget = Budget(trials, seconds, patience)
+    with ExitStack() as stack:
+        interruption = stack.enter_context(Interruption())
+        store = stack.enter_context(RecordStore(db))
+        history = History(task, store)
+        if not store.read_only:
+            release_dead(store, db, history.key)
+        searcher = make_tuner(
+            tuner,
+            task.space,
+            seed,
+            start=[task.default_config, *history.hints()],
+            history=history.observations(history.records),
+        )
+        follow = choose_progress(progress)
+        run = Run(task, history, searcher, budget, seed, follow, on_trial, interruption, stack)
+        follow.start(task, budget, tuple(history.records))
+        stack.callback(follow.finish)
+        run.search()
+        if not interruption.requested:
+            run.decide()
+        result = run.result()
+    if interruption.requested:
+        raise TuningInterrupted(result)
+    if result.best is None:
+        raise NoValidConfig(_explain_failures(history.records, task), result)
+    return result
+
+
+def _check_options(trials: object, seconds: object, patience: object, tuner: object, seed: object) -> None:
+    for name, value in (("trials", trials), ("patience", patience)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise TilewrightError(f"{name} must be a positive integer, not {value!r}")
+    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if seconds is not None and not (is_number and seconds > 0):  # type: ignore[operator]
+        raise TilewrightError(f"seconds must be a positive number, not {seconds!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise TilewrightError(f"seed must be an integer from 0, not {seed!r}")
+    if tuner not in TUNERS:
+        raise TunerError(f"there is no tuner {tuner!r}; choose one of {', '.join(TUNERS)}")
+
+
+def _explain_failures(records: list[Record], task: Task) -> str:
+    if not records:
+        return f"{task.workload}: no trial was made: allow more seconds, or wait for those who tune it too"
+    causes = Counter((r.state, (r.error or "").partition("\n")[0]) for r in records)
+    lines = [f"{count} x {state}: {message}" for (state, message), count in causes.most_common(3)]
+    return f"{task.workload}: none of {len(records)} trials gave a valid kernel: {'; '.join(lines)}"

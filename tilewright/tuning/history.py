@@ -1,0 +1,134 @@
+"""What is known of a task: its trials and play-offs, those of other processes included."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from tilewright.compiler.analysis.flops import FlopCountError
+from tilewright.deploy import task_key
+from tilewright.logs.record import Record
+from tilewright.logs.store import RecordStore
+from tilewright.templates.config import Config
+from tilewright.templates.errors import ConfigError, SpaceError
+from tilewright.templates.task import Task
+from tilewright.tuners import Observation
+
+HINTS = 4
+_TIMED = ("ok", "slow")
+
+
+class History:
+    """The trials of a task, made by the template as it is now.
+
+    Attributes:
+        records: in the order in which they became known.
+        best_seconds: the lowest cost.
+        since_improvement: trials since it was found.
+    """
+
+    def __init__(self, task: Task, store: RecordStore) -> None:
+        self.task = task
+        self.store = store
+        self.key = task_key(task)
+        self.records: list[Record] = []
+        self.best_seconds = float("inf")
+        self.since_improvement = 0
+        self._known: set[str] = set()
+        self._stored = 0
+        self.refresh()
+
+    def refresh(self) -> list[Record]:
+        """Take over the trials that others have stored; those that are new here."""
+        stored = self.store.count(self.key)
+        if stored == self._stored:
+            return []
+        self._stored = stored
+        fresh = [r for r in self.store.trials(self.key) if self._is_ours(r) and r.id not in self._known]
+        for record in fresh:
+            self._note(record)
+        return fresh
+
+    def add(self, record: Record) -> None:
+        """Store a trial."""
+        self._stored += self.store.add(record)
+        self._note(record)
+
+    def _note(self, record: Record) -> None:
+        self.records.append(record)
+        self._known.add(record.id)
+        if record.state == "ok" and record.seconds is not None and record.seconds < self.best_seconds:
+            self.best_seconds = record.seconds
+            self.since_improvement = 0
+        else:
+            self.since_improvement += 1
+
+    def _is_ours(self, record: Record) -> bool:
+        return record.template.source == self.task.template_hash
+
+    def config_of(self, record: Record) -> Config | None:
+        """A record's configuration, if the space still has it."""
+        try:
+            return self.task.space.from_values(record.config)
+        except (ConfigError, SpaceError):
+            return None
+
+    def hints(self) -> list[Config]:
+        """The best configurations of other versions of the template, to be measured early."""
+        others = [r for r in self.store.trials(self.key) if r.state == "ok" and not self._is_ours(r)]
+        return [c for r in _ranked(others)[:HINTS] if (c := self.config_of(r)) is not None]
+
+    def observations(self, records: Iterable[Record]) -> list[Observation]:
+        """What a tuner may learn from records."""
+        pairs = [(self.config_of(record), record) for record in records]
+        return [observe(config, record) for config, record in pairs if config is not None]
+
+    def ranked(self) -> list[Record]:
+        """The valid trials, the fastest first."""
+        return _ranked([r for r in self.records if r.state == "ok"])
+
+    def failures(self) -> dict[str, int]:
+        """How many trials failed, by state."""
+        counts = Counter(r.state for r in self.records if r.state not in _TIMED)
+        return dict(sorted(counts.items()))
+
+    def playoff(self) -> tuple[Record, Record] | None:
+        """How the default did and who won in the play-off that followed the last trial, if there was one.
+
+        A play-off is two rows: one alone was left by a process that was killed between them.
+        """
+        rows = [r for r in self.store.playoffs(self.key) if self._is_ours(r)]
+        if len(rows) < 2 or rows[-2].at < max(r.at for r in self.records):
+            return None
+        return rows[-2], rows[-1]
+
+    def best(self) -> Record | None:
+        """What ships: the winner of the latest play-off, else the fastest trial."""
+        found = self.store.best(self.key)
+        if found is not None and self._is_ours(found):
+            return found
+        return next(iter(self.ranked()), None)
+
+    def default(self) -> Record | None:
+        """How the untuned default did: in the latest play-off, else in its trial."""
+        wanted = self.task.default_config.to_json()
+        rows = [r for r in self.store.playoffs(self.key) if self._is_ours(r)]
+        for record in (*reversed(rows), *reversed(self.records)):
+            if record.state == "ok" and record.config == wanted:
+                return record
+        return None
+
+
+def observe(config: Config, record: Record) -> Observation:
+    """What a tuner may learn from a trial."""
+    return Observation(config, record.seconds if record.state in _TIMED else None)
+
+
+def operations(task: Task) -> int:
+    """The operations of one call; 0 where a program only moves data."""
+    try:
+        return task.flops
+    except FlopCountError:
+        return 0
+
+
+def _ranked(records: list[Record]) -> list[Record]:
+    return sorted(records, key=lambda record: record.seconds or float("inf"))

@@ -1,0 +1,50 @@
+"""A run as plain lines, for files, pipes and notebooks."""
+
+from collections.abc import Sequence
+from typing import TextIO
+
+from tilewright.logs.record import Record
+from tilewright.templates.task import Task
+from tilewright.tuners import Budget
+from tilewright.tuning.tally import Tally
+
+EVERY = 8
+
+
+class LineProgress:
+    """Writes a line for every improvement, and for every eighth trial."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._tally: Tally | None = None
+
+    def start(self, task: Task, budget: Budget, reused: Sequence[Record]) -> None:
+        """Say what is tuned."""
+        self._tally = Tally.begin(task, budget, reused)
+        known = f", {len(reused)} trials in the database" if reused else ""
+        self._write(f"tuning {self._tally.title} on {task.threads} thread(s){known}")
+
+    def trial(self, record: Record) -> None:
+        """Say how it goes, now and then."""
+        tally = self._tally
+        if tally is None:
+            return
+        improved = tally.add(record)
+        if improved or tally.measured % EVERY == 0:
+            parts = [tally.speed_text(record.seconds) if record.seconds is not None else record.state]
+            parts.append(f"best {tally.speed_text(tally.best_seconds)}")
+            if tally.failures:
+                parts.append(f"failed: {tally.failure_text}")
+            parts.append(tally.left_text)
+            self._write(f"trial {tally.count_text}: {', '.join(part for part in parts if part)}")
+
+    def stage(self, text: str) -> None:
+        """Say what else is done."""
+        self._write(text)
+
+    def finish(self) -> None:
+        """Nothing: every line is complete."""
+
+    def _write(self, line: str) -> None:
+        self._stream.write(line + "\n")
+        self._stream.flush()

@@ -1,0 +1,56 @@
+"""Following a run: what is told, and who is told."""
+
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+from tilewright.logs.record import Record
+from tilewright.templates.task import Task
+from tilewright.tuners import Budget
+
+
+class Progress(Protocol):
+    """Follows a run."""
+
+    def start(self, task: Task, budget: Budget, reused: Sequence[Record]) -> None:
+        """The run begins, with the trials that are known."""
+
+    def trial(self, record: Record) -> None:
+        """A trial ended."""
+
+    def stage(self, text: str) -> None:
+        """Something else is being done."""
+
+    def finish(self) -> None:
+        """The run is over, however it went."""
+
+
+class Quiet:
+    """No display."""
+
+    def start(self, task: Task, budget: Budget, reused: Sequence[Record]) -> None:
+        """Nothing."""
+
+    def trial(self, record: Record) -> None:
+        """Nothing."""
+
+    def stage(self, text: str) -> None:
+        """Nothing."""
+
+    def finish(self) -> None:
+        """Nothing."""
+
+
+def choose_progress(progress: Progress | bool) -> Progress:
+    """The display that is asked for: ``True`` is a live one on a terminal, lines elsewhere."""
+    if not isinstance(progress, bool):
+        return progress
+    if not progress:
+        return Quiet()
+    if sys.stderr.isatty():
+        from tilewright.tuning.live_progress import LiveProgress
+
+        return LiveProgress()
+    from tilewright.tuning.line_progress import LineProgress
+
+    return LineProgress(sys.stderr)

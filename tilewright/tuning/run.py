@@ -1,0 +1,213 @@
+"""One run: proposals of the tuner become trials, trials become records, and a play-off decides."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from tilewright.compiler.errors import TilewrightError
+from tilewright.logs.record import Record, TemplateData, make_record, target_data
+from tilewright.measure.measurer import Measurer
+from tilewright.measure.playoff import PlayoffEntry
+from tilewright.measure.result import MeasureInput, MeasureResult, failed
+from tilewright.templates.config import Config
+from tilewright.templates.task import Task
+from tilewright.tuners import Budget, Observation, Tuner
+from tilewright.tuning.batch import Batch
+from tilewright.tuning.history import History, observe, operations
+from tilewright.tuning.interruption import Interruption
+from tilewright.tuning.leases import name_owner
+from tilewright.tuning.progress import Progress
+from tilewright.tuning.reference import provide_reference, reference_kind
+from tilewright.tuning.result import Best, Speed, TuneResult
+
+BATCH = 8
+FINALISTS = 4
+_TIMED = ("ok", "slow")
+
+
+@dataclass(slots=True)
+class Run:
+    """A tuning run under way; its workers start with the first trial."""
+
+    task: Task
+    history: History
+    tuner: Tuner
+    budget: Budget
+    seed: int
+    progress: Progress
+    on_trial: Callable[[Record], None] | None
+    interruption: Interruption
+    resources: ExitStack
+    owner: str = field(default_factory=name_owner)
+    measured: int = 0
+    reused: int = 0
+    started: float = field(default_factory=time.monotonic)
+    _measurer: Measurer | None = None
+    _has_reference: bool = False
+    _has_leases: bool = False
+
+    def __post_init__(self) -> None:
+        self.reused = len(self.history.records)
+
+    # -- searching ------------------------------------------------------------------------------
+
+    def is_over(self) -> bool:
+        """Whether a limit is reached, or Ctrl-C was pressed."""
+        if self.interruption.requested:
+            return True
+        elapsed = time.monotonic() - self.started
+        known = self.history
+        return self.budget.is_spent(len(known.records), elapsed, known.since_improvement)
+
+    def search(self) -> None:
+        """Measure what the tuner proposes until the budget is spent or nothing is left."""
+        while not self.is_over():
+            left = self.budget.trials_left(len(self.history.records))
+            batch = self.tuner.next_batch(BATCH if left is None else min(BATCH, left))
+            if not batch:
+                return
+            observed = [observe(config, record) for config, record in self._measure(self._claim(batch))]
+            self.tuner.update([*observed, *self._learn_from_others()])
+
+    def _claim(self, batch: Sequence[Config]) -> list[Config]:
+        """Those configurations that no other process is measuring."""
+        values = [config.to_json() for config in batch]
+        granted = self.history.store.lease_all(self.history.key, values, self.owner)
+        if not self._has_leases:
+            self._has_leases = True
+            self.resources.callback(self.history.store.release, self.owner)
+        return [config for config, is_ours in zip(batch, granted, strict=True) if is_ours]
+
+    def _learn_from_others(self) -> list[Observation]:
+        fresh = self.history.refresh()
+        for record in fresh:
+            self.progress.trial(record)
+        return self.history.observations(fresh)
+
+    def _measure(self, batch: Sequence[Config]) -> Iterator[tuple[Config, Record]]:
+        """Measure a batch; each result is stored before the next is looked at."""
+        ready: list[tuple[Config, MeasureInput]] = []
+        for config in batch:
+            try:
+                ready.append((config, self.trial_input(config)))
+            except TilewrightError as error:
+                yield config, self._store(config, failed("invalid", str(error)))
+        if not ready:
+            return
+        measurer = self._workers(ready[0][1])
+        trials = Batch([trial for _, trial in ready], self.is_over)
+        for position, result in measurer.iter_results(trials):
+            config = ready[position][0]
+            yield config, self._store(config, result)
+
+    def trial_input(self, config: Config) -> MeasureInput:
+        """The program of a configuration, ready to be measured."""
+        program = self.task.instantiate(config)
+        return MeasureInput(program, self.task.workload.key, 0, reference_kind(self.task, program))
+
+    def _workers(self, trial: MeasureInput) -> Measurer:
+        """The measurer, started and told what to expect; any program of the task tells it as well."""
+        if self._measurer is None:
+            self.progress.stage("starting workers")
+            measurer = self.resources.enter_context(Measurer(self.task.target, self.task.threads))
+            provide_reference(self.task, trial.program, measurer)
+            if self.history.best_seconds < float("inf"):
+                measurer.expect(self.task.workload.key, self.history.best_seconds)
+            self._measurer = measurer
+        return self._measurer
+
+    def _store(self, config: Config, result: MeasureResult) -> Record:
+        record = self._record(config, result)
+        self.history.add(record)
+        self.measured += 1
+        self.progress.trial(record)
+        if self.on_trial is not None:
+            self.on_trial(record)
+        return record
+
+    def _record(self, config: Config, result: MeasureResult) -> Record:
+        attempts = self.history.store.attempts(self.history.key, config.to_json())
+        return make_record(
+            result,
+            workload=self.task.workload.to_json(),
+            template=TemplateData(self.task.template.name, self.task.template_hash),
+            target=target_data(self.task.target, self.task.threads),
+            config=config.to_json(),
+            index=config.index,
+            attempt=attempts + 1,
+            seed=self.seed,
+        )
+
+    # -- deciding -------------------------------------------------------------------------------
+
+    def finalists(self) -> list[Config]:
+        """The default, unless it failed, then the best few."""
+        default = self.task.default_config
+        configs = [] if self._has_failed(default) else [default]
+        for record in self.history.ranked():
+            config = self.history.config_of(record)
+            if config is not None and config not in configs:
+                configs.append(config)
+            if len(configs) > FINALISTS:
+                break
+        return configs
+
+    def _has_failed(self, config: Config) -> bool:
+        values = config.to_json()
+        return any(r.state not in _TIMED and r.config == values for r in self.history.records)
+
+    def decide(self) -> None:
+        """Hold the play-off, unless the last one knew every trial; store how the default did and who won."""
+        if not self.history.ranked() or self.history.playoff() is not None:
+            return
+        configs = self.finalists()
+        trials = [self.trial_input(config) for config in configs]
+        measurer = self._workers(trials[0])
+        self.progress.stage("play-off")
+        outcome = measurer.playoff(trials)
+        if outcome.winner is None:
+            return
+        first, winner = outcome.entries[0], outcome.entries[outcome.winner]
+        last = self._record(configs[outcome.winner], _playoff_result(winner))
+        is_timed = first.state == "ok"
+        beaten = self._record(configs[0], _playoff_result(first)) if is_timed else last
+        for record in (beaten, last):
+            self.history.store.add_playoff(record)
+
+    def result(self) -> TuneResult:
+        """What is known at the end."""
+        flops = operations(self.task)
+        best, default = self.history.best(), self.history.default()
+        elapsed = time.monotonic() - self.started
+        return TuneResult(
+            op=self.task.workload.op,
+            workload=self.task.workload.args,
+            best=None if best is None else self._best(best, flops),
+            default=None if default is None else Speed(*_speed(default, flops)),
+            trials=self.measured,
+            reused=self.reused,
+            failed=self.history.failures(),
+            elapsed_seconds=elapsed,
+            trials_per_second=self.measured / elapsed if elapsed > 0 else 0.0,
+        )
+
+    def _best(self, record: Record, flops: int) -> Best:
+        config = self.history.config_of(record)
+        index = config.index if config is not None else record.index or 0
+        return Best(*_speed(record, flops), record.config, index)
+
+
+def _playoff_result(entry: PlayoffEntry) -> MeasureResult:
+    return MeasureResult(
+        state="ok",
+        costs=() if entry.seconds is None else (entry.seconds,),
+        seconds=entry.seconds,
+        interval=entry.interval,
+        reference_ratio=entry.reference_ratio,
+    )
+
+
+def _speed(record: Record, flops: int) -> tuple[float, float]:
+    assert record.seconds is not None
+    return record.seconds, flops / record.seconds / 1e9
