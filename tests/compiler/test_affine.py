@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +29,7 @@ def exprs() -> st.SearchStrategy[Expr]:
     return st.recursive(leaves, extend, max_leaves=12)
 
 
-def everywhere(expr: Expr) -> np.ndarray:  # type: ignore[type-arg]
+def everywhere(expr: Expr) -> npt.NDArray[np.int64]:
     axes = [np.arange(low, high + 1) for low, high in EXTENTS.values()]
     grid = dict(zip(EXTENTS, (g.ravel() for g in np.meshgrid(*axes, indexing="ij")), strict=True))
     return np.broadcast_to(evaluate(expr, grid), grid[VARS[0]].shape)

@@ -63,7 +63,8 @@ def test_math_functions_agree_with_numpy(
     shifted = {"log": 0.1, "sqrt": 0.0, "rsqrt": 0.1}
 
     def body(x: te.Expr) -> te.Expr:
-        return function(te.abs(x) + shifted[name]) if name in shifted else function(x)
+        result: te.Expr = function(te.abs(x) + shifted[name]) if name in shifted else function(x)
+        return result
 
     kernel, _ = elementwise([te.placeholder((N,), dtype, name="x")], body, vectorized)
     x = np.linspace(-4.3, 4.4, N).astype(dtype)

@@ -6,11 +6,13 @@ import pickle
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
-from tests.compiler.computes import matmul
 
+from tests.compiler.computes import matmul
 from tilewright.compiler.build import compile_program
 from tilewright.compiler.errors import ArgumentError, CodeSizeError, CompileError
 from tilewright.compiler.kernel import Kernel, load_kernel
@@ -68,11 +70,11 @@ def test_out_is_written_and_returned(kernel: Kernel) -> None:
 class _ForeignArray:
     """An array of another library, that only speaks DLPack."""
 
-    def __init__(self, array: np.ndarray) -> None:  # type: ignore[type-arg]
+    def __init__(self, array: npt.NDArray[np.float32]) -> None:
         self.array = array
 
-    def __dlpack__(self, **options: object) -> object:
-        return self.array.__dlpack__(**options)  # type: ignore[arg-type]
+    def __dlpack__(self, **options: Any) -> object:
+        return self.array.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self.array.__dlpack_device__()

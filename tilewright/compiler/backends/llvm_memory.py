@@ -134,7 +134,7 @@ class Memory:
 
     def _advance(self, pointer: Operand, offset: Operand, buffer: Buffer) -> Operand:
         element = MEMORY[buffer.dtype]
-        text = f"getelementptr inbounds {element}, ptr {pointer.text}, i64 {offset.text}"
+        text = f"getelementptr {element}, ptr {pointer.text}, i64 {offset.text}"
         return self.text.pure(text, "ptr", 0, pointer, offset)
 
     def _uneven(
@@ -156,7 +156,7 @@ class Memory:
         if offsets is None:
             steps = ", ".join(f"i64 {n * address.step}" for n in range(lanes.count))
             offsets = Operand(f"<{steps}>", INDEX, lanes.count, 0)
-        text = f"getelementptr inbounds {MEMORY[buffer.dtype]}, ptr {address.pointer.text}, {offsets.typed}"
+        text = f"getelementptr {MEMORY[buffer.dtype]}, ptr {address.pointer.text}, {offsets.typed}"
         return self.text.pure(text, "ptr", lanes.count, address.pointer, offsets)
 
     # -- reads ----------------------------------------------------------------------------------
