@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from functools import cache
 
 from tilewright.compiler.backends.llvm_jit import Loaded, emit_object
+from tilewright.compiler.once import once
 from tilewright.compiler.target import Target
 
 ACCUMULATORS = 24
@@ -43,7 +43,7 @@ done:
 """
 
 
-@cache
+@once
 def runtime() -> Loaded:
     """The shared functions, loaded once."""
     import sys
@@ -59,7 +59,7 @@ def runtime() -> Loaded:
 SYMBOLS = ("repeat", "compute_loop", "bandwidth_loop")
 
 
-@cache
+@once
 def repeat_function() -> Callable[..., int]:
     """``repeat(kernel, args, scratch, launch, times) -> nanoseconds``; releases the GIL."""
     prototype = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 4, ctypes.c_int64)

@@ -7,12 +7,12 @@ NumPy's array objects directly, at offsets that are verified before first use.
 from __future__ import annotations
 
 import ctypes
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from tilewright.compiler.backends.llvm_jit import Loaded, emit_object
+from tilewright.compiler.once import once
 from tilewright.compiler.target import Target
 
 OK, NOT_FAST, BUSY, OVERLAP = 0, 1, 2, 3
@@ -203,7 +203,7 @@ class _MethodDef(ctypes.Structure):
 FASTCALL = 0x80
 
 
-@cache
+@once
 def _method() -> tuple[_MethodDef, Loaded] | None:
     """The wrapper as a Python method definition; None where NumPy's objects are laid out otherwise."""
     if not _layout_is_known():

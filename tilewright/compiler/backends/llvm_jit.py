@@ -11,13 +11,14 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from tilewright.compiler.errors import CompileError
+from tilewright.compiler.once import once
 from tilewright.compiler.target import Target
 
 LOCK = threading.RLock()
 NUMBERS = itertools.count()
 
 
-@cache
+@once
 def _initialize() -> None:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
@@ -94,6 +95,6 @@ class Loaded:
             self.addresses = {symbol: int(self._tracker[symbol]) for symbol in symbols}
 
 
-@cache
+@once
 def _lljit() -> Any:
     return llvm.create_lljit_compiler(use_jit_link=True)

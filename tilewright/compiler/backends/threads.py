@@ -9,14 +9,15 @@ from __future__ import annotations
 import ctypes
 import importlib
 import threading
-from functools import cache
 from typing import Any
+
+from tilewright.compiler.once import once
 
 LAYERS = ("tbbpool", "omppool")
 ABI = "void(voidptr, voidptr, int64, int64, voidptr, int64, int64)"
 
 
-@cache
+@once
 def _compiled() -> Any:
     _preload_tbb()
     import numba
@@ -65,7 +66,6 @@ def _compiled() -> Any:
     return launch
 
 
-_COMPILING = threading.Lock()
 LAUNCHING = threading.Lock()
 
 
@@ -84,18 +84,17 @@ def _preload_tbb() -> None:
             continue
 
 
-@cache
+@once
 def launcher_address() -> int:
     """The address of ``launch(body, frame, first, last, scratch, stride, parts)``; compiled at first use.
 
     ``body(frame, low, high, scratch)`` is called for ``parts`` pieces of the loop, each with scratch memory
     of its own, however many threads there turn out to be.
     """
-    with _COMPILING:
-        return int(_compiled().address)
+    return int(_compiled().address)
 
 
-@cache
+@once
 def needs_lock() -> bool:
     """Whether launches must take turns (under :data:`LAUNCHING`): Numba has only its ``workqueue`` layer."""
     config: Any = importlib.import_module("numba.core.config")

@@ -1,0 +1,1 @@
+"""The operators that come with Tilewright, one file each: what is computed, and how."""

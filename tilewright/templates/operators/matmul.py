@@ -26,7 +26,9 @@ DEPTHS = (64, 128, 192, 256, 384, 512, 768, 1024)
 L3_COLUMNS_BYTES = 4 << 20
 
 
-def multiply(m: int, n: int, k: int, transpose_a: bool, transpose_b: bool, dtype: str) -> tuple[Tensor, Tensor, Tensor]:
+def multiply(
+    m: int, n: int, k: int, transpose_a: bool, transpose_b: bool, dtype: str
+) -> tuple[Tensor, Tensor, Tensor]:
     """What is computed."""
     a = te.placeholder((k, m) if transpose_a else (m, k), dtype, name="A")
     b = te.placeholder((n, k) if transpose_b else (k, n), dtype, name="B")
@@ -59,7 +61,9 @@ def default(
     heights, widths = _heights(m), _widths(n, lanes)
     tile = choose_register_tile(m, n, k, lanes, target.vector_registers, heights, widths)
     share = -(-m // threads)
-    block_rows = nearest([v for v in up_to(ROW_BLOCKS, m) if v <= 192] or up_to(ROW_BLOCKS, m), min(share, 96))
+    block_rows = nearest(
+        [v for v in up_to(ROW_BLOCKS, m) if v <= 192] or up_to(ROW_BLOCKS, m), min(share, 96)
+    )
     columns = nearest(up_to(COLUMN_BLOCKS, n), min(n, L3_COLUMNS_BYTES // (k * item) or 1))
     panel = tile.vectors * lanes
     depth = nearest(up_to(DEPTHS, k), choose_depth(k, block_rows, panel, tile.rows, item, target))
