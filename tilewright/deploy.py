@@ -20,12 +20,19 @@ from tilewright.logs.apply import find_best
 from tilewright.logs.record import Record, record_key
 from tilewright.measure.machine import granted_cores
 from tilewright.templates.config import Config
-from tilewright.templates.errors import ConfigError, SpaceError
+from tilewright.templates.errors import ConfigError, SpaceError, TemplateError
+from tilewright.templates.registry import find_template
 from tilewright.templates.task import Task
 from tilewright.templates.template import Template
 
 _log = logging.getLogger(__name__)
 _REMEMBERED = 1000
+# Names of the options of tune, build and the commands; a template's parameters share their call with them.
+_RESERVED = frozenset({
+    "op", "target", "threads", "config", "backend", "trials", "seconds", "patience", "tuner", "seed",
+    "no_transfer", "db", "progress", "on_trial", "json", "against", "stage", "help", "version",
+    "verbose", "quiet",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,23 @@ def make_task(
     count = granted_cores() if threads is None else threads
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise TilewrightError(f"threads must be a positive integer, not {threads!r}")
-    return Task.create(op, target or Target.host(), count, **params)
+    template = find_template(op)
+    check_parameter_names(template)
+    return Task.create(template, target or Target.host(), count, **params)
+
+
+def check_parameter_names(template: Template) -> None:
+    """Refuse a parameter that could not be given, since an option has its name.
+
+    Raises:
+        TemplateError: naming the parameter.
+    """
+    for parameter in template.parameters:
+        if parameter.name in _RESERVED:
+            raise TemplateError(
+                f"template {template.name!r}: its parameter {parameter.name!r} has the name of an option of "
+                "tune or build; rename the parameter"
+            )
 
 
 def task_key(task: Task) -> str:

@@ -1,0 +1,12 @@
+"""The command line; modules are imported by the commands that need them."""
+
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its status."""
+    import sys
+
+    from tilewright.cli.application import run
+
+    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))

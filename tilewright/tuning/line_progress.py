@@ -22,7 +22,8 @@ class LineProgress:
         """Say what is tuned."""
         self._tally = Tally.begin(task, budget, reused)
         known = f", {len(reused)} trials in the database" if reused else ""
-        self._write(f"tuning {self._tally.title} on {task.threads} thread(s){known}")
+        threads = "1 thread" if task.threads == 1 else f"{task.threads} threads"
+        self._write(f"tuning {self._tally.title} on {threads}{known}")
 
     def trial(self, record: Record) -> None:
         """Say how it goes, now and then."""

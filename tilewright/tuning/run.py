@@ -63,12 +63,18 @@ class Run:
     def search(self) -> None:
         """Measure what the tuner proposes until the budget is spent or nothing is left."""
         while not self.is_over():
-            left = self.budget.trials_left(len(self.history.records))
-            batch = self.tuner.next_batch(BATCH if left is None else min(BATCH, left))
+            batch = self.tuner.next_batch(self._batch_size())
             if not batch:
                 return
             observed = [observe(config, record) for config, record in self._measure(self._claim(batch))]
             self.tuner.update([*observed, *self._learn_from_others()])
+
+    def _batch_size(self) -> int:
+        """The next trials; the first of all is alone, so that every other is compared with the default."""
+        known = len(self.history.records)
+        left = self.budget.trials_left(known)
+        wanted = BATCH if known else 1
+        return wanted if left is None else min(wanted, left)
 
     def _claim(self, batch: Sequence[Config]) -> list[Config]:
         """Those configurations that no other process is measuring."""

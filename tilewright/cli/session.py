@@ -1,0 +1,94 @@
+"""What every command knows of its call: how much to say, and where to say it."""
+
+import logging
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+
+@dataclass(slots=True)
+class Session:
+    """How much the user wants to read."""
+
+    verbose: bool = False
+    quiet: bool = False
+
+    def apply(self) -> None:
+        """Set the level of what is logged."""
+        level = logging.INFO if self.verbose else logging.ERROR if self.quiet else logging.WARNING
+        logging.getLogger("tilewright").setLevel(level)
+
+    def say(self, text: str) -> None:
+        """A remark on standard error."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def warn(self, text: str) -> None:
+        """A warning on standard error."""
+        self.say(f"warning: {text}")
+
+
+class _StderrHandler(logging.Handler):
+    """Writes to what standard error is now: a live display may stand in for it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(f"{record.levelname.lower()}: {record.getMessage()}\n")
+
+
+def begin_session() -> Session:
+    """A session, with the package's log on standard error."""
+    logger = logging.getLogger("tilewright")
+    if not any(isinstance(handler, _StderrHandler) for handler in logger.handlers):
+        logger.addHandler(_StderrHandler())
+    session = Session()
+    session.apply()
+    return session
+
+
+def current_session() -> Session:
+    """The session of the command that runs."""
+    session = click.get_current_context().find_root().obj
+    assert isinstance(session, Session)
+    return session
+
+
+def common_options() -> list[click.Parameter]:
+    """The options that every command has."""
+    return [
+        click.Option(
+            ["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
+            help="Show the version and exit.",
+        ),
+        click.Option(
+            ["-v", "--verbose"], is_flag=True, expose_value=False, callback=_set_verbose,
+            help="Say more; show the traceback of an unexpected error.",
+        ),
+        click.Option(
+            ["-q", "--quiet"], is_flag=True, expose_value=False, callback=_set_quiet,
+            help="Say nothing but results and errors.",
+        ),
+    ]  # fmt: skip
+
+
+def _show_version(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value and not context.resilient_parsing:
+        import tilewright
+
+        click.echo(f"tilewright {tilewright.__version__}")
+        context.exit()
+
+
+def _set_verbose(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    session = context.find_root().obj
+    if value and isinstance(session, Session):
+        session.verbose = True
+        session.apply()
+
+
+def _set_quiet(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    session = context.find_root().obj
+    if value and isinstance(session, Session):
+        session.quiet = True
+        session.apply()

@@ -1,0 +1,109 @@
+"""``tilewright tune``: find the best configuration of an operator."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tilewright.cli.commands import database_option, json_option, threads_option
+from tilewright.cli.operators import OperatorGroup
+from tilewright.cli.output import describe_config, describe_workload, print_json, print_pairs
+from tilewright.cli.session import current_session
+
+if TYPE_CHECKING:
+    from tilewright.templates.template import Template
+    from tilewright.tuning import TuneResult
+
+TUNERS = ("xgb", "ga", "random", "grid", "descent")
+INTERRUPTED = 130
+
+
+def _options() -> list[click.Parameter]:
+    return [
+        click.Option(
+            ["--tuner"], type=click.Choice(TUNERS), default="xgb", show_default=True, help="Search."
+        ),
+        click.Option(
+            ["--trials"],
+            type=click.IntRange(min=1),
+            default=64,
+            show_default=True,
+            help="Trials that the workload has at the end, those in the database included.",
+        ),
+        click.Option(
+            ["--seconds"], type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds."
+        ),
+        click.Option(
+            ["--patience"], type=click.IntRange(min=1), help="Stop after so many trials without a gain."
+        ),
+        click.Option(
+            ["--seed"], type=click.IntRange(min=0), default=0, show_default=True, help="Of the search."
+        ),
+        threads_option(),
+        database_option(),
+        json_option(),
+    ]
+
+
+def _tune(template: "Template", params: dict[str, Any], as_json: bool, **options: Any) -> int:
+    from tilewright.tuning import NoValidConfig, TuningInterrupted, tune
+
+    session = current_session()
+    try:
+        result = tune(template, progress=not session.quiet, **options, **params)
+    except NoValidConfig as error:
+        if as_json:
+            print_json(error.result.to_json())
+        raise
+    except TuningInterrupted as error:
+        _print(error.result, options["db"], as_json)
+        click.echo("interrupted: the same command goes on from here", err=True)
+        return INTERRUPTED
+    _print(result, options["db"], as_json)
+    return 0
+
+
+def _print(result: "TuneResult", db: str, as_json: bool) -> None:
+    if as_json:
+        print_json(result.to_json())
+        return
+    click.echo(describe_workload(result.op, result.workload))
+    pairs = [("trials", _describe_trials(result)), ("records", _describe_database(db))]
+    print_pairs([*_describe_best(result), *pairs])
+
+
+def _describe_best(result: "TuneResult") -> list[tuple[str, str]]:
+    best, default = result.best, result.default
+    if best is None:
+        return [("best", "none yet")]
+    pairs = [
+        ("best", _describe_speed(best.seconds, best.gflops)),
+        ("config", f"{describe_config(best.config)} (index {best.index})"),
+    ]
+    if default is not None:
+        pairs.append(("default", _describe_speed(default.seconds, default.gflops)))
+        pairs.append(("gain", f"{default.seconds / best.seconds:.2f}x over the untuned default"))
+    return pairs
+
+
+def _describe_speed(seconds: float, gflops: float) -> str:
+    from tilewright.tuning.tally import describe_time
+
+    return f"{gflops:.1f} GFLOP/s, {describe_time(seconds)}" if gflops else describe_time(seconds)
+
+
+def _describe_trials(result: "TuneResult") -> str:
+    parts = [f"{result.trials} measured", f"{result.reused} reused"]
+    if result.failed:
+        causes = ", ".join(f"{count} {state}" for state, count in result.failed.items())
+        parts.append(f"failed: {causes}")
+    return ", ".join(parts)
+
+
+def _describe_database(db: str) -> str:
+    return db if "://" in db else os.path.abspath(db)
+
+
+command = OperatorGroup(
+    "tune", "Find the best configuration of an operator on this machine.", _tune, _options
+)
