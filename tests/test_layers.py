@@ -81,8 +81,9 @@ def reads_environment(node: ast.AST) -> bool:
     names = {"environ", "environb", "getenv", "getenvb"}
     if isinstance(node, ast.Attribute):
         return node.attr in names and isinstance(node.value, ast.Name) and node.value.id == "os"
-    is_import = isinstance(node, ast.ImportFrom) and node.module == "os"
-    return is_import and any(alias.name in names for alias in node.names)
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "os" and any(alias.name in names for alias in node.names)
+    return False
 
 
 def test_only_the_settings_read_the_environment(root: Path) -> None:
