@@ -1,0 +1,100 @@
+"""Other libraries that compute the same as an operator, to be timed beside it."""
+
+import contextlib
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewright.compiler.errors import TilewrightError
+
+if TYPE_CHECKING:
+    from tilewright.templates.task import Task
+
+Call = Callable[[], object]
+Arrays = Sequence[npt.NDArray[Any]]
+
+
+class PeerError(TilewrightError):
+    """A peer cannot take part; the message says why."""
+
+
+def prepare_peer(name: str, task: "Task", arrays: Arrays) -> Call:
+    """A call of the peer on the arrays.
+
+    Raises:
+        PeerError: it is unknown, not installed, or has no such operator.
+    """
+    if name not in PEERS:
+        raise PeerError(f"there is no peer {name!r}; known: {', '.join(PEERS)}")
+    if importlib.util.find_spec(name) is None:
+        raise PeerError(f"{name} is not installed")
+    return PEERS[name](task, arrays)
+
+
+@contextlib.contextmanager
+def limit_threads(names: Sequence[str], threads: int) -> Iterator[list[str]]:
+    """Hold the peers to as many threads as our kernels have; the peers that cannot be held."""
+    free: list[str] = []
+    with contextlib.ExitStack() as stack:
+        if "numpy" in names:
+            if importlib.util.find_spec("threadpoolctl") is None:
+                free.append("numpy")
+            else:
+                pools = importlib.import_module("threadpoolctl")  # a tool of those who have it
+                stack.enter_context(pools.threadpool_limits(limits=threads))
+        if "torch" in names:
+            torch = importlib.import_module("torch")
+            stack.callback(torch.set_num_threads, torch.get_num_threads())
+            torch.set_num_threads(threads)
+        yield free
+
+
+def _prepare_numpy(task: "Task", arrays: Arrays) -> Call:
+    reference = task.reference
+    if reference is None:
+        raise PeerError(f"numpy: template {task.template.name!r} states no reference")
+    return lambda: reference(*arrays)
+
+
+def _prepare_torch(task: "Task", arrays: Arrays) -> Call:
+    operator = TORCH.get(task.workload.op)
+    if operator is None:
+        raise PeerError(f"torch: there is no counterpart of {task.workload.op}")
+    torch = importlib.import_module("torch")
+    tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
+    arguments = task.workload.arguments
+
+    def call() -> object:
+        with torch.inference_mode():
+            return operator(torch, arguments, *tensors)
+
+    return call
+
+
+def _torch_product(torch: Any, arguments: Mapping[str, Any], a: Any, b: Any) -> Any:
+    left = a.transpose(-1, -2) if arguments["transpose_a"] else a
+    right = b.transpose(-1, -2) if arguments["transpose_b"] else b
+    return torch.matmul(left, right)
+
+
+def _torch_convolution(torch: Any, arguments: Mapping[str, Any], x: Any, weight: Any) -> Any:
+    if arguments.get("layout", "NCHW") != "NCHW":
+        raise PeerError("torch: convolutions are compared in the layout NCHW only")
+    names = ("stride", "padding", "dilation", "groups")
+    return torch.nn.functional.conv2d(x, weight, **{n: arguments[n] for n in names if n in arguments})
+
+
+TORCH: dict[str, Callable[..., Any]] = {
+    "matmul": _torch_product,
+    "batch_matmul": _torch_product,
+    "dense": lambda torch, arguments, x, weight: torch.nn.functional.linear(x, weight),
+    "conv2d": _torch_convolution,
+    "softmax": lambda torch, arguments, x: torch.softmax(x, arguments["axis"]),
+    "log_softmax": lambda torch, arguments, x: torch.log_softmax(x, arguments["axis"]),
+}
+
+PEERS: dict[str, Callable[["Task", Arrays], Call]] = {"numpy": _prepare_numpy, "torch": _prepare_torch}
