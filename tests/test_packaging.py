@@ -1,10 +1,13 @@
 """The wheel: what is in it, and that it works when it is all there is."""
 
+import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -70,6 +73,25 @@ def tracked_files(root: Path) -> set[str]:
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("not a git checkout")
     return {name for name in run.stdout.splitlines() if (root / name).exists()}
+
+
+def imported_packages(root: Path) -> set[str]:
+    """The packages that the sources import, the standard library's and our own left out."""
+    found: set[str] = set()
+    for path in (root / "tilewright").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                found.add((node.module or "").partition(".")[0])
+    return found - {*sys.stdlib_module_names, "tilewright", "torch"}
+
+
+def test_the_metadata_names_what_is_imported(root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    declared = {re.split(r"[^\w]", line, maxsplit=1)[0].lower() for line in project["dependencies"]}
+    # Numba finds tbb by itself.
+    assert declared - {"tbb"} == {name.lower() for name in imported_packages(root)}
 
 
 def test_the_wheel_holds_every_module_and_nothing_else(root: Path, names: set[str]) -> None:
