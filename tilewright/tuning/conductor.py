@@ -109,6 +109,7 @@ def _check_options(trials: object, seconds: object, patience: object, tuner: obj
 def _explain_failures(records: list[Record], task: Task) -> str:
     if not records:
         return f"{task.workload}: no trial was made: allow more seconds, or wait for those who tune it too"
-    causes = Counter((r.state, (r.error or "").partition("\n")[0]) for r in records)
-    lines = [f"{count} x {state}: {message}" for (state, message), count in causes.most_common(3)]
-    return f"{task.workload}: none of {len(records)} trials gave a valid kernel: {'; '.join(lines)}"
+    counts = Counter(r.state for r in records)
+    examples = {r.state: (r.error or "").partition("\n")[0] for r in reversed(records)}
+    causes = [f"{count} {state}, such as: {examples[state]}" for state, count in counts.most_common()]
+    return f"{task.workload}: none of {len(records)} trials gave a valid kernel: {'; '.join(causes)}"

@@ -89,10 +89,10 @@ def describe_speed(seconds: float, flops: int) -> str:
 
 def describe_time(seconds: float) -> str:
     """A time in the unit in which it is read best."""
-    for unit, scale in (("s", 1.0), ("ms", 1e-3)):
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
         if seconds >= scale:
             return f"{seconds / scale:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} us"
+    return f"{seconds / 1e-9:.3g} ns"
 
 
 def _duration(seconds: float) -> str:
