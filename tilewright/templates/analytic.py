@@ -16,10 +16,13 @@ from tilewright.compiler.target import Target
 FMA_LATENCY = 4
 FMA_PER_CYCLE = 2
 LOADS_PER_CYCLE = 2
+# Share of the loads that is not hidden behind the arithmetic.
+LOADS_SEEN = 0.15
 # Cycles beside the arithmetic: reading and writing C, and the loop around, for each register tile.
 TILE_OVERHEAD = 12
 L2_SHARE = 0.6
 L1_SHARE = 0.7
+PACKED_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,10 @@ def fits_registers(rows: int, vectors: int, registers: int) -> bool:
 
 
 def tile_cycles(rows: int, vectors: int) -> float:
-    """Cycles of one step of the reduction of a tile: the slowest of arithmetic, loads and latency."""
+    """Cycles of one step of a tile's reduction: the slowest of arithmetic, loads and latency, and a bit."""
     arithmetic = rows * vectors / FMA_PER_CYCLE
     loads = (rows + vectors) / LOADS_PER_CYCLE
-    return max(arithmetic, loads, FMA_LATENCY)
+    return max(arithmetic, loads, FMA_LATENCY) + LOADS_SEEN * loads
 
 
 def cover_cycles(tile: RegisterTile, rows: int, vectors: int, depth: int) -> float:
@@ -92,6 +95,11 @@ def choose_depth(
             return size
         parts += 1
     return 1
+
+
+def choose_columns(depth: int, item: int, target: Target) -> int:
+    """Columns of a packed block that stays in the second cache while rows stream past it."""
+    return max(1, int(PACKED_SHARE * target.l2_bytes) // (depth * item))
 
 
 def nearest(values: Iterable[int], wanted: int) -> int:

@@ -11,7 +11,13 @@ from tilewright.compiler import te
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
-from tilewright.templates.analytic import choose_depth, choose_register_tile, fits_registers, nearest
+from tilewright.templates.analytic import (
+    choose_columns,
+    choose_depth,
+    choose_register_tile,
+    fits_registers,
+    nearest,
+)
 from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.template import template
 
@@ -23,7 +29,6 @@ VECTORS = (1, 2, 3, 4, 6)
 ROW_BLOCKS = (48, 96, 144, 192, 288, 384, 768)
 COLUMN_BLOCKS = (256, 512, 1024, 2048)
 DEPTHS = (64, 128, 192, 256, 384, 512, 768, 1024)
-L3_COLUMNS_BYTES = 4 << 20
 
 
 def multiply(
@@ -64,15 +69,16 @@ def default(
     block_rows = nearest(
         [v for v in up_to(ROW_BLOCKS, m) if v <= 192] or up_to(ROW_BLOCKS, m), min(share, 96)
     )
-    columns = nearest(up_to(COLUMN_BLOCKS, n), min(n, L3_COLUMNS_BYTES // (k * item) or 1))
     panel = tile.vectors * lanes
     depth = nearest(up_to(DEPTHS, k), choose_depth(k, block_rows, panel, tile.rows, item, target))
+    columns = up_to(COLUMN_BLOCKS, n)
+    fitting = [c for c in columns if c <= choose_columns(depth, item, target)] or columns[:1]
     is_reused = m > 2 * tile.rows and n > panel and k > 16
     return {
         "rows": tile.rows,
         "vectors": tile.vectors,
         "block_m": block_rows,
-        "block_n": columns,
+        "block_n": fitting[-1],
         "block_k": depth,
         "pack": "b" if is_reused or (transpose_b and m > tile.rows) else "none",
         "order": "nm",
