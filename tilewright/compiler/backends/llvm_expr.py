@@ -241,7 +241,8 @@ class ExprWriter:
         return Lanes(lanes.var, lanes.base, lanes.count, mask)
 
     def _branch(self, condition: Operand, expr: Select, lanes: Lanes | None) -> Operand:
-        count = lanes.count if lanes is not None and _varies(expr, lanes.var) else 0
+        differs = lanes is not None and (lanes.may_be_idle or _varies(expr, lanes.var))
+        count = lanes.count if lanes is not None and differs else 0
 
         def side(chosen: Expr) -> Operand:
             return self.splat(self.write(chosen, lanes), count)

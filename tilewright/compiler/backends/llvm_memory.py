@@ -29,6 +29,11 @@ class Lanes:
     mask: Operand | None = None
     active: int = 0
 
+    @property
+    def may_be_idle(self) -> bool:
+        """Whether the mask may hold in no lane at all, so that nothing may be read."""
+        return self.mask is not None and not self.active
+
 
 @dataclass(slots=True)
 class Address:
@@ -169,7 +174,7 @@ class Memory:
         uniform = lanes is None or (address.step == 0 and address.offsets is None)
         version = self.versions.get(buffer, 0)
         mask = None if lanes is None or uniform else lanes.mask
-        if uniform and lanes is not None and lanes.mask is not None:
+        if uniform and lanes is not None and lanes.may_be_idle:
             return self._uniform_masked(node, address, buffer, lanes, writer)
         count = 0 if uniform or lanes is None else lanes.count
         memory_key = (buffer, version, address.pointer.text, address.offsets and address.offsets.text)
