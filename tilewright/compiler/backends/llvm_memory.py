@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Lanes:
     """The part of a vectorized loop under way: ``var`` is ``base + lane``, where the mask (if any) holds.
 
-    ``active`` is the number of leading lanes in use where the mask says just that, else 0.
+    ``active`` is the number of leading lanes in use where the mask says just that (-1 where the number is known
+    only when the code runs), else 0.
     """
 
     var: Var
@@ -262,7 +263,7 @@ class Memory:
         """Whether all lanes may be written: there is no mask, or what it hides is a padded row's end."""
         if lanes.mask is None:
             return True
-        if buffer not in self.row_strides or address.fixed is None or not lanes.active:
+        if buffer not in self.row_strides or address.fixed is None or lanes.active <= 0:
             return False
         row = self.row_strides[buffer][-2] if len(buffer.shape) > 1 else address.fixed + lanes.count
         return address.fixed % row + lanes.active == buffer.shape[-1]

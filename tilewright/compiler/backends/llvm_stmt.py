@@ -268,7 +268,7 @@ class StmtWriter:
             ids = self.expr.variable(stmt.var, lanes)
             limit = self.expr.splat(end, width)
             mask = self.text.pure(f"icmp slt {ids.typed}, {limit.text}", "bool", width, ids, limit)
-            self._lanes(stmt, Lanes(stmt.var, base, width, mask))
+            self._lanes(stmt, Lanes(stmt.var, base, width, mask, active=-1))
 
         self._serial(begin, end, width, stmt, body)
 
