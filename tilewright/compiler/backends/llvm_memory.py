@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Lanes:
     """The part of a vectorized loop under way: ``var`` is ``base + lane``, where the mask (if any) holds.
 
-    ``active`` is the number of leading lanes in use where the mask says just that (-1 where the number is known
-    only when the code runs), else 0.
+    ``active`` is the number of leading lanes in use where the mask says just that (-1 where the number is
+    known only when the code runs), else 0.
     """
 
     var: Var
