@@ -291,3 +291,13 @@ def test_another_target_is_another_key(measurer: type[FakeMeasurer], db: Path) -
 
     other = msgspec.structs.replace(Target.host(), cpu="another")
     assert tune_scaling(db, target=other).reused == 0
+
+
+def test_more_is_proposed_while_trials_run_where_a_core_is_free(
+    measurer: type[FakeMeasurer], db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module, "physical_cores", lambda: 4)
+    monkeypatch.setattr(run_module, "BATCH", 1)
+    assert tune_scaling(db).trials == 4
+    assert measurer.measured[0] == 2
+    assert sorted(measurer.measured) == list(FACTORS)

@@ -44,9 +44,8 @@ class LiveProgress:
     def finish(self) -> None:
         """Close the display, leaving its last state."""
         if self._live is not None:
-            self._stage = ""
-            self._live.stop()
-            self._live = None
+            live, self._live, self._stage = self._live, None, ""
+            live.stop()
 
     def _render(self) -> RenderableType:
         tally = self._tally

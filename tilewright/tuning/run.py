@@ -1,19 +1,20 @@
 """One run: proposals of the tuner become trials, trials become records, and a play-off decides."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from tilewright.compiler.errors import TilewrightError
 from tilewright.logs.record import Record, TemplateData, make_record, target_data
+from tilewright.measure.machine import physical_cores
 from tilewright.measure.measurer import Measurer
 from tilewright.measure.playoff import PlayoffEntry
 from tilewright.measure.result import MeasureInput, MeasureResult, failed
 from tilewright.templates.config import Config
 from tilewright.templates.task import Task
 from tilewright.tuners import Budget, Observation, Tuner
-from tilewright.tuning.batch import Batch
+from tilewright.tuning.feed import Feed, Trial
 from tilewright.tuning.history import History, observe, operations
 from tilewright.tuning.interruption import Interruption
 from tilewright.tuning.leases import name_owner
@@ -40,15 +41,18 @@ class Run:
     interruption: Interruption
     resources: ExitStack
     owner: str = field(default_factory=name_owner)
+    has_spare_core: bool = False
     measured: int = 0
     reused: int = 0
     started: float = field(default_factory=time.monotonic)
     _measurer: Measurer | None = None
-    _has_reference: bool = False
+    _observed: list[Observation] = field(default_factory=list)
     _has_leases: bool = False
 
     def __post_init__(self) -> None:
         self.reused = len(self.history.records)
+        # One kernel is timed while the next is compiled.
+        self.has_spare_core = physical_cores() > self.task.threads + 1
 
     # -- searching ------------------------------------------------------------------------------
 
@@ -62,19 +66,49 @@ class Run:
 
     def search(self) -> None:
         """Measure what the tuner proposes until the budget is spent or nothing is left."""
-        while not self.is_over():
-            batch = self.tuner.next_batch(self._batch_size())
-            if not batch:
-                return
-            observed = [observe(config, record) for config, record in self._measure(self._claim(batch))]
-            self.tuner.update([*observed, *self._learn_from_others()])
+        feed = Feed(self._propose, self.is_over)
+        if not len(feed):
+            return
+        measurer = self._workers(feed.first)
+        for index, result in measurer.iter_results(feed):
+            self._store(feed.finish(index), result)
 
-    def _batch_size(self) -> int:
-        """The next trials; the first of all is alone, so that every other is compared with the default."""
+    def _propose(self, under_way: int) -> list[Trial]:
+        """The next trials, ready to be measured; what cannot be built has failed at once."""
+        ready: list[Trial] = []
+        while not ready:
+            self._learn()
+            count = self._batch_size(under_way)
+            batch = self.tuner.next_batch(count) if count else []
+            if not batch:
+                break
+            for config in self._claim(batch):
+                try:
+                    ready.append((config, self.trial_input(config)))
+                except TilewrightError as error:
+                    self._store(config, failed("invalid", str(error)))
+        return ready
+
+    def _batch_size(self, under_way: int) -> int:
+        """How many trials to propose now.
+
+        The first trial is alone, so that the default comes before any other. Where no core is free, nothing is
+        proposed while a trial is under way: thinking would disturb the one that is timed.
+        """
         known = len(self.history.records)
-        left = self.budget.trials_left(known)
+        if under_way and not (known and self.has_spare_core):
+            return 0
+        left = self.budget.trials_left(known + under_way)
         wanted = BATCH if known else 1
         return wanted if left is None else min(wanted, left)
+
+    def _learn(self) -> None:
+        """Tell the tuner what became known since it was told last, here and in other processes."""
+        fresh = self.history.refresh()
+        for record in fresh:
+            self.progress.trial(record)
+        observed, self._observed = self._observed, []
+        self.tuner.update([*observed, *self.history.observations(fresh)])
 
     def _claim(self, batch: Sequence[Config]) -> list[Config]:
         """Those configurations that no other process is measuring."""
@@ -84,28 +118,6 @@ class Run:
             self._has_leases = True
             self.resources.callback(self.history.store.release, self.owner)
         return [config for config, is_ours in zip(batch, granted, strict=True) if is_ours]
-
-    def _learn_from_others(self) -> list[Observation]:
-        fresh = self.history.refresh()
-        for record in fresh:
-            self.progress.trial(record)
-        return self.history.observations(fresh)
-
-    def _measure(self, batch: Sequence[Config]) -> Iterator[tuple[Config, Record]]:
-        """Measure a batch; each result is stored before the next is looked at."""
-        ready: list[tuple[Config, MeasureInput]] = []
-        for config in batch:
-            try:
-                ready.append((config, self.trial_input(config)))
-            except TilewrightError as error:
-                yield config, self._store(config, failed("invalid", str(error)))
-        if not ready:
-            return
-        measurer = self._workers(ready[0][1])
-        trials = Batch([trial for _, trial in ready], self.is_over)
-        for position, result in measurer.iter_results(trials):
-            config = ready[position][0]
-            yield config, self._store(config, result)
 
     def trial_input(self, config: Config) -> MeasureInput:
         """The program of a configuration, ready to be measured."""
@@ -126,6 +138,7 @@ class Run:
     def _store(self, config: Config, result: MeasureResult) -> Record:
         record = self._record(config, result)
         self.history.add(record)
+        self._observed.append(observe(config, record))
         self.measured += 1
         self.progress.trial(record)
         if self.on_trial is not None:

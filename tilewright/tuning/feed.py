@@ -1,0 +1,52 @@
+"""Trials for a measurer that takes one after the other; more are proposed when it has taken the last."""
+
+from collections.abc import Callable, Sequence
+from typing import overload
+
+from tilewright.measure.result import MeasureInput
+from tilewright.templates.config import Config
+
+Trial = tuple[Config, MeasureInput]
+
+
+class Feed(Sequence[MeasureInput]):
+    """Grows when its last trial is handed out, while the workers are busy; ends when told.
+
+    Args:
+        propose: the next trials, given how many are under way; none when there are none for now.
+        is_over: whether nothing more shall be handed out.
+    """
+
+    def __init__(self, propose: Callable[[int], Sequence[Trial]], is_over: Callable[[], bool]) -> None:
+        self._propose = propose
+        self._is_over = is_over
+        self._trials: list[Trial] = []
+        self._handed_out = 0
+        self._finished = 0
+
+    def __len__(self) -> int:
+        if self._is_over():
+            return self._handed_out
+        if self._handed_out == len(self._trials):
+            self._trials += self._propose(self._handed_out - self._finished)
+        return len(self._trials)
+
+    @overload
+    def __getitem__(self, index: int) -> MeasureInput: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[MeasureInput]: ...
+    def __getitem__(self, index: int | slice) -> MeasureInput | Sequence[MeasureInput]:
+        if isinstance(index, slice):
+            return [trial for _, trial in self._trials[index]]
+        self._handed_out = max(self._handed_out, index + 1)
+        return self._trials[index][1]
+
+    @property
+    def first(self) -> MeasureInput:
+        """The first trial, which is not handed out by looking at it."""
+        return self._trials[0][1]
+
+    def finish(self, index: int) -> Config:
+        """Take note that a trial ended; its configuration."""
+        self._finished += 1
+        return self._trials[index][0]
