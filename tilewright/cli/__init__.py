@@ -7,6 +7,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its status."""
     import sys
 
-    from tilewright.cli.application import run
+    try:
+        from tilewright.cli.application import run
 
-    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+        status = run(sys.argv[1:] if arguments is None else list(arguments))
+    except KeyboardInterrupt:  # while modules are imported
+        status = 130
+    sys.exit(status)

@@ -101,7 +101,10 @@ def _describe_trials(result: "TuneResult") -> str:
 
 
 def _describe_database(db: str) -> str:
-    return db if "://" in db else os.path.abspath(db)
+    from tilewright.logs.engine import locate
+
+    place = locate(db)
+    return place.name if place.path is None else os.path.abspath(place.path)  # a name shows no password
 
 
 command = OperatorGroup(

@@ -92,8 +92,8 @@ class Run:
     def _batch_size(self, under_way: int) -> int:
         """How many trials to propose now.
 
-        The first trial is alone, so that the default comes before any other. Where no core is free, nothing is
-        proposed while a trial is under way: thinking would disturb the one that is timed.
+        The first trial is alone, so that the default comes before any other. Where no core is free, nothing
+        is proposed while a trial is under way: thinking would disturb the one that is timed.
         """
         known = len(self.history.records)
         if under_way and not (known and self.has_spare_core):
