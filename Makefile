@@ -40,7 +40,7 @@ layers: $(STAMP) ## Check that each folder imports only those below it
 	@$(BIN)/lint-imports --no-logo
 
 quick: $(STAMP) ## Run the tests that take no worker processes and no documents
-	@$(PYTEST) -q -m "not slow" --ignore tests/measure --ignore tests/test_docs.py --ignore tests/test_packaging.py
+	@$(PYTEST) -q -m "not slow" --ignore tests/measure --ignore tests/end_to_end --ignore tests/test_docs.py --ignore tests/test_packaging.py
 
 bench: $(STAMP) ## Run the benchmarks, one after another; their JSON goes to benchmarks/results
 	@mkdir -p benchmarks/results
