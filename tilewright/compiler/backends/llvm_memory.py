@@ -57,7 +57,6 @@ class Memory:
         self.ranges = ranges
         self.variables: dict[Var, Operand] = {}
         self.pointers: dict[Buffer, Operand] = {}
-        self.scratch: set[Buffer] = set()
         self.row_strides: dict[Buffer, tuple[int, ...]] = {}
         self.versions: dict[Buffer, int] = {}
         self.read_only: set[Buffer] = set()
@@ -185,7 +184,8 @@ class Memory:
             return found
         if count and lanes is not None and (address.step != 1 or address.offsets is not None):
             raw = self._gather(address, buffer, lanes)
-        elif mask is not None and buffer not in self.scratch:
+        elif mask is not None and buffer not in self.row_strides:
+            # Lanes past a tail are read as zero: what lies there may be denormal, and slow to multiply.
             raw = self._masked_load(address.pointer, buffer, count, mask)
         else:
             raw = self._plain_load(address.pointer, buffer, count)

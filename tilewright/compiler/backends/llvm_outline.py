@@ -97,7 +97,5 @@ class OutlinedBody:
 
 def inherit(buffer: Buffer, outer: Memory, inner: Memory) -> None:
     """Let a body know what is known of a buffer's memory."""
-    if buffer in outer.scratch:
-        inner.scratch.add(buffer)
     if buffer in outer.row_strides:
         inner.row_strides[buffer] = outer.row_strides[buffer]

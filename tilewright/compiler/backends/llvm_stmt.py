@@ -97,7 +97,6 @@ class StmtWriter:
             self.memory.pointers[buffer] = self._stack(buffer, size)
         else:
             self.memory.pointers[buffer] = self._scratch(size)
-        self.memory.scratch.add(buffer)
         self.memory.touch(buffer)
         self.write(stmt.body)
         self.scratch_top = top
