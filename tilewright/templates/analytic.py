@@ -16,6 +16,8 @@ from tilewright.compiler.target import Target
 FMA_LATENCY = 4
 FMA_PER_CYCLE = 2
 LOADS_PER_CYCLE = 2
+# Vectors that the second cache delivers a cycle: a panel of B seldom fits the first.
+L2_VECTORS_PER_CYCLE = 0.375
 # Share of the loads that is not hidden behind the arithmetic.
 LOADS_SEEN = 0.15
 # Cycles beside the arithmetic: reading and writing C, and the loop around, for each register tile.
@@ -23,6 +25,8 @@ TILE_OVERHEAD = 12
 L2_SHARE = 0.6
 L1_SHARE = 0.7
 PACKED_SHARE = 0.5
+PACKED_FROM = 0.25
+PACKED_ROWS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,8 @@ def tile_cycles(rows: int, vectors: int) -> float:
     """Cycles of one step of a tile's reduction: the slowest of arithmetic, loads and latency, and a bit."""
     arithmetic = rows * vectors / FMA_PER_CYCLE
     loads = (rows + vectors) / LOADS_PER_CYCLE
-    return max(arithmetic, loads, FMA_LATENCY) + LOADS_SEEN * loads
+    panel = vectors / L2_VECTORS_PER_CYCLE
+    return max(arithmetic, loads, panel, FMA_LATENCY) + LOADS_SEEN * loads
 
 
 def cover_cycles(tile: RegisterTile, rows: int, vectors: int, depth: int) -> float:
@@ -100,6 +105,11 @@ def choose_depth(
 def choose_columns(depth: int, item: int, target: Target) -> int:
     """Columns of a packed block that stays in the second cache while rows stream past it."""
     return max(1, int(PACKED_SHARE * target.l2_bytes) // (depth * item))
+
+
+def pays_packing(rows: int, depth: int, columns: int, item: int, target: Target) -> bool:
+    """Whether copying a matrix costs less than reading it in place: it is large, and read by many rows."""
+    return rows > PACKED_ROWS and depth * columns * item > PACKED_FROM * target.l2_bytes
 
 
 def nearest(values: Iterable[int], wanted: int) -> int:

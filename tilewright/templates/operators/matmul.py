@@ -17,6 +17,7 @@ from tilewright.templates.analytic import (
     choose_register_tile,
     fits_registers,
     nearest,
+    pays_packing,
 )
 from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.template import template
@@ -73,14 +74,14 @@ def default(
     depth = nearest(up_to(DEPTHS, k), choose_depth(k, block_rows, panel, tile.rows, item, target))
     columns = up_to(COLUMN_BLOCKS, n)
     fitting = [c for c in columns if c <= choose_columns(depth, item, target)] or columns[:1]
-    is_reused = m > 2 * tile.rows and n > panel and k > 16
+    is_packed = pays_packing(m, k, n, item, target) or (transpose_b and m > tile.rows)
     return {
         "rows": tile.rows,
         "vectors": tile.vectors,
         "block_m": block_rows,
         "block_n": fitting[-1],
         "block_k": depth,
-        "pack": "b" if is_reused or (transpose_b and m > tile.rows) else "none",
+        "pack": "b" if is_packed else "none",
         "order": "nm",
         "unroll_k": 1,
     }
