@@ -293,6 +293,19 @@ def test_another_target_is_another_key(measurer: type[FakeMeasurer], db: Path) -
     assert tune_scaling(db, target=other).reused == 0
 
 
+def test_a_new_default_gets_its_play_off(measurer: type[FakeMeasurer], db: Path) -> None:
+    tune_scaling(db)
+    changed = Template(
+        scaling.name, scaling.function, scaling.reference, lambda target, threads, n, fails: {"factor": 4}
+    )
+    result = tune(changed, n=64, threads=1, db=db, trials=4)
+    assert (result.trials, measurer.playoffs) == (0, 2)
+    assert result.default is not None
+    assert result.default.seconds == pytest.approx(1e-3 / 4)
+    tune(changed, n=64, threads=1, db=db, trials=4)
+    assert measurer.playoffs == 2
+
+
 def test_more_is_proposed_while_trials_run_where_a_core_is_free(
     measurer: type[FakeMeasurer], db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,12 +93,20 @@ class History:
     def playoff(self) -> tuple[Record, Record] | None:
         """How the default did and who won in the play-off that followed the last trial, if there was one.
 
-        A play-off is two rows: one alone was left by a process that was killed between them.
+        A play-off is two rows: one alone was left by a process that was killed between them. One without the
+        default of today says nothing of it, unless that has failed.
         """
         rows = [r for r in self.store.playoffs(self.key) if self._is_ours(r)]
         if len(rows) < 2 or rows[-2].at < max(r.at for r in self.records):
             return None
-        return rows[-2], rows[-1]
+        default = self.task.default_config
+        knows_default = rows[-2].config == default.to_json() or self.has_failed(default)
+        return (rows[-2], rows[-1]) if knows_default else None
+
+    def has_failed(self, config: Config) -> bool:
+        """Whether a configuration was tried in vain."""
+        values = config.to_json()
+        return any(r.state not in _TIMED and r.config == values for r in self.records)
 
     def best(self) -> Record | None:
         """What ships: the winner of the latest play-off, else the fastest trial."""

@@ -24,7 +24,6 @@ from tilewright.tuning.result import Best, Speed, TuneResult
 
 BATCH = 8
 FINALISTS = 4
-_TIMED = ("ok", "slow")
 
 
 @dataclass(slots=True)
@@ -163,7 +162,7 @@ class Run:
     def finalists(self) -> list[Config]:
         """The default, unless it failed, then the best few."""
         default = self.task.default_config
-        configs = [] if self._has_failed(default) else [default]
+        configs = [] if self.history.has_failed(default) else [default]
         for record in self.history.ranked():
             config = self.history.config_of(record)
             if config is not None and config not in configs:
@@ -171,10 +170,6 @@ class Run:
             if len(configs) > FINALISTS:
                 break
         return configs
-
-    def _has_failed(self, config: Config) -> bool:
-        values = config.to_json()
-        return any(r.state not in _TIMED and r.config == values for r in self.history.records)
 
     def decide(self) -> None:
         """Hold the play-off, unless the last one knew every trial; store how the default did and who won."""
