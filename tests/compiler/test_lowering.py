@@ -6,13 +6,18 @@ import re
 import textwrap
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.compiler.computes import Compute, argmax, convolution, matmul, softmax
 from tilewright.compiler import te
+from tilewright.compiler.build import compile_program
 from tilewright.compiler.errors import ExpressionError, ScheduleError
+from tilewright.compiler.kernel import load_kernel
 from tilewright.compiler.lower import lower_schedule
+from tilewright.compiler.program import Program
 from tilewright.compiler.schedule import Schedule, create_schedule
+from tilewright.compiler.target import Target
 
 
 def loops(schedule: Schedule, compute: object, partition: bool = False) -> str:
@@ -263,3 +268,25 @@ def test_a_reduction_must_be_the_whole_body() -> None:
     k = te.reduce_axis((0, 4))
     with pytest.raises(ExpressionError, match="must be the whole body"):
         te.compute((4,), lambda i: te.sum(x[i, k], axis=k) + 1.0, name="y")
+
+
+def test_a_tensor_of_the_same_name_is_not_of_the_schedule() -> None:
+    c = matmul(4, 5, 6)
+    s = create_schedule(c.output)
+    other = matmul(4, 5, 6).output
+    with pytest.raises(ScheduleError, match="C is not part of this schedule"):
+        s[other]
+
+
+def test_stages_may_reduce_over_one_axis() -> None:
+    x = te.placeholder((5, 7), name="x")
+    k = te.reduce_axis((0, 7), "k")
+    total = te.compute((5,), lambda i: te.sum(x[i, k], axis=k), name="total")
+    top = te.compute((5,), lambda i: te.max(x[i, k] * total[i], axis=k), name="top")
+    s = create_schedule(top)
+    s[total].compute_at(s[top], s[top].op.reduce_axis[0])
+    program = Program.from_schedule(s, [x, top])
+    values = np.random.default_rng(0).uniform(-1, 1, (5, 7)).astype(np.float32)
+    expected = (values * values.sum(axis=1, keepdims=True)).max(axis=1)
+    kernel = load_kernel(compile_program(Program.from_json(program.to_json()), Target.host()))
+    np.testing.assert_allclose(kernel(values), expected, rtol=1e-5, atol=1e-5)

@@ -222,8 +222,7 @@ def _cache_write(schedule: Schedule, step: steps.CacheWrite) -> Axes:
     reduced: dict[IterVar, IterVar] = {
         axis: IterVar(axis.name, axis.extent, "reduce") for axis in stage.op.reduce_axis
     }
-    renamed.update(reduced.items())
-    body = _rename_reduction(substitute(stage.op.body, renamed), reduced)
+    body = replace_axes(substitute(stage.op.body, renamed), reduced)
     name = schedule.fresh_name(f"{stage.name}.{step.scope}")
     tensor = Tensor(ComputeOp(name, axes, body))
     schedule.insert_stage(tensor, schedule.stages.index(stage), step.scope)
@@ -233,10 +232,12 @@ def _cache_write(schedule: Schedule, step: steps.CacheWrite) -> Axes:
     return ()
 
 
-def _rename_reduction(body: Expr, renamed: dict[IterVar, IterVar]) -> Expr:
+def replace_axes(body: Expr, renamed: dict[IterVar, IterVar]) -> Expr:
+    """The body with other reduction axes."""
+    body = substitute(body, dict(renamed.items()))
     if not isinstance(body, Reduce):
         return body
-    axes = [renamed[axis] for axis in body.axes]
+    axes = [renamed.get(axis, axis) for axis in body.axes]
     return Reduce(body.kind, axes, body.init, body.update, body.state, body.finish, body.merge)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tilewright.compiler.errors import ScheduleError
 from tilewright.compiler.schedule import steps
-from tilewright.compiler.schedule.rewrites import apply_step
+from tilewright.compiler.schedule.rewrites import apply_step, replace_axes
 from tilewright.compiler.schedule.stage import Stage, stage_names
 from tilewright.compiler.te.expr import IterVar
 from tilewright.compiler.te.tensor import ComputeOp, Operation, PlaceholderOp, Tensor, loads
@@ -28,7 +28,8 @@ class Schedule:
 
     def __getitem__(self, item: Tensor | Operation | Stage) -> Stage:
         stage = self._by_name.get(item.name)
-        if stage is None:
+        op = item.op if isinstance(item, (Tensor, Stage)) else item
+        if stage is None or (op is not stage.op and op is not self._tensors[item.name].op):
             raise ScheduleError(
                 f"{item.name} is not part of this schedule; create_schedule takes its outputs"
             )
@@ -48,11 +49,21 @@ class Schedule:
         """Add a stage for a tensor, in the order of computation."""
         if tensor.name in self._by_name:
             raise ScheduleError(f"two tensors are named {tensor.name}: give each its own name=")
-        stage = Stage(self, tensor.name, tensor.op, scope)
+        stage = Stage(self, tensor.name, self._own_axes(tensor.op), scope)
         self.stages.insert(position, stage)
         self._by_name[tensor.name] = stage
         self._tensors[tensor.name] = tensor
         return stage
+
+    def _own_axes(self, op: Operation) -> Operation:
+        """The operation, with reduction axes of its own where another stage reduces over the same ones."""
+        taken = {axis for stage in self.stages for axis in stage.op.reduce_axis}
+        shared = {
+            axis: IterVar(axis.name, axis.extent, axis.kind) for axis in op.reduce_axis if axis in taken
+        }
+        if not shared or not isinstance(op, ComputeOp):
+            return op
+        return ComputeOp(op.name, op.axis, replace_axes(op.body, shared))
 
     def fresh_name(self, name: str) -> str:
         """A stage name that is not taken."""
