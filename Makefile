@@ -6,6 +6,8 @@ STAMP := $(VENV)/installed.stamp
 SOURCES := tilewright tests benchmarks
 PYTEST := $(BIN)/python -m pytest
 TRIALS ?= 24
+LONG_TESTS := tests/end_to_end tests/measure tests/test_docs.py tests/test_packaging.py \
+	tests/compiler/test_random_schedules.py
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check format format-check lint types layers quick bench clean
@@ -39,8 +41,8 @@ types: $(STAMP) ## Check the types with mypy
 layers: $(STAMP) ## Check that each folder imports only those below it
 	@$(BIN)/lint-imports --no-logo
 
-quick: $(STAMP) ## Run the tests that take no worker processes and no documents
-	@$(PYTEST) -q -m "not slow" --ignore tests/measure --ignore tests/end_to_end --ignore tests/test_docs.py --ignore tests/test_packaging.py
+quick: $(STAMP) ## Run the tests that need no worker processes, no documents and no long search for counterexamples
+	@$(PYTEST) -q -m "not slow" $(addprefix --ignore ,$(LONG_TESTS))
 
 bench: $(STAMP) ## Run the benchmarks, one after another; their JSON goes to benchmarks/results
 	@mkdir -p benchmarks/results

@@ -34,6 +34,8 @@ def main() -> None:
     )
     seconds = measure(size, given.db, given.seconds)
     print(f"\n{report(seconds, size)}\n")
+    if result.best and result.default and result.best.seconds >= result.default.seconds:
+        print("Nothing beat the untuned default for certain, so it is what ships.")
     print(f"The records are in {Path(given.db).resolve()}; run again to reuse them.")
     write_json(given.json, {"size": size, "seconds": seconds, "tune": result.to_json()})
 

@@ -1,9 +1,12 @@
-"""What all tests share: where the repository is, and a code cache of their own."""
+"""What all tests share: where the repository is, a code cache of their own, nothing left over between them."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tilewright import deploy
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +21,14 @@ def cache_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_over() -> Iterator[None]:
+    """Forget what was built before, and undo what a command did to the log."""
+    deploy._explanations.clear()
+    logger = logging.getLogger("tilewright")
+    level, handlers = logger.level, list(logger.handlers)
+    yield
+    logger.setLevel(level)
+    logger.handlers[:] = handlers
