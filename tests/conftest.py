@@ -1,4 +1,4 @@
-"""What all tests share: where the repository is, a code cache of their own, nothing left over between them."""
+"""What all tests share: the root, a code cache of their own, and nothing left over between them."""
 
 import logging
 from collections.abc import Iterator
