@@ -205,3 +205,16 @@ def test_a_wrong_file_says_what_is_wrong(tmp_path: Path, text: str, name: str, m
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(TemplateError, match=r"no file 'missing\.py'"):
         find_template("missing.py:own")
+
+
+def test_a_template_without_source_is_told_apart_by_its_constants() -> None:
+    """What is typed at a prompt has no source file; another list of values is another template."""
+
+    def define(values: str) -> str:
+        scope: dict[str, Any] = {}
+        text = f"def f(n):\n    def inner():\n        return {values}\n    return inner()"
+        exec(compile(text, "<typed>", "exec"), scope)
+        return Template("typed", scope["f"]).source_hash
+
+    assert define("[1, 2, 4]") == define("[1, 2, 4]")
+    assert define("[1, 2, 4]") != define("[1, 2, 8]")

@@ -175,6 +175,12 @@ class RecordStore:
                 granted.append(_insert_new(connection, leases, [row]) == 1)
         return granted
 
+    def lease_owners(self, key: str) -> list[str]:
+        """Who holds leases on configurations of a key."""
+        return [
+            owner for (owner,) in self._fetch(select(leases.c.owner).where(leases.c.key == key).distinct())
+        ]
+
     def release(self, owner: str) -> None:
         """Give up all leases of an owner."""
         with self._transaction() as connection:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import CodeType
 from typing import Any, get_args
 
 from tilewright.templates.collector import SpaceCollector, active_config, use_config
@@ -65,8 +66,14 @@ class Template:
         try:
             content = textwrap.dedent(inspect.getsource(function)).encode()
         except (OSError, TypeError):
-            content = function.__code__.co_code + repr(function.__code__.co_names).encode()
+            content = _code_content(function.__code__)
         return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _code_content(code: CodeType) -> bytes:
+    """What a function's byte code does: its instructions, names and constants, inner functions included."""
+    constants = [_code_content(c) if isinstance(c, CodeType) else repr(c).encode() for c in code.co_consts]
+    return b"\0".join([code.co_code, repr(code.co_names).encode(), *constants])
 
 
 def template(

@@ -70,7 +70,7 @@ def tune(
         store = stack.enter_context(RecordStore(db))
         history = History(task, store)
         if not store.read_only:
-            release_dead(store, db, history.key)
+            release_dead(store, history.key)
         searcher = make_tuner(
             tuner,
             task.space,

@@ -5,10 +5,6 @@ import os
 import uuid
 from pathlib import Path
 
-from sqlalchemy import select
-
-from tilewright.logs.engine import locate, open_engine
-from tilewright.logs.schema import leases
 from tilewright.logs.store import RecordStore
 
 _PROC = Path("/proc")
@@ -21,15 +17,9 @@ def name_owner() -> str:
     return f"{_machine()}:{pid}:{_start_time(pid)}:{uuid.uuid4().hex[:12]}"
 
 
-def release_dead(store: RecordStore, source: str | os.PathLike[str], key: str) -> None:
+def release_dead(store: RecordStore, key: str) -> None:
     """Give back the leases on a key that were held by processes which are gone."""
-    engine = open_engine(locate(source), read_only=True)
-    try:
-        with engine.connect() as connection:
-            owners = connection.execute(select(leases.c.owner).where(leases.c.key == key).distinct()).all()
-    finally:
-        engine.dispose()
-    for (owner,) in owners:
+    for owner in store.lease_owners(key):
         if is_dead(owner):
             store.release(owner)
 
