@@ -12,8 +12,7 @@ import pytest
 PARTS = ("compiler", "templates", "measure", "logs", "tuners")
 LONGEST_FILE = 500
 LONGEST_FUNCTION = 50
-# The launcher of parallel loops looks whether the user chose Numba's threading layer.
-ENVIRONMENT_READERS = {"settings.py", "compiler/backends/threads.py"}
+ENVIRONMENT_READERS = {"settings.py"}
 
 
 def python_files(root: Path, *folders: str) -> Iterator[tuple[str, Path]]:
