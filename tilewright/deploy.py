@@ -56,7 +56,11 @@ _explanations: deque[Explanation] = deque(maxlen=_REMEMBERED)
 
 def explain() -> tuple[Explanation, ...]:
     """What was built in this process, the last of each workload, and why it runs as it does."""
-    return tuple({entry.workload: entry for entry in _explanations}.values())
+    latest: dict[str, Explanation] = {}
+    for entry in _explanations:
+        latest.pop(entry.workload, None)
+        latest[entry.workload] = entry
+    return tuple(latest.values())
 
 
 def lower(schedule: Schedule, args: Sequence[Tensor], simple_mode: bool = False) -> Any:

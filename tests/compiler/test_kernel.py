@@ -235,3 +235,9 @@ def test_a_prepared_call_can_be_timed(kernel: Kernel) -> None:
     call = kernel.prepare(A, B)
     assert call.run(3) > 0
     np.testing.assert_allclose(call.outputs[0], A @ B, rtol=1e-5, atol=1e-5)
+
+
+def test_out_takes_the_fast_way_too(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "_call_checked", None)
+    out = np.empty((M, N), np.float32)
+    assert kernel(A, B, out=out) is out

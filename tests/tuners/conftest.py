@@ -48,7 +48,7 @@ def recorded() -> RecordedSpace:
     trials = data["trials"]
     space = space_from_json(data["space"], [trial["config"] for trial in trials])
     costs = {
-        space.from_values(trial["config"]).index: trial["cost"] if trial["state"] == "ok" else None
+        space.from_values(trial["config"]).index: trial["cost"] if trial["state"] in ("ok", "slow") else None
         for trial in trials
     }
     return RecordedSpace(space, costs)

@@ -1,5 +1,6 @@
 import logging
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -68,13 +69,22 @@ def test_a_failing_model_degrades_the_search_with_one_warning(
 
 def test_grid_visits_the_indices_in_order(recorded: Any) -> None:
     indices = [observation.config.index for observation in recorded.search("grid", 0, 30)]
-    assert indices == sorted(indices) == list(range(30))
+    assert indices == list(map(int, recorded.space.valid_points[:30]))
 
 
 def test_failures_are_avoided(recorded: Any) -> None:
-    failures = [sum(o.cost_seconds is None for o in recorded.search("xgb", seed, 64)) for seed in range(3)]
-    share = sum(cost is None for cost in recorded.costs.values()) / len(recorded.costs)
-    assert np.mean(failures) < 64 * 2 * share
+    """As if wide tiles whose reduction is unrolled needed too much code: a third of what is fast."""
+
+    def cost(index: int) -> float | None:
+        config = recorded.space.config(index)
+        too_large = config["unroll_k"].val > 1 and config["rows"].val * config["vectors"].val >= 12
+        return None if too_large else recorded.costs[index]
+
+    failing = replace(recorded, costs={index: cost(index) for index in recorded.costs})
+    share = sum(value is None for value in failing.costs.values()) / len(failing.costs)
+    failures = [sum(o.cost_seconds is None for o in failing.search("xgb", seed, 64)) for seed in range(5)]
+    assert share > 0.2
+    assert np.mean(failures) < 64 * 0.6 * share
 
 
 def test_tuners_take_batches_of_any_length(recorded: Any) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 from tilewright.compiler.backends.llvm_module import ModuleText, write_module
 from tilewright.compiler.errors import CompileError
@@ -32,6 +33,8 @@ class ObjectCode:
     backend: str
     target: Target
     program: Program
+    lower_seconds: float = field(default=0.0, compare=False)
+    codegen_seconds: float = field(default=0.0, compare=False)
 
 
 def lower_program(program: Program, partition: bool = True) -> LoopNest:
@@ -75,9 +78,12 @@ def compile_program(
     if backend != "llvm":
         specs = (program.inputs, program.outputs)
         return ObjectCode(b"", *specs, 0, 0, threads, False, 0, backend, target, program)
-    module, full = write_llvm(program, target, threads, line_limit)
+    start = time.perf_counter()
+    nest = lower_program(program)
+    lowered = time.perf_counter()
+    module = write_module(nest, target, "kernel", line_limit, threads)
     return ObjectCode(
-        object=emit_object(module.text, target, full),
+        object=emit_object(module.text, target, has_plain_loop(nest.body)),
         inputs=program.inputs,
         outputs=program.outputs,
         scratch_bytes=module.scratch_bytes,
@@ -88,4 +94,6 @@ def compile_program(
         backend=backend,
         target=target,
         program=program,
+        lower_seconds=lowered - start,
+        codegen_seconds=time.perf_counter() - lowered,
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from tilewright import __version__
 from tilewright.compiler.build import ObjectCode, compile_program
 from tilewright.compiler.program import Program
 from tilewright.compiler.target import Target
@@ -64,7 +65,7 @@ def compile_cached(program: Program, target: Target, threads: int, line_limit: i
 
 
 def _key(program: Program, target: Target, threads: int) -> str:
-    versions = [version("tilewright"), version("llvmlite")]
+    versions = [__version__, version("llvmlite")]
     text = msgspec.json.encode([program.text, target.to_json(), threads, versions])
     return hashlib.sha256(text).hexdigest()
 

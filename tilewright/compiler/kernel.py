@@ -137,6 +137,8 @@ class Kernel:
             result = np.empty(*self._single)
             if self._invoke(*arrays, result) == 0:
                 return result
+        elif self._single is not None and self._invoke(*arrays, out) == 0:
+            return out
         return self._call_checked(arrays, out)
 
     def _call_checked(self, arrays: Sequence[Any], out: Any) -> Any:

@@ -117,9 +117,7 @@ def compile_candidate(request: BuildRequest) -> Compiled:
     except Exception as error:
         raise BuildError(_build_failure(error)) from error
     seconds = time.perf_counter() - start
-    lower = float(getattr(code, "lower_seconds", 0.0))
-    codegen = float(getattr(code, "codegen_seconds", 0.0))
-    return Compiled(program, kernel, (lower, codegen, seconds))
+    return Compiled(program, kernel, (code.lower_seconds, code.codegen_seconds, seconds))
 
 
 def verify_candidate(compiled: Compiled, request: BuildRequest, context: "JobContext") -> Candidate:
