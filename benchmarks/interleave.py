@@ -1,4 +1,4 @@
-"""Comparing speeds side by side: slices of all candidates in turns, the least of each."""
+"""Comparing speeds side by side: slices of all candidates in turns, compared round by round."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ NANOSECOND = 1e-9
 
 
 def compare(runners: Mapping[str, Runner], seconds: float, slice_seconds: float = 0.01) -> dict[str, float]:
-    """The seconds of one call of each: the least over slices taken in turns for ``seconds`` altogether."""
+    """The seconds of one call of each, over slices taken in turns for ``seconds`` altogether.
+
+    The first candidate's are the least of its slices; another's are that times the median, over the rounds,
+    of its time to the first's. A core's clock may change from round to round, and seldom inside one.
+    """
     repeats = {name: calls_per_slice(run, slice_seconds) for name, run in runners.items()}
-    best = dict.fromkeys(runners, float("inf"))
+    rounds: list[list[float]] = []
     end = time.perf_counter() + seconds
-    rounds = 0
-    while rounds < 3 or time.perf_counter() < end:
-        for name, run in runners.items():
-            best[name] = min(best[name], run(repeats[name]) * NANOSECOND / repeats[name])
-        rounds += 1
-    return best
+    while len(rounds) < 5 or time.perf_counter() < end:
+        rounds.append([run(repeats[name]) * NANOSECOND / repeats[name] for name, run in runners.items()])
+    samples = np.array(rounds)
+    ratios = np.median(samples / samples[:, :1], axis=0)
+    return dict(zip(runners, (samples[:, 0].min() * ratios).tolist(), strict=True))
 
 
 def calls_per_slice(run: Runner, slice_seconds: float) -> int:

@@ -96,3 +96,12 @@ def test_an_unwritable_place_costs_only_the_cache(directory: Path, monkeypatch: 
     directory.parent.joinpath("file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(directory.parent / "file"))
     assert compile_cached(program(), Target.host(), 1, 6000).object
+
+
+def test_another_state_of_the_compiler_has_another_entry(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compile_cached(program(), Target.host(), 1, 6000)
+    monkeypatch.setattr(cache, "_compiler_state", lambda: "edited")
+    compile_cached(program(), Target.host(), 1, 6000)
+    assert len(entries(directory)) == 2
