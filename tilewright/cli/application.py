@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from tilewright.cli.commands import Group
-from tilewright.cli.session import Session, begin_session
+from tilewright.cli.invocation import Invocation, begin_invocation
 from tilewright.compiler.errors import TilewrightError
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -58,9 +58,9 @@ def run(arguments: Sequence[str]) -> int:
     if sys.platform == "win32":
         click.echo("error: Tilewright runs on Linux and macOS, not on Windows", err=True)
         return FAILED
-    session = begin_session()
+    invocation = begin_invocation()
     try:
-        status = application.main(list(arguments), "tilewright", standalone_mode=False, obj=session)
+        status = application.main(list(arguments), "tilewright", standalone_mode=False, obj=invocation)
         sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
         click.echo("error: interrupted", err=True)
@@ -69,16 +69,16 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
-        return _report(error, session)
+        return _report(error, invocation)
     return status if isinstance(status, int) else DONE
 
 
-def _report(error: Exception, session: Session) -> int:
+def _report(error: Exception, invocation: Invocation) -> int:
     """One line on standard error; the exit status."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return USAGE
-    if session.verbose:
+    if invocation.verbose:
         traceback.print_exception(error)
     if isinstance(error, click.UsageError):
         hint = f" (see '{error.ctx.command_path} --help')" if error.ctx is not None else ""
@@ -90,7 +90,7 @@ def _report(error: Exception, session: Session) -> int:
     if isinstance(error, MemoryError):
         return _complain("out of memory: use a smaller workload", FAILED)
     message = f"unexpected {type(error).__name__}: {error}"
-    return _complain(message if session.verbose else f"{message} (-v shows the traceback)", FAILED)
+    return _complain(message if invocation.verbose else f"{message} (-v shows the traceback)", FAILED)
 
 
 def _status_of(error: TilewrightError) -> int:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilewright.cli.commands import database_option, json_option, threads_option
+from tilewright.cli.invocation import current_invocation
 from tilewright.cli.operators import OperatorGroup
 from tilewright.cli.output import describe_workload, print_json, print_table
 from tilewright.cli.records import apply_records
-from tilewright.cli.session import current_session
 
 if TYPE_CHECKING:
     from tilewright.cli.peers import Arrays, Call
@@ -59,7 +59,7 @@ def _bench(
     peers = _prepare_peers(task, arrays, against)
     with limit_threads(list(peers), task.threads) as free:
         for name in free:
-            current_session().warn(
+            current_invocation().warn(
                 f"{name} runs on its own number of threads: install threadpoolctl to hold it"
             )
         seconds = time_in_turns({**calls, **peers})
@@ -76,7 +76,7 @@ def _prepare_kernels(
 
     with apply_records(db) or contextlib.nullcontext():
         best = build(template, threads=task.threads, **params)
-    current_session().say(str(explain()[-1]))
+    current_invocation().say(str(explain()[-1]))
     default = build(template, threads=task.threads, config="default", **params)
     arrays = make_inputs(best.inputs)
     return {OURS: lambda: best(*arrays), DEFAULT: lambda: default(*arrays)}, arrays
@@ -93,10 +93,10 @@ def _prepare_peers(task: "Task", arrays: "Arrays", names: Sequence[str] | None) 
             call()
         except PeerError as error:
             if names is not None:
-                current_session().warn(str(error))
+                current_invocation().warn(str(error))
             continue
         except Exception as error:
-            current_session().warn(f"{name} fails: {type(error).__name__}: {error}")
+            current_invocation().warn(f"{name} fails: {type(error).__name__}: {error}")
             continue
         found[name] = call
     return found

@@ -5,10 +5,10 @@ from typing import Any
 import click
 
 from tilewright.cli.commands import Command, database_option, json_option
+from tilewright.cli.invocation import current_invocation
 from tilewright.cli.operators import load_template
 from tilewright.cli.output import describe_config, describe_workload, print_json, print_table
 from tilewright.cli.records import count_operations
-from tilewright.cli.session import current_session
 
 
 def _best(op: str | None, db: str, as_json: bool) -> None:
@@ -22,7 +22,7 @@ def _best(op: str | None, db: str, as_json: bool) -> None:
         print_json({"best": rows})
         return
     if not rows:
-        current_session().say(f"{db} has no valid record{f' of {name}' if name else ''}")
+        current_invocation().say(f"{db} has no valid record{f' of {name}' if name else ''}")
         return
     print_table(("workload", "threads", "time", "GFLOP/s", "configuration"), [_cells(row) for row in rows])
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from tilewright.cli.session import common_options
+from tilewright.cli.invocation import common_options
 
 DATABASE = "tune.db"
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilewright.cli.commands import Command, Group, database_option, json_option
+from tilewright.cli.invocation import current_invocation
 from tilewright.cli.output import describe_config, print_json, print_pairs, print_table
-from tilewright.cli.session import current_session
 from tilewright.compiler.errors import TilewrightError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def _export(file: str | None, db: str) -> None:
             write_lines(store.iter_trials(), sys.stdout)
             return
         count = export_jsonl(store.iter_trials(), file)
-    current_session().say(f"{count} records written to {file}")
+    current_invocation().say(f"{count} records written to {file}")
 
 
 def _import(file: str, db: str, as_json: bool) -> None:
@@ -50,9 +50,9 @@ def _import(file: str, db: str, as_json: bool) -> None:
     skipped = report["skipped"]
     click.echo(f"{report['imported']} records imported into {db}, {len(skipped)} lines skipped")
     for line in skipped[:_SHOWN_SKIPS]:
-        current_session().warn(f"line {line['line']}: {line['reason']}")
+        current_invocation().warn(f"line {line['line']}: {line['reason']}")
     if len(skipped) > _SHOWN_SKIPS:
-        current_session().warn(f"{len(skipped) - _SHOWN_SKIPS} more; --json lists them all")
+        current_invocation().warn(f"{len(skipped) - _SHOWN_SKIPS} more; --json lists them all")
 
 
 def _stats(db: str, as_json: bool) -> None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilewright.cli.commands import database_option, threads_option
+from tilewright.cli.invocation import current_invocation
 from tilewright.cli.operators import OperatorGroup
 from tilewright.cli.records import apply_records
-from tilewright.cli.session import current_session
 
 if TYPE_CHECKING:
     from tilewright.templates.template import Template
@@ -50,7 +50,7 @@ def _show(
     records = apply_records(db) if config == "best" else None
     with records or contextlib.nullcontext():
         kernel = build(template, threads=threads, config=config, **params)
-    current_session().say(str(explain()[-1]))
+    current_invocation().say(str(explain()[-1]))
     click.echo(kernel.source(stage))
 
 

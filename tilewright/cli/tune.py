@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilewright.cli.commands import database_option, json_option, threads_option
+from tilewright.cli.invocation import current_invocation
 from tilewright.cli.operators import OperatorGroup
 from tilewright.cli.output import describe_config, describe_workload, print_json, print_pairs
-from tilewright.cli.session import current_session
 
 if TYPE_CHECKING:
     from tilewright.templates.template import Template
@@ -48,9 +48,9 @@ def _options() -> list[click.Parameter]:
 def _tune(template: "Template", params: dict[str, Any], as_json: bool, **options: Any) -> int:
     from tilewright.tuning import NoValidConfig, TuningInterrupted, tune
 
-    session = current_session()
+    invocation = current_invocation()
     try:
-        result = tune(template, progress=not session.quiet, **options, **params)
+        result = tune(template, progress=not invocation.quiet, **options, **params)
     except NoValidConfig as error:
         if as_json:
             print_json(error.result.to_json())

@@ -9,7 +9,7 @@ import click
 
 
 @dataclass(slots=True)
-class Session:
+class Invocation:
     """How much the user wants to read."""
 
     verbose: bool = False
@@ -37,21 +37,21 @@ class _StderrHandler(logging.Handler):
         sys.stderr.write(f"{record.levelname.lower()}: {record.getMessage()}\n")
 
 
-def begin_session() -> Session:
-    """A session, with the package's log on standard error."""
+def begin_invocation() -> Invocation:
+    """An invocation, with the package's log on standard error."""
     logger = logging.getLogger("tilewright")
     if not any(isinstance(handler, _StderrHandler) for handler in logger.handlers):
         logger.addHandler(_StderrHandler())
-    session = Session()
-    session.apply()
-    return session
+    invocation = Invocation()
+    invocation.apply()
+    return invocation
 
 
-def current_session() -> Session:
-    """The session of the command that runs."""
-    session = click.get_current_context().find_root().obj
-    assert isinstance(session, Session)
-    return session
+def current_invocation() -> Invocation:
+    """The invocation of the command that runs."""
+    invocation = click.get_current_context().find_root().obj
+    assert isinstance(invocation, Invocation)
+    return invocation
 
 
 def common_options() -> list[click.Parameter]:
@@ -81,14 +81,14 @@ def _show_version(context: click.Context, parameter: click.Parameter, value: Any
 
 
 def _set_verbose(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    session = context.find_root().obj
-    if value and isinstance(session, Session):
-        session.verbose = True
-        session.apply()
+    invocation = context.find_root().obj
+    if value and isinstance(invocation, Invocation):
+        invocation.verbose = True
+        invocation.apply()
 
 
 def _set_quiet(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    session = context.find_root().obj
-    if value and isinstance(session, Session):
-        session.quiet = True
-        session.apply()
+    invocation = context.find_root().obj
+    if value and isinstance(invocation, Invocation):
+        invocation.quiet = True
+        invocation.apply()
