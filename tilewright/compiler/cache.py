@@ -14,7 +14,6 @@ from pathlib import Path
 
 import msgspec
 
-from tilewright import __version__
 from tilewright.compiler.build import ObjectCode, compile_program
 from tilewright.compiler.once import once
 from tilewright.compiler.program import Program
@@ -66,14 +65,14 @@ def compile_cached(program: Program, target: Target, threads: int, line_limit: i
 
 
 def _key(program: Program, target: Target, threads: int) -> str:
-    versions = [__version__, version("llvmlite"), _compiler_state()]
+    versions = [version("llvmlite"), _compiler_state()]
     text = msgspec.json.encode([program.text, target.to_json(), threads, versions])
     return hashlib.sha256(text).hexdigest()
 
 
 @once
 def _compiler_state() -> str:
-    """What tells one state of the compiler's own files from another, while it is being worked on."""
+    """What tells one state of the compiler's own files from another: a release, or an edit."""
     files = sorted(Path(__file__).parent.rglob("*.py"))
     states = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return hashlib.sha256(repr(states).encode()).hexdigest()
