@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +88,35 @@ def test_integer_arithmetic_rounds_down_and_wraps_as_numpy(dtype: str, vectorize
     y[::3] = -y[::3] if dtype != "uint8" else y[::3]
     expected = (x + y) * np.asarray(3, dtype) - x // y + x % y + np.maximum(x, y) - np.minimum(x, y)
     np.testing.assert_array_equal(kernel(x, y), expected.astype(dtype))
+
+
+@pytest.mark.parametrize("vectorized", [False, True])
+@pytest.mark.parametrize("op", [operator.floordiv, operator.mod])
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
+def test_division_by_zero_gives_zero_as_numpys_and_never_faults(
+    dtype: str, op: Callable[[Any, Any], Any], vectorized: bool
+) -> None:
+    inputs = [te.placeholder((N,), dtype, name=n) for n in "xy"]
+    kernel, program = elementwise(inputs, op, vectorized)
+    x, y = np.arange(N).astype(dtype), (np.arange(N) % 4).astype(dtype)
+    if dtype != "uint8":
+        x[::2] = np.iinfo(dtype).min
+        y -= 1
+    with np.errstate(all="ignore"):
+        expected = op(x, y)
+    np.testing.assert_array_equal(kernel(x, y), expected)
+    x[::2] = 5
+    np.testing.assert_array_equal(interpret(lower_program(program), [x, y])[0], kernel(x, y))
+
+
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_a_division_that_is_not_chosen_does_not_fault(vectorized: bool) -> None:
+    out = te.compute((N,), lambda i: te.if_then_else(i > 0, 100 // i, -1), name="out")
+    s = create_schedule(out)
+    if vectorized:
+        s[out].vectorize(out.op.axis[0])
+    kernel = load_kernel(compile_program(Program.from_schedule(s, [out]), Target.host()))
+    assert kernel().tolist() == [-1, *(100 // i for i in range(1, N))]
 
 
 @pytest.mark.parametrize("vectorized", [False, True])

@@ -119,10 +119,6 @@ class ExprWriter:
     def binary(self, expr: Binary, lanes: Lanes | None) -> Operand:
         """Arithmetic, comparisons and connectives."""
         a, b = self.match_lanes(self.write(expr.a, lanes), self.write(expr.b, lanes))
-        if expr.op in ("//", "%") and lanes is not None and lanes.mask is not None and b.text[0] == "%":
-            # Lanes that are masked off hold anything, zero included.
-            b = self.choose(lanes.mask, b, constant(1, b.dtype, b.lanes))
-            a, b = self.match_lanes(a, b)
         return self.operate(expr.op, a, b, expr)
 
     def operate(self, op: str, a: Operand, b: Operand, expr: Binary | None = None) -> Operand:
@@ -158,7 +154,27 @@ class ExprWriter:
         return self.text.pure(f"call {a.type} @{name}({a.typed}, {b.typed})", a.dtype, a.lanes, a, b)
 
     def _divide(self, op: str, a: Operand, b: Operand, expr: Binary | None) -> Operand:
-        """Division rounding down, as Python's; cheaper where no sign is in play."""
+        """Division rounding down, as Python's; by zero it gives 0, as NumPy's.
+
+        The processor faults where a divisor is zero, or -1 with the least integer, and a division may be
+        computed where its result is not used: such divisors are replaced.
+        """
+        if expr is not None and self._is_ordinary(expr.b):
+            return self._divide_ordinary(op, a, b, expr)
+        pure = self.text.pure
+        zero, one = (self.splat(constant(n, a.dtype), a.lanes) for n in (0, 1))
+        special = pure(f"icmp eq {b.typed}, {zero.text}", "bool", a.lanes, b)
+        if is_signed(a.dtype):
+            minus = self.splat(constant(-1, a.dtype), a.lanes)
+            is_minus = pure(f"icmp eq {b.typed}, {minus.text}", "bool", a.lanes, b)
+            special = pure(f"or {special.typed}, {is_minus.text}", "bool", a.lanes, special, is_minus)
+        result = self._divide_ordinary(op, a, self.choose(special, one, b), expr)
+        if op == "%":
+            return result
+        return self.choose(special, self.operate("*", a, b), result)
+
+    def _divide_ordinary(self, op: str, a: Operand, b: Operand, expr: Binary | None) -> Operand:
+        """Division by what is not zero, and -1 only where that cannot overflow; cheaper without signs."""
         pure = self.text.pure
         plain = not is_signed(a.dtype) or (
             expr is not None and self._nonnegative(expr.a) and self._positive(expr.b)
@@ -180,6 +196,11 @@ class ExprWriter:
 
     def _nonnegative(self, expr: Expr) -> bool:
         return expr.dtype == INDEX and bounds(expr, self.ranges)[0] >= 0
+
+    def _is_ordinary(self, expr: Expr) -> bool:
+        if isinstance(expr, Const):
+            return expr.value not in (0, -1)
+        return expr.dtype == INDEX and bounds(expr, self.ranges)[0] > 0
 
     def _positive(self, expr: Expr) -> bool:
         return isinstance(expr, Const) and expr.value > 0
