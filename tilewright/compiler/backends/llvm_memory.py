@@ -63,6 +63,7 @@ class Memory:
         self._forms: dict[int, tuple[Load | Store, Linear]] = {}
         self.spread: dict[Buffer, int] = {}
         self.declarations: set[str] = set()
+        self.is_around_loops = False
 
     def touch(self, buffer: Buffer) -> None:
         """Note that a buffer's contents changed, or may have."""
@@ -116,6 +117,9 @@ class Memory:
         pointer = self.pointers[buffer]
         for depth in sorted(parts):
             pointer = self._advance(pointer, self._sum(parts[depth]), buffer)
+        if parts and self.is_around_loops:
+            # LLVM's loop strength reduction takes long over many addresses that run once per inner loop.
+            pointer = self.text.pure(f"freeze ptr {pointer.text}", "ptr", 0, pointer)
         if offset:
             pointer = self._advance(pointer, index(offset), buffer)
         step += 1 if width else 0

@@ -206,7 +206,10 @@ class StmtWriter:
         variable = Operand(f"%{text.fresh('i')}", INDEX, 0, text.depth)
         self.memory.variables[stmt.var] = variable
         text.block = loop
+        around = self.memory.is_around_loops
+        self.memory.is_around_loops = _has_loop(stmt.body)
         body()
+        self.memory.is_around_loops = around
         inside, outside = text.pop(), text.pop()
         self._touch_written(stmt.body)
         following = f"%{text.fresh('n')}"
@@ -337,6 +340,12 @@ def _is_uniform(loop: For) -> bool:
     """Whether the loops inside run alike in every lane; otherwise the loop cannot be vectorized."""
     inner = [s for s in statements(loop.body) if isinstance(s, For)]
     return not any(loop.var in variables(s.begin) | variables(s.end) for s in inner)
+
+
+def _has_loop(body: Stmt) -> bool:
+    """Whether loops inside stay loops in the code."""
+    written_out = (LoopKind.VECTORIZE, LoopKind.UNROLL)
+    return any(isinstance(s, For) and (s.kind not in written_out or s.factor > 0) for s in statements(body))
 
 
 def _has_parallel(body: Stmt) -> bool:
