@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from tests.compiler.computes import matmul
+from tilewright.compiler import te
 from tilewright.compiler.build import compile_program, write_llvm
 from tilewright.compiler.errors import ArgumentError, CodeSizeError, CompileError
 from tilewright.compiler.kernel import Kernel, load_kernel
@@ -176,6 +177,26 @@ def test_lanes_past_a_tail_are_read_as_zero() -> None:
     reads = [line for line in module.text.splitlines() if "= load <" in line]
     assert "call <8 x float> @llvm.masked.load" in module.text
     assert not reads
+
+
+@pytest.mark.parametrize("shift", [-1, 1])
+def test_a_guarded_read_beside_a_register_tile_keeps_the_other_lanes(shift: int) -> None:
+    x = te.placeholder((16,), name="x")
+    out = te.compute(
+        (4, 16),
+        lambda i, j: te.if_then_else(te.all(j + shift >= 0, j + shift < 16), x[j + shift], 0.0),
+        name="out",
+    )
+    s = create_schedule(out)
+    tile = s.cache_read(x, "register", out)
+    s[tile].compute_at(s[out], out.op.axis[0])
+    s[tile].vectorize(s[tile].op.axis[0])
+    s[out].vectorize(out.op.axis[1])
+    kernel = load_kernel(compile_program(Program.from_schedule(s, [x, out]), Target.host()))
+    values = np.arange(1, 17, dtype=np.float32)
+    row = np.roll(values, -shift)
+    row[-1 if shift > 0 else 0] = 0
+    np.testing.assert_array_equal(kernel(values), np.tile(row, (4, 1)))
 
 
 def test_a_kernel_is_picklable(kernel: Kernel) -> None:

@@ -186,9 +186,11 @@ class Memory:
         found = self.text.recall(key)
         if found is not None:
             return found
+        # A padded row may be read past its end, but not ahead of its begin, as a condition may ask.
+        may_overrun = buffer in self.row_strides and lanes is not None and lanes.active != 0
         if count and lanes is not None and (address.step != 1 or address.offsets is not None):
             raw = self._gather(address, buffer, lanes)
-        elif mask is not None and buffer not in self.row_strides:
+        elif mask is not None and not may_overrun:
             # Lanes past a tail are read as zero: what lies there may be denormal, and slow to multiply.
             raw = self._masked_load(address.pointer, buffer, count, mask)
         else:
