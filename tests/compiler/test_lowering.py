@@ -220,6 +220,18 @@ def test_compute_at_with_a_reader_outside_the_loop_is_refused() -> None:
         lower_schedule(s, [x, c])
 
 
+def test_a_stage_that_is_read_at_an_index_from_a_tensor_is_computed_whole() -> None:
+    index, x = te.placeholder((5,), "int32", name="index"), te.placeholder((9, 7), name="x")
+    inner = te.compute((9, 7), lambda i, j: x[i, j] + 1.0, name="inner")
+    out = te.compute((5, 7), lambda i, j: inner[index[i], j] * 2.0, name="out")
+    s = create_schedule(out)
+    s[inner].compute_at(s[out], out.op.axis[0])
+    kernel = load_kernel(compile_program(Program.from_schedule(s, [index, x, out]), Target.host()))
+    rows = np.array([8, 0, 3, 3, 1], np.int32)
+    values = np.arange(63, dtype=np.float32).reshape(9, 7)
+    np.testing.assert_array_equal(kernel(rows, values), (values[rows] + 1) * 2)
+
+
 def test_missing_arguments_are_named() -> None:
     c = matmul(4, 5, 6)
     with pytest.raises(ScheduleError, match="lack B"):

@@ -170,8 +170,11 @@ def _span(index: Expr, limits: Sequence[Limit], fixed: set[IterVar], ranges: Ran
 
 
 def _part(form: Linear, fixed: set[IterVar]) -> tuple[Linear, Linear]:
-    """The terms over fixed loops only (with the constant), and the others."""
-    held = {k: t for k, t in form.terms.items() if variables(t[0]) <= fixed}
+    """The terms over fixed loops only (with the constant), and the others.
+
+    What is read from a tensor is known nowhere.
+    """
+    held = {k: t for k, t in form.terms.items() if variables(t[0]) <= fixed and not any(loads(t[0]))}
     loose = {k: t for k, t in form.terms.items() if k not in held}
     return Linear(held, form.const), Linear(loose, 0)
 
