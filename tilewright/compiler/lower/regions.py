@@ -174,7 +174,9 @@ def _part(form: Linear, fixed: set[IterVar]) -> tuple[Linear, Linear]:
 
     What is read from a tensor is known nowhere.
     """
-    held = {k: t for k, t in form.terms.items() if variables(t[0]) <= fixed and not any(loads(t[0]))}
+    held = {
+        k: t for k, t in form.terms.items() if variables(t[0]) <= fixed and next(loads(t[0]), None) is None
+    }
     loose = {k: t for k, t in form.terms.items() if k not in held}
     return Linear(held, form.const), Linear(loose, 0)
 
