@@ -199,6 +199,16 @@ def test_a_guarded_read_beside_a_register_tile_keeps_the_other_lanes(shift: int)
     np.testing.assert_array_equal(kernel(values), np.tile(row, (4, 1)))
 
 
+@pytest.mark.parametrize("count", [63, 64, 150])
+def test_a_kernel_may_have_many_arguments(count: int) -> None:
+    inputs = [te.placeholder((4,), name=f"x{n}") for n in range(count)]
+    out = te.compute((4,), lambda i: sum((x[i] for x in inputs[1:]), inputs[0][i]), name="out")
+    program = Program.from_schedule(create_schedule(out), [*inputs, out])
+    kernel = load_kernel(compile_program(program, Target.host()))
+    arrays = [np.full(4, n, np.float32) for n in range(count)]
+    assert kernel(*arrays).tolist() == [count * (count - 1) / 2] * 4
+
+
 def test_a_kernel_is_picklable(kernel: Kernel) -> None:
     again = pickle.loads(pickle.dumps(kernel))
     np.testing.assert_array_equal(again(A, B), kernel(A, B))

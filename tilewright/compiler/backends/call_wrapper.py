@@ -18,6 +18,7 @@ from tilewright.compiler.target import Target
 OK, NOT_FAST, BUSY, OVERLAP = 0, 1, 2, 3
 CONTIGUOUS_ALIGNED = 0x101
 WRITEABLE = 0x400
+MOST_ARGUMENTS = 64
 HEADER = object.__basicsize__
 DATA, RANK, DIMS, DESCR, FLAGS = HEADER, HEADER + 8, HEADER + 16, HEADER + 40, HEADER + 48
 
@@ -56,7 +57,7 @@ declare ptr @PyEval_SaveThread()
 declare void @PyEval_RestoreThread(ptr)
 define ptr @call(ptr %self, ptr %args, i64 %given) {
 entry:
-  %slots = alloca [64 x ptr], align 16
+  %slots = alloca [MOST x ptr], align 16
   %record = call ptr @PyLong_AsVoidPtr(ptr %self)
   %kernel = load ptr, ptr %record
   %launch.p = getelementptr i8, ptr %record, i64 8
@@ -208,7 +209,7 @@ def _method() -> tuple[_MethodDef, Loaded] | None:
     """The wrapper as a Python method definition; None where NumPy's objects are laid out otherwise."""
     if not _layout_is_known():
         return None
-    text = WRAPPER
+    text = WRAPPER.replace("[MOST x", f"[{MOST_ARGUMENTS} x")
     for name, offset in (
         ("TYPE", 8),
         ("DESCR", DESCR),
@@ -244,7 +245,7 @@ def _layout_is_known() -> bool:
 def make_invoker(record: CallRecord) -> Any:
     """A Python callable that runs the kernel of a record; it returns one of the codes above."""
     made = _method()
-    if made is None:
+    if made is None or record.count > MOST_ARGUMENTS:
         return lambda *arrays: NOT_FAST
     create = ctypes.pythonapi.PyCFunction_NewEx
     create.restype = ctypes.py_object
