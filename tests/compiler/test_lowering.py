@@ -238,6 +238,30 @@ def test_missing_arguments_are_named() -> None:
         lower_schedule(create_schedule(c.output), [c.inputs[0], c.output])
 
 
+def test_an_argument_is_given_once_and_belongs_to_the_program() -> None:
+    c = matmul(4, 5, 6)
+    s = create_schedule(c.output)
+    with pytest.raises(ScheduleError, match="name C twice"):
+        lower_schedule(s, [*c.inputs, c.output, c.output])
+    other = te.placeholder((4,), name="other")
+    with pytest.raises(ScheduleError, match="other is no part of what the schedule computes"):
+        Program.from_schedule(s, [*c.inputs, other, c.output])
+
+
+def test_an_intermediate_stage_is_an_argument_only_where_it_is_stored_whole() -> None:
+    x = te.placeholder((8,), name="x")
+    a = te.compute((8,), lambda i: x[i] + 1.0, name="a")
+    b = te.compute((8,), lambda i: a[i] * 2.0, name="b")
+    s = create_schedule(b)
+    kernel = load_kernel(compile_program(Program.from_schedule(s, [x, b, a]), Target.host()))
+    values = np.arange(8, dtype=np.float32)
+    for result, expected in zip(kernel(values), ((values + 1) * 2, values + 1), strict=True):
+        np.testing.assert_array_equal(result, expected)
+    s[a].compute_inline()
+    with pytest.raises(ScheduleError, match="the argument a is not stored whole"):
+        lower_schedule(s, [x, b, a])
+
+
 def test_replaying_the_steps_gives_the_same_nest() -> None:
     c = softmax(9, 17)
     s = create_schedule(c.output)

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tilewright.compiler.errors import ExpressionError
+from tilewright.compiler.errors import ExpressionError, ScheduleError
 from tilewright.compiler.schedule import Schedule, Step
 from tilewright.compiler.te.expr import (
     FLOATS,
@@ -54,8 +54,13 @@ class Program:
     @staticmethod
     def from_schedule(schedule: Schedule, args: Sequence[Tensor]) -> Program:
         """The program that a schedule computes, with its inputs and outputs in the order of a call."""
+        graph = _graph(schedule)
+        known = {tensor.op for tensor in graph}
+        for tensor in args:
+            if tensor.op not in known:
+                raise ScheduleError(f"the argument {tensor.name} is no part of what the schedule computes")
         names = _Names()
-        ops = [names.encode_op(tensor) for tensor in _graph(schedule)]
+        ops = [names.encode_op(tensor) for tensor in graph]
         data = {
             "args": [tensor.name for tensor in args],
             "outputs": [tensor.name for tensor in schedule.outputs],

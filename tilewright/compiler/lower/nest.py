@@ -327,9 +327,17 @@ def write_nest(schedule: Schedule, regions: Regions, args: Sequence[Tensor]) -> 
 
 
 def _check_arguments(schedule: Schedule, args: Sequence[Tensor]) -> None:
-    given = {tensor.name for tensor in args}
+    given = [tensor.name for tensor in args]
     needed = [s.name for s in schedule.stages if isinstance(s.op, PlaceholderOp)]
     needed += [tensor.name for tensor in schedule.outputs]
     missing = [name for name in needed if name not in given]
     if missing:
         raise ScheduleError(f"the arguments lack {', '.join(missing)}: pass every input and output tensor")
+    for tensor in args:
+        if given.count(tensor.name) > 1:
+            raise ScheduleError(f"the arguments name {tensor.name} twice: pass each tensor once")
+        if tensor.name not in needed and schedule[tensor].attach.kind != "root":
+            raise ScheduleError(
+                f"the argument {tensor.name} is not stored whole: make it an output of create_schedule, "
+                "or compute it at the root"
+            )
