@@ -190,6 +190,32 @@ def test_casts_truncate_and_wrap() -> None:
     np.testing.assert_array_equal(kernel(y), y.astype(np.int8))
 
 
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_absolute_values_of_integers_are_numpys(vectorized: bool) -> None:
+    for dtype in ("uint8", "int8", "int32"):
+        kernel, program = elementwise([te.placeholder((N,), dtype, name="x")], te.abs, vectorized)
+        x = np.linspace(np.iinfo(dtype).min, np.iinfo(dtype).max, N).astype(dtype)
+        np.testing.assert_array_equal(kernel(x), np.abs(x))
+        np.testing.assert_array_equal(interpret(lower_program(program), [x])[0], np.abs(x))
+
+
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_a_sum_of_conditions_is_or_and_a_product_is_and_as_numpys(vectorized: bool) -> None:
+    inputs = [te.placeholder((N,), "bool", name=n) for n in "xy"]
+    x, y = np.arange(N) % 2 == 0, np.arange(N) % 3 == 0
+    for op in (operator.add, operator.mul):
+        kernel, program = elementwise(inputs, op, vectorized)
+        np.testing.assert_array_equal(kernel(x, y), op(x, y))
+        np.testing.assert_array_equal(interpret(lower_program(program), [x, y])[0], op(x, y))
+
+
+def test_the_interpreter_wraps_integers_as_the_compiled_code_does() -> None:
+    inputs = [te.placeholder((N,), "int8", name=n) for n in "xy"]
+    kernel, program = elementwise(inputs, lambda x, y: (x * y + x) // 3 - -y, True)
+    x, y = np.arange(N).astype(np.int8), np.full(N, 100, np.int8)
+    np.testing.assert_array_equal(interpret(lower_program(program), [x, y])[0], kernel(x, y))
+
+
 def test_power() -> None:
     inputs = [te.placeholder((N,), name=n) for n in "xy"]
     kernel, _ = elementwise(inputs, te.power, True)

@@ -291,6 +291,15 @@ def a_symbolic_extent() -> object:
         (lambda: te.compute((2,), lambda i, j: i), "takes 2 indices, the shape has 1"),
         (lambda: te.sum(te.placeholder((2,), name="x")[0], axis=[]), "at least one reduce_axis"),
         (lambda: bool(te.placeholder((2,), name="x")[0] > 0), "no truth value"),
+        (lambda: te.placeholder((2,), "int8", name="x")[0] + 300, "300 is no int8: cast the other operands"),
+        (lambda: te.const(float("inf"), "int32"), "inf is no int32"),
+        (lambda: te.logical_not(te.placeholder((2,), "int32", name="x")[0]), "not a condition"),
+        (lambda: -te.placeholder((2,), "bool", name="x")[0], "a condition has no sign"),
+        (lambda: te.placeholder((2,), "bool", name="x")[0] - True, "cast them to a number"),
+        (
+            lambda: te.sum(te.placeholder((2,), "bool", name="x")[0], axis=te.reduce_axis((0, 2))),
+            "cast them to int32 to count",
+        ),
         (lambda: te.exp(te.placeholder((2,), "int32", name="x")[0]), "needs a float, not int32"),
     ],
 )

@@ -15,7 +15,19 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewright.compiler.ir.loops import Alloc, Assign, Block, Buffer, For, If, LoopNest, Stmt, Store
-from tilewright.compiler.te.expr import FLOATS, Binary, Call, Cast, Const, Expr, Load, Select, Unary, Var
+from tilewright.compiler.te.expr import (
+    FLOATS,
+    INTEGER_LIMITS,
+    Binary,
+    Call,
+    Cast,
+    Const,
+    Expr,
+    Load,
+    Select,
+    Unary,
+    Var,
+)
 
 Array = npt.NDArray[Any]
 Scalar = Any
@@ -104,9 +116,9 @@ class _Interpreter:
                 return cast_scalar(self.evaluate(expr.value), expr.dtype)
             case Unary():
                 value = self.evaluate(expr.value)
-                return not value if expr.op == "not" else -value
+                return not value if expr.op == "not" else wrap(-value, expr.dtype)
             case Call():
-                return call_math(expr.name, *(self.evaluate(arg) for arg in expr.args))
+                return wrap(call_math(expr.name, *(self.evaluate(arg) for arg in expr.args)), expr.dtype)
             case _:
                 raise TypeError(f"not a scalar expression: {expr}")
 
@@ -114,7 +126,15 @@ class _Interpreter:
         a = self.evaluate(expr.a)
         if expr.op in ("and", "or"):
             return self.evaluate(expr.b) if bool(a) == (expr.op == "and") else a
-        return BINARY[expr.op](a, self.evaluate(expr.b))
+        return wrap(BINARY[expr.op](a, self.evaluate(expr.b)), expr.dtype)
+
+
+def wrap(value: Scalar, dtype: str) -> Scalar:
+    """An integer as its type holds it: what is too large begins again from below."""
+    if dtype not in INTEGER_LIMITS:
+        return value
+    low, high = INTEGER_LIMITS[dtype]
+    return value if low <= value <= high else (value - low) % (high - low + 1) + low
 
 
 def cast_scalar(value: Scalar, dtype: str) -> Scalar:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 INDEX = "int64"
 DTYPES = ("bool", "int8", "uint8", "int32", "int64", "float16", "bfloat16", "float32", "float64")
 FLOATS = ("float16", "bfloat16", "float32", "float64")
+INTEGER_LIMITS = {
+    "int8": (-(1 << 7), (1 << 7) - 1),
+    "uint8": (0, (1 << 8) - 1),
+    "int32": (-(1 << 31), (1 << 31) - 1),
+    "int64": (-(1 << 63), (1 << 63) - 1),
+}
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 LOGICAL = ("and", "or")
 
@@ -68,6 +74,8 @@ class Expr:
         return binary("%", other, self)
 
     def __neg__(self) -> Expr:
+        if self.dtype == "bool":
+            raise ExpressionError(f"-({self}): a condition has no sign: use te.logical_not or cast")
         return Unary("neg", self)
 
     def __lt__(self, other: ExprLike) -> Expr:
@@ -261,7 +269,12 @@ def const(value: Scalar, dtype: str | None = None) -> Const:
         dtype = "bool" if isinstance(value, bool) else INDEX if isinstance(value, int) else "float32"
     if dtype == "bool":
         return Const(bool(value), dtype)
-    return Const(float(value) if dtype in FLOATS else int(value), dtype)
+    if dtype in FLOATS:
+        return Const(float(value), dtype)
+    low, high = INTEGER_LIMITS[dtype]
+    if not low <= value <= high:
+        raise ExpressionError(f"{value} is no {dtype}: cast the other operands to a wider type")
+    return Const(int(value), dtype)
 
 
 def as_expr(value: ExprLike, like: Expr | None = None) -> Expr:
@@ -306,6 +319,8 @@ def binary(op: str, a: ExprLike, b: ExprLike) -> Expr:
     left, right = promote(left, right, op)
     if op in LOGICAL and left.dtype != "bool":
         raise ExpressionError(f"{op} needs conditions, not {left.dtype}")
+    if left.dtype == "bool":
+        op = _on_conditions(op, left)
     if op == "/" and left.dtype not in FLOATS:
         raise ExpressionError(f"{left} / {right}: integers have no true division; use // or cast to a float")
     if left.dtype == INDEX:
@@ -313,6 +328,13 @@ def binary(op: str, a: ExprLike, b: ExprLike) -> Expr:
         if folded is not None:
             return folded
     return Binary(op, left, right)
+
+
+def _on_conditions(op: str, left: Expr) -> str:
+    """The operator that NumPy takes for arithmetic on conditions: "or" for a sum, "and" for a product."""
+    if op in ("-", "/", "//", "%"):
+        raise ExpressionError(f"{left} {op} ...: conditions have no such arithmetic: cast them to a number")
+    return {"+": "or", "*": "and"}.get(op, op)
 
 
 def _fold_index(op: str, a: Expr, b: Expr) -> Expr | None:

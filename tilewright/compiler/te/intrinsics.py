@@ -26,7 +26,7 @@ def _math(name: str, value: ExprLike) -> Expr:
     expr = as_expr(value)
     if expr.dtype not in FLOATS and not (name == "abs" and expr.dtype != "bool"):
         raise ExpressionError(f"te.{name} needs a float, not {expr.dtype}: cast first")
-    return Call(name, (expr,), expr.dtype)
+    return expr if expr.dtype == "uint8" else Call(name, (expr,), expr.dtype)
 
 
 def exp(x: ExprLike) -> Expr:
@@ -148,7 +148,10 @@ def any(*conditions: ExprLike) -> Expr:
 
 def logical_not(condition: ExprLike) -> Expr:
     """True where the condition does not hold."""
-    return Unary("not", as_expr(condition))
+    test = as_expr(condition)
+    if test.dtype != "bool":
+        raise ExpressionError(f"logical_not: {test} is {test.dtype}, not a condition; compare it")
+    return Unary("not", test)
 
 
 def _join(op: str, conditions: tuple[ExprLike, ...]) -> Expr:

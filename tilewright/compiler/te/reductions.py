@@ -35,6 +35,10 @@ def highest(dtype: str) -> float | int | bool:
 
 def _reduce(kind: str, value: ExprLike, axis: Axes, identity: float | int | bool) -> Expr:
     expr = as_expr(value)
+    if expr.dtype == "bool" and kind in ("sum", "prod"):
+        raise ExpressionError(
+            f"te.{kind} of conditions: cast them to int32 to count, or take te.max or te.min"
+        )
     return Reduce(kind, _axes(kind, axis), (const(identity, expr.dtype),), (expr,))
 
 
