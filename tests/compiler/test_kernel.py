@@ -209,6 +209,26 @@ def test_a_kernel_may_have_many_arguments(count: int) -> None:
     assert kernel(*arrays).tolist() == [count * (count - 1) / 2] * 4
 
 
+@pytest.mark.parametrize("name", ["range", "min", "np", "kernel", "for"])
+def test_names_may_be_those_of_python_in_the_numba_backend(name: str) -> None:
+    x = te.placeholder((4,), "int32", name=name)
+    k = te.reduce_axis((0, 4), "range")
+    out = te.compute((3,), lambda min: te.sum(te.minimum(x[k], 2), axis=k), name="out")
+    program = Program.from_schedule(create_schedule(out), [x, out])
+    kernel = load_kernel(compile_program(program, Target.host(), backend="numba"))
+    assert kernel(np.arange(4, dtype=np.int32)).tolist() == [5, 5, 5]
+
+
+def test_small_integers_wrap_in_the_numba_backend() -> None:
+    x = te.placeholder((3,), "int8", name="x")
+    out = te.compute((3,), lambda i: (x[i] * x[i] // 3 - -x[i]).astype("int32"), name="out")
+    program = Program.from_schedule(create_schedule(out), [x, out])
+    values = np.array([100, -128, 7], np.int8)
+    expected = load_kernel(compile_program(program, Target.host()))(values)
+    kernel = load_kernel(compile_program(program, Target.host(), backend="numba"))
+    np.testing.assert_array_equal(kernel(values), expected)
+
+
 def test_a_kernel_is_picklable(kernel: Kernel) -> None:
     again = pickle.loads(pickle.dumps(kernel))
     np.testing.assert_array_equal(again(A, B), kernel(A, B))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import keyword
 import math
 import re
@@ -42,7 +43,7 @@ class _SourceWriter:
     def __init__(self, nest: LoopNest) -> None:
         self.nest = nest
         self.names: dict[Buffer | Var, str] = {}
-        self.taken: set[str] = {"np", "math", "numba", "kernel"}
+        self.taken: set[str] = {"np", "math", "numba", "kernel", *dir(builtins)}
 
     def name(self, item: Buffer | Var) -> str:
         if item not in self.names:
@@ -105,12 +106,7 @@ class _SourceWriter:
                 assert isinstance(expr.source, Buffer)
                 return self.element(expr.source, expr.indices)
             case Binary():
-                a, b = self.expr(expr.a), self.expr(expr.b)
-                if expr.op in ("min", "max"):
-                    return (
-                        f"{expr.op}({a}, {b})" if expr.dtype not in FLOATS else f"np.{expr.op}imum({a}, {b})"
-                    )
-                return f"({a} {expr.op} {b})"
+                return self.narrow(self.binary(expr), expr.dtype)
             case Select():
                 parts = (expr.then, expr.condition, expr.otherwise)
                 then, condition, otherwise = (self.expr(part) for part in parts)
@@ -118,11 +114,23 @@ class _SourceWriter:
             case Cast():
                 return f"np.{_numpy_name(expr.dtype)}({self.expr(expr.value)})"
             case Unary():
-                return f"({'not ' if expr.op == 'not' else '-'}{self.expr(expr.value)})"
+                sign = "not " if expr.op == "not" else "-"
+                return self.narrow(f"({sign}{self.expr(expr.value)})", expr.dtype)
             case Call():
-                return MATH[expr.name].format(*(self.expr(arg) for arg in expr.args))
+                text = MATH[expr.name].format(*(self.expr(arg) for arg in expr.args))
+                return self.narrow(text, expr.dtype)
             case _:
                 raise TypeError(f"not a scalar expression: {expr}")
+
+    def binary(self, expr: Binary) -> str:
+        a, b = self.expr(expr.a), self.expr(expr.b)
+        if expr.op in ("min", "max"):
+            return f"{expr.op}({a}, {b})" if expr.dtype not in FLOATS else f"np.{expr.op}imum({a}, {b})"
+        return f"({a} {expr.op} {b})"
+
+    def narrow(self, text: str, dtype: str) -> str:
+        """An integer of the type's own width, which Numba's arithmetic widens."""
+        return f"np.{dtype}({text})" if dtype in ("int8", "uint8", "int32") else text
 
 
 def _numpy_name(dtype: str) -> str:
