@@ -15,7 +15,7 @@ import pytest
 from tests.compiler.computes import matmul
 from tilewright.compiler import te
 from tilewright.compiler.build import compile_program, write_llvm
-from tilewright.compiler.errors import ArgumentError, CodeSizeError, CompileError
+from tilewright.compiler.errors import ArgumentError, CodeSizeError, CompileError, ExpressionError
 from tilewright.compiler.kernel import Kernel, load_kernel
 from tilewright.compiler.program import Program
 from tilewright.compiler.reference import run_reference
@@ -269,6 +269,23 @@ def test_a_program_is_the_same_after_a_round_trip() -> None:
     assert isinstance(schedule, Schedule)
     assert [isinstance(a, Tensor) for a in args] == [True] * 3
     assert Program.from_schedule(schedule, args) == program
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"ops": [], "args": ["x"], "outputs": []}',
+        '{"ops": [{"name": "x", "shape": [-1], "dtype": "float32"}], "args": ["x"], "outputs": []}',
+        '{"ops": [{"name": "x", "shape": [1], "dtype": "evil"}], "args": ["x"], "outputs": []}',
+        '{"ops": [{"name": "x", "axes": [], "body": ["eval", "1"]}], "args": ["x"], "outputs": ["x"]}',
+    ],
+)
+def test_a_text_that_is_no_program_is_refused(text: str) -> None:
+    with pytest.raises(ExpressionError):
+        Program.from_json(text)
 
 
 def test_different_steps_make_a_different_program() -> None:

@@ -28,9 +28,12 @@ from tilewright.compiler.te.expr import (
     Unary,
     Var,
 )
-from tilewright.compiler.te.tensor import ComputeOp, PlaceholderOp, Tensor
+from tilewright.compiler.te.tensor import ComputeOp, PlaceholderOp, Tensor, placeholder
 
 Json = Any
+MALFORMED = (
+    msgspec.MsgspecError, LookupError, TypeError, ValueError, AttributeError, AssertionError, RecursionError,
+)  # fmt: skip
 STEPS = msgspec.json.Decoder(tuple[Step, ...])
 
 
@@ -71,10 +74,18 @@ class Program:
 
     @staticmethod
     def from_json(text: str) -> Program:
-        """From :meth:`to_json`'s text."""
-        data = msgspec.json.decode(text)
-        tensors = _decode_graph(data["ops"])
-        return _program(text, [tensors[name] for name in data["args"]])
+        """From :meth:`to_json`'s text.
+
+        Raises:
+            TilewrightError: the text is no stored program.
+        """
+        try:
+            data = msgspec.json.decode(text)
+            tensors = _decode_graph(data["ops"])
+            return _program(text, [tensors[name] for name in data["args"]])
+        except MALFORMED as error:
+            kind = type(error).__name__
+            raise ExpressionError(f"the text is no stored program: {error} ({kind})") from error
 
     def to_json(self) -> str:
         """As text."""
@@ -174,7 +185,7 @@ def _decode_graph(ops: list[Json]) -> dict[str, Tensor]:
     for op in ops:
         name = op["name"]
         if "shape" in op:
-            tensors[name] = Tensor(PlaceholderOp(name, tuple(op["shape"]), op["dtype"]))
+            tensors[name] = placeholder(op["shape"], op["dtype"], name)
         else:
             axes = [reader.axis(item) for item in op["axes"]]
             tensors[name] = Tensor(ComputeOp(name, axes, reader.decode(op["body"])))
