@@ -86,7 +86,7 @@ def test_the_entries_used_longest_ago_make_room(directory: Path, monkeypatch: py
     compile_cached(program(8), Target.host(), 1, 6000)
     (old,) = entries(directory)
     os.utime(old, (1, 1))
-    monkeypatch.setattr(cache, "LIMIT_BYTES", old.stat().st_size + 100)
+    monkeypatch.setattr(cache, "LIMIT_BYTES", old.stat().st_size * 3 // 2)
     compile_cached(program(9), Target.host(), 1, 6000)
     assert old not in entries(directory)
     assert len(entries(directory)) == 1
