@@ -82,6 +82,8 @@ def make_task(
     count = granted_cores() if threads is None else threads
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise TilewrightError(f"threads must be a positive integer, not {threads!r}")
+    if target is not None and not isinstance(target, Target):
+        raise TilewrightError(f"target must be a Target, such as tilewright.Target.host(), not {target!r}")
     template = find_template(op)
     check_parameter_names(template)
     return Task.create(template, target or Target.host(), count, **params)

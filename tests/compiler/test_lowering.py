@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
 from typing import Any
@@ -335,3 +336,30 @@ def test_stages_may_reduce_over_one_axis() -> None:
     expected = (values * values.sum(axis=1, keepdims=True)).max(axis=1)
     kernel = load_kernel(compile_program(Program.from_json(program.to_json()), Target.host()))
     np.testing.assert_allclose(kernel(values), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_numpy_integer_is_a_factor() -> None:
+    c = matmul(8, 5, 6)
+    s, plain = create_schedule(c.output), create_schedule(c.output)
+    s[c.output].split(c.output.op.axis[0], factor=int(np.int64(4)))
+    plain[c.output].split(c.output.op.axis[0], factor=np.int64(4))  # type: ignore[arg-type]
+    assert plain.steps == s.steps
+    assert Program.from_schedule(plain, c.args) == Program.from_schedule(s, c.args)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"kind": "boom", "stage": "C"},
+        {"kind": "split", "stage": "C", "axis": "i", "factor": "4"},
+        {"kind": "annotate", "stage": "C", "axis": "i", "how": "zzz"},
+        {"kind": "split", "stage": "Z", "axis": "i", "factor": 4},
+    ],
+)
+def test_a_stored_step_that_is_none_is_refused(step: dict[str, object]) -> None:
+    c = matmul(4, 5, 6)
+    text = Program.from_schedule(create_schedule(c.output), c.args).to_json()
+    garbled = text.replace('"steps":[]', f'"steps":[{json.dumps(step)}]')
+    assert garbled != text
+    with pytest.raises(ScheduleError):
+        Program.from_json(garbled).schedule()

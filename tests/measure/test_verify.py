@@ -151,7 +151,8 @@ def test_outputs_and_fences_are_verified_together() -> None:
 def test_a_store_into_a_protected_input_ends_the_process() -> None:
     program = (
         "import ctypes, numpy as np; from tilewright.measure.buffers import allocate;"
-        "b = allocate((1000,), np.dtype('float32')); b.array[...] = 1; b.protect(); print(b.array.sum(), flush=True);"
+        "b = allocate((1000,), np.dtype('float32')); b.array[...] = 1; b.protect();"
+        "print(b.array.sum(), flush=True);"
         "ctypes.memset(b.array.ctypes.data, 0, 4)"
     )
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)

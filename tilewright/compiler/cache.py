@@ -5,6 +5,7 @@ The directory belongs to the user alone; what another user owns is never loaded.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -94,7 +95,8 @@ def _directory() -> Path | None:
         _log.warning("cache directory %s belongs to another user: not used", directory)
         return None
     if status.st_mode & 0o077:
-        directory.chmod(0o700)
+        with contextlib.suppress(OSError):
+            directory.chmod(0o700)
     return directory
 
 
@@ -110,12 +112,14 @@ def _read(path: Path) -> _Entry | None:
         entry = msgspec.msgpack.decode(body, type=_Entry)
     except msgspec.MsgspecError:
         return None
-    path.touch()
+    with contextlib.suppress(OSError):
+        path.touch()
     return entry
 
 
 def _write(path: Path, entry: _Entry) -> None:
     body = msgspec.msgpack.encode(entry)
+    name = ""
     try:
         handle, name = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(handle, "wb") as file:
@@ -124,6 +128,8 @@ def _write(path: Path, entry: _Entry) -> None:
         _trim(path.parent)
     except OSError as error:
         _log.debug("not cached: %s", error)
+        with contextlib.suppress(OSError):
+            os.unlink(name)
 
 
 def _trim(directory: Path) -> None:

@@ -102,13 +102,20 @@ class Program:
         tensors = _decode_graph(data["ops"])
         schedule = Schedule([tensors[name] for name in data["outputs"]])
         if scheduled:
-            schedule.replay(msgspec.convert(data["steps"], tuple[Step, ...]))
+            schedule.replay(_decode_steps(data["steps"]))
         return schedule, tuple(tensors[name] for name in data["args"])
 
     def unscheduled(self) -> Program:
         """The same computation with no steps."""
         schedule, args = self.schedule(scheduled=False)
         return Program.from_schedule(schedule, args)
+
+
+def _decode_steps(items: Json) -> tuple[Step, ...]:
+    try:
+        return msgspec.convert(items, tuple[Step, ...])
+    except msgspec.ValidationError as error:
+        raise ScheduleError(f"a stored program has a step that is none: {error}") from error
 
 
 def _program(text: str, args: Sequence[Tensor]) -> Program:

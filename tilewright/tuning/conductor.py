@@ -62,6 +62,7 @@ def tune(
         TilewrightError: the operator, a parameter, an option or the database is wrong.
     """
     _check_options(trials, seconds, patience, tuner, seed)
+    _check_outlets(db, on_trial)
     task = make_task(op, target, threads, params)
     task.default_config  # noqa: B018 - a faulty template or default is reported before the database is touched
     budget = Budget(trials, seconds, patience)
@@ -91,6 +92,13 @@ def tune(
     if result.best is None:
         raise NoValidConfig(_explain_failures(history.records, task), result)
     return result
+
+
+def _check_outlets(db: object, on_trial: object) -> None:
+    if not isinstance(db, (str, os.PathLike)):
+        raise TilewrightError(f"db must be a path or a URL, not {db!r}")
+    if on_trial is not None and not callable(on_trial):
+        raise TilewrightError(f"on_trial must be a function of a record, not {on_trial!r}")
 
 
 def _check_options(trials: object, seconds: object, patience: object, tuner: object, seed: object) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tilewright.compiler.schedule.schedule import Schedule
 
 Axes = tuple[IterVar, ...]
+ANNOTATIONS = ("vectorize", "unroll", "parallel")
 SCOPES = ("register", "stack", "thread", "call", "bound", "local", "global", "shared")
 
 
@@ -96,6 +97,8 @@ def _reorder(schedule: Schedule, step: steps.Reorder) -> Axes:
 def _annotate(schedule: Schedule, step: steps.Annotate) -> Axes:
     stage = _scheduled(schedule, step.stage, step.how)
     axis = stage.loop(step.axis, step.how)
+    if step.how not in ANNOTATIONS:
+        raise ScheduleError(f"annotate({axis.name}): {step.how!r} is none of {', '.join(ANNOTATIONS)}")
     kind = LoopKind(step.how)
     if axis.kind == "reduce" and kind in (LoopKind.VECTORIZE, LoopKind.PARALLEL):
         raise ScheduleError(

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tilewright.compiler.errors import ScheduleError
 from tilewright.compiler.ir.loops import LoopKind
 from tilewright.compiler.schedule import steps
@@ -153,7 +155,8 @@ class Stage:
         self, parent: IterVar, factor: int | None = None, nparts: int | None = None
     ) -> tuple[IterVar, IterVar]:
         """Split a loop in two: ``(outer, inner)``."""
-        result = self.schedule.apply(steps.Split(self.name, self._name(parent, "split"), factor, nparts))
+        sizes = (_plain(factor), _plain(nparts))
+        result = self.schedule.apply(steps.Split(self.name, self._name(parent, "split"), *sizes))
         return result[0], result[1]
 
     def tile(
@@ -219,6 +222,11 @@ class Stage:
 
     def __repr__(self) -> str:
         return f"Stage({self.name}, loops={[a.name for a in self.leaf]})"
+
+
+def _plain(value: int | None) -> int | None:
+    """A NumPy integer as Python's own, which a step can store; anything else as it is."""
+    return int(value) if isinstance(value, np.integer) else value
 
 
 def stage_names(items: Sequence[Tensor | Stage | ComputeOp]) -> tuple[str, ...]:
