@@ -93,7 +93,7 @@ def test_a_much_slower_candidate_stops_at_its_first_run(measurer: Measurer) -> N
 def test_a_program_that_cannot_be_read_is_a_result(measurer: Measurer) -> None:
     broken = Program('{"args": []}', matmul().inputs, matmul().outputs)
     results = measurer.measure([trial(matmul()), trial(broken), trial(matmul())])
-    assert [result.state for result in results] == ["ok", "compile_error", "ok"]
+    assert [result.state for result in results] == ["ok", "invalid", "ok"]
 
 
 def test_a_deadline_of_the_compiler_is_a_result() -> None:
@@ -115,7 +115,7 @@ def test_a_play_off_has_a_winner(measurer: Measurer) -> None:
 def test_a_play_off_leaves_out_what_fails(measurer: Measurer) -> None:
     broken = Program('{"args": []}', matmul().inputs, matmul().outputs)
     result = measurer.playoff([trial(broken), trial(matmul())], default=1)
-    assert [entry.state for entry in result.entries] == ["compile_error", "ok"]
+    assert [entry.state for entry in result.entries] == ["invalid", "ok"]
     assert result.winner == 1
 
 
