@@ -13,7 +13,7 @@ from tilewright.logs.record import Record
 from tilewright.logs.store import RecordStore
 from tilewright.templates.task import Task
 from tilewright.templates.template import Template
-from tilewright.tuners import TUNERS, Budget, TunerError, make_tuner
+from tilewright.tuners import TUNERS, Budget, Tuner, TunerError, make_tuner
 from tilewright.tuning.history import History
 from tilewright.tuning.interruption import Interruption
 from tilewright.tuning.leases import release_dead
@@ -65,32 +65,46 @@ def tune(
     _check_outlets(db, on_trial)
     task = make_task(op, target, threads, params)
     task.default_config  # noqa: B018 - a faulty template or default is reported before the database is touched
-    budget = Budget(trials, seconds, patience)
     with ExitStack() as stack:
         interruption = stack.enter_context(Interruption())
-        store = stack.enter_context(RecordStore(db))
-        history = History(task, store)
-        if not store.read_only:
-            release_dead(store, history.key)
-        searcher = make_tuner(
-            tuner,
-            task.space,
-            seed,
-            start=[task.default_config, *history.hints()],
-            history=history.observations(history.records),
-        )
-        follow = choose_progress(progress)
-        run = Run(task, history, searcher, budget, seed, follow, on_trial, interruption, stack)
-        follow.start(task, budget, tuple(history.records))
-        stack.callback(follow.finish)
-        run.search()
-        if not interruption.requested:
-            run.decide()
-        result = run.result()
+        history = _open_history(task, db, stack)
+        searcher = _make_searcher(tuner, history, seed)
+        limits, follow = Budget(trials, seconds, patience), choose_progress(progress)
+        result = _conduct(Run(task, history, searcher, limits, seed, follow, on_trial, interruption, stack))
+    return _judge(result, interruption, history)
+
+
+def _open_history(task: Task, db: str | os.PathLike[str], stack: ExitStack) -> History:
+    """What the database holds of a task, the leases of killed runs given back."""
+    store = stack.enter_context(RecordStore(db))
+    history = History(task, store)
+    if not store.read_only:
+        release_dead(store, history.key)
+    return history
+
+
+def _make_searcher(tuner: str, history: History, seed: int) -> Tuner:
+    """The tuner, which measures the default first and knows what is known."""
+    task = history.task
+    start = [task.default_config, *history.hints()]
+    return make_tuner(tuner, task.space, seed, start=start, history=history.observations(history.records))
+
+
+def _conduct(run: Run) -> TuneResult:
+    """Search, and decide unless the user asked to stop."""
+    run.progress.start(run.task, run.budget, tuple(run.history.records))
+    run.resources.callback(run.progress.finish)
+    run.search()
+    if not run.interruption.requested:
+        run.decide()
+    return run.result()
+
+
+def _judge(result: TuneResult, interruption: Interruption, history: History) -> TuneResult:
     if interruption.requested:
         raise TuningInterrupted(result)
     if result.best is None:
-        raise NoValidConfig(_explain_failures(history.records, task), result)
+        raise NoValidConfig(_explain_failures(history.records, history.task), result)
     return result
 
 
