@@ -242,3 +242,17 @@ def test_integers_have_no_true_division() -> None:
 
 def test_bfloat16_is_that_of_ml_dtypes() -> None:
     assert storage_dtype("bfloat16") == np.dtype(ml_dtypes.bfloat16)
+
+
+def test_a_guarded_read_of_memory_that_each_lane_has_its_own_of() -> None:
+    """The condition is the same in every lane, what is read is not."""
+    x = te.placeholder((8, 6), name="x")
+    copy = te.compute((8, 6), lambda i, j: x[i, j] * 2.0, name="copy")
+    out = te.compute((8, 7), lambda i, j: te.if_then_else(j >= 1, copy[i, j - 1], 0.0), name="out")
+    s = create_schedule(out)
+    i, j = out.op.axis
+    s[out].vectorize(i)
+    s[copy].compute_at(s[out], j)
+    kernel = load_kernel(compile_program(Program.from_schedule(s, [x, out]), Target.host()))
+    values = np.arange(48, dtype=np.float32).reshape(8, 6)
+    np.testing.assert_array_equal(kernel(values), np.pad(values * 2, ((0, 0), (1, 0))))

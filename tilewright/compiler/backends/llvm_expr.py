@@ -261,8 +261,14 @@ class ExprWriter:
         mask = condition if lanes.mask is None else self.operate("and", lanes.mask, condition)
         return Lanes(lanes.var, lanes.base, lanes.count, mask)
 
+    def _varies(self, expr: Expr, var: Var) -> bool:
+        """Whether a value differs from lane to lane: by the variable, or by memory that is each lane's own."""
+        if expr is var or (isinstance(expr, Load) and expr.source in self.memory.spread):
+            return True
+        return any(self._varies(child, var) for child in children(expr))
+
     def _branch(self, condition: Operand, expr: Select, lanes: Lanes | None) -> Operand:
-        differs = lanes is not None and (lanes.may_be_idle or _varies(expr, lanes.var))
+        differs = lanes is not None and (lanes.may_be_idle or self._varies(expr, lanes.var))
         count = lanes.count if lanes is not None and differs else 0
 
         def side(chosen: Expr) -> Operand:
@@ -334,10 +340,6 @@ def _conversion(source: str, target: str) -> str:
 
 def _reads(expr: Expr) -> bool:
     return isinstance(expr, Load) or any(_reads(c) for c in children(expr))
-
-
-def _varies(expr: Expr, var: Var) -> bool:
-    return expr is var or any(_varies(c, var) for c in children(expr))
 
 
 __all__ = ["ExprWriter", "index"]
