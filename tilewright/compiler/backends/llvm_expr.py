@@ -262,7 +262,7 @@ class ExprWriter:
         return Lanes(lanes.var, lanes.base, lanes.count, mask)
 
     def _varies(self, expr: Expr, var: Var) -> bool:
-        """Whether a value differs from lane to lane: by the variable, or by memory that is each lane's own."""
+        """Whether a value differs by lane: by the variable, or by memory that is each lane's own."""
         if expr is var or (isinstance(expr, Load) and expr.source in self.memory.spread):
             return True
         return any(self._varies(child, var) for child in children(expr))
