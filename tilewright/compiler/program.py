@@ -34,7 +34,6 @@ Json = Any
 MALFORMED = (
     msgspec.MsgspecError, LookupError, TypeError, ValueError, AttributeError, AssertionError, RecursionError,
 )  # fmt: skip
-STEPS = msgspec.json.Decoder(tuple[Step, ...])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from tilewright.compiler.backends.llvm_function import FunctionText, Operand, constant, index
+from tilewright.compiler.backends.llvm_function import FunctionText, Operand, constant
 from tilewright.compiler.backends.llvm_memory import Lanes, Memory
 from tilewright.compiler.backends.llvm_types import VALUE, is_float, is_signed, suffix, vector
 from tilewright.compiler.errors import CompileError
@@ -340,6 +340,3 @@ def _conversion(source: str, target: str) -> str:
 
 def _reads(expr: Expr) -> bool:
     return isinstance(expr, Load) or any(_reads(c) for c in children(expr))
-
-
-__all__ = ["ExprWriter", "index"]

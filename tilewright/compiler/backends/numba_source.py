@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from tilewright.compiler.errors import CompileError
@@ -164,6 +163,3 @@ def compile_source(nest: LoopNest) -> Callable[[list[Array], list[Array]], None]
         kernel(*inputs, *outputs)
 
     return run
-
-
-__all__ = ["compile_source", "np", "write_source"]

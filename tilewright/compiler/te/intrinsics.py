@@ -16,11 +16,6 @@ from tilewright.compiler.te.expr import (
     promote,
 )
 
-UNARY_MATH = (
-    "exp", "log", "sqrt", "rsqrt", "tanh", "sigmoid", "erf", "sin", "cos", "floor", "ceil", "round", "trunc",
-    "abs",
-)  # fmt: skip
-
 
 def _math(name: str, value: ExprLike) -> Expr:
     expr = as_expr(value)
