@@ -9,8 +9,8 @@ import pytest
 from tests.scaling import scaling
 from tilewright.compiler.errors import ArgumentError, CompileError, TilewrightError
 from tilewright.compiler.kernel import Kernel
-from tilewright.deploy import build, check_parameter_names, choose_config, explain, make_task, task_key
-from tilewright.logs.apply import apply_best
+from tilewright.deploy import build, check_parameter_names, choose_config, explain, make_task
+from tilewright.logs.apply import apply_best, task_key
 from tilewright.logs.record import Record, TemplateData, make_record, target_data
 from tilewright.measure.machine import granted_cores
 from tilewright.measure.result import MeasureResult

@@ -12,7 +12,8 @@ from tests.fake_measurer import FakeMeasurer
 from tests.scaling import FACTORS, scaling
 from tilewright.compiler.errors import TilewrightError
 from tilewright.compiler.target import Target
-from tilewright.deploy import make_task, task_key
+from tilewright.deploy import make_task
+from tilewright.logs.apply import task_key
 from tilewright.logs.record import Record
 from tilewright.logs.store import RecordStore
 from tilewright.templates.template import Template

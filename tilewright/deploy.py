@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,17 +15,16 @@ from tilewright.compiler.lower import lower_schedule
 from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
-from tilewright.logs.apply import find_best
-from tilewright.logs.record import Record, record_key
 from tilewright.measure.machine import granted_cores
 from tilewright.templates.config import Config
-from tilewright.templates.errors import ConfigError, SpaceError, TemplateError
+from tilewright.templates.dispatch import Choice, find_config
+from tilewright.templates.errors import ConfigError, TemplateError
 from tilewright.templates.registry import find_template
 from tilewright.templates.task import Task
 from tilewright.templates.template import Template
 
-_log = logging.getLogger(__name__)
 _REMEMBERED = 1000
+_UNTUNED = Choice({}, "no record for this key is in force")
 # Names of the options of tune, build and the commands; a template's parameters share their call with them.
 _RESERVED = frozenset({
     "op", "target", "threads", "config", "backend", "trials", "seconds", "patience", "tuner", "seed",
@@ -103,12 +101,6 @@ def check_parameter_names(template: Template) -> None:
             )
 
 
-def task_key(task: Task) -> str:
-    """The key of a task's records."""
-    target = task.target
-    return record_key(task.workload.to_json(), target.cpu, target.feature_hash, task.threads)
-
-
 def build(
     op: str | Template,
     *,
@@ -142,22 +134,13 @@ def build(
 
 def choose_config(
     task: Task, config: str | int | Config | Mapping[str, Any]
-) -> tuple[Config, Record | None, Explanation]:
+) -> tuple[Config, Any, Explanation]:
     """The configuration that is meant, the record that it comes from, and why."""
     workload = str(task.workload)
     if config == "best":
-        record = find_best(task_key(task))
-        if record is not None:
-            found = _from_record(task, record)
-            if found is not None:
-                reason = f"recorded at {record.at:%Y-%m-%d %H:%M}, {record.seconds or 0.0:.3g} s"
-                return found, record, Explanation(workload, str(found), "record", reason)
-        chosen = task.default_config
-        return (
-            chosen,
-            None,
-            Explanation(workload, str(chosen), "default", "no record for this key is in force"),
-        )
+        chosen, choice = find_config(task) or (task.default_config, _UNTUNED)
+        source = "default" if choice is _UNTUNED else "record"
+        return chosen, choice.record, Explanation(workload, str(chosen), source, choice.reason)
     chosen = read_config(task, config)
     source = "default" if config == "default" else "chosen"
     return chosen, None, Explanation(workload, str(chosen), source, "asked for by config=")
@@ -179,12 +162,3 @@ def read_config(task: Task, config: str | int | Config | Mapping[str, Any]) -> C
             )
         return task.space.config(config)
     raise ConfigError(f"config={config!r}: give 'best', 'default', an index, or values by knob")
-
-
-def _from_record(task: Task, record: Record) -> Config | None:
-    try:
-        return task.space.from_values(record.config)
-    except (ConfigError, SpaceError) as error:
-        _log.warning("%s: the record's configuration no longer fits the template, using the default: %s",
-                     task.workload, error)  # fmt: skip
-        return None

@@ -1,58 +1,39 @@
 """Applying the best records: in a context, or in the whole process."""
 
-import threading
-from contextvars import ContextVar, Token
-from typing import Self
+from typing import TYPE_CHECKING
 
 from tilewright.logs.errors import DatabaseError
 from tilewright.logs.lookup import Lookup, SourceArgument, check_source
-from tilewright.logs.record import Record
+from tilewright.logs.record import Record, record_key
+from tilewright.templates.dispatch import Choice, Dispatcher
 
-_context: ContextVar[tuple[Lookup, ...]] = ContextVar("tilewright_apply_best", default=())
-
-
-class _Process:
-    """What is installed for all threads; a context does not reach threads that others start."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.lookups: tuple[Lookup, ...] = ()
+if TYPE_CHECKING:
+    from tilewright.templates.task import Task
 
 
-_process = _Process()
-
-
-class ApplyBest:
+class ApplyBest(Dispatcher):
     """Best records in force: inside `with`, or from `install` to `uninstall`."""
 
     def __init__(self, *sources: SourceArgument) -> None:
+        super().__init__()
         if not sources:
             raise DatabaseError("apply_best: give at least one database, log or collection of records")
         for source in sources:
             check_source(source)
         self._lookup = Lookup(sources)
-        self._tokens: list[Token[tuple[Lookup, ...]]] = []
 
-    def __enter__(self) -> Self:
-        self._tokens.append(_context.set((self._lookup, *_context.get())))
-        return self
+    def choose(self, task: "Task") -> Choice | None:
+        """The best record of the task's exact key."""
+        record = self.find(task_key(task))
+        if record is None:
+            return None
+        return Choice(
+            record.config, f"recorded at {record.at:%Y-%m-%d %H:%M}, {record.seconds:.3g} s", record
+        )
 
-    def __exit__(self, *_: object) -> None:
-        _context.reset(self._tokens.pop())
-        if not self._tokens and self._lookup not in _process.lookups:
-            self._lookup.close()
-
-    def install(self) -> Self:
-        """Put the records in force in the whole process, in front of those installed before."""
-        with _process.lock:
-            others = tuple(lookup for lookup in _process.lookups if lookup is not self._lookup)
-            _process.lookups = (self._lookup, *others)
-        return self
-
-    def uninstall(self) -> None:
-        """Undo `install`."""
-        with _process.lock:
-            _process.lookups = tuple(lookup for lookup in _process.lookups if lookup is not self._lookup)
+    def release(self) -> None:
+        """Close the databases."""
+        self._lookup.close()
 
     def find(self, key: str) -> Record | None:
         """The best record of a key in these sources."""
@@ -74,10 +55,7 @@ def apply_best(*sources: SourceArgument) -> ApplyBest:
     return ApplyBest(*sources)
 
 
-def find_best(key: str) -> Record | None:
-    """The record in force for an exact key: the innermost context's, else the process's, else none."""
-    for lookup in (*_context.get(), *_process.lookups):
-        record = lookup.find(key)
-        if record is not None:
-            return record
-    return None
+def task_key(task: "Task") -> str:
+    """The key of a task's records."""
+    target = task.target
+    return record_key(task.workload.to_json(), target.cpu, target.feature_hash, task.threads)

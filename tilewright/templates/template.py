@@ -9,7 +9,8 @@ from functools import cached_property
 from types import CodeType
 from typing import Any, get_args
 
-from tilewright.templates.collector import SpaceCollector, active_config, use_config
+from tilewright.templates.collector import active_config, use_config
+from tilewright.templates.dispatch import config_of_call
 from tilewright.templates.parameters import Parameter, parameters_of
 from tilewright.templates.registry import register_template
 
@@ -38,10 +39,10 @@ class Template:
     positive: tuple[str, ...] = field(default=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the function; outside of tuning its knobs take their default values."""
+        """Run the function; outside of tuning with the configuration in force, else with default values."""
         if active_config() is not None:
             return self.function(*args, **kwargs)
-        with use_config(SpaceCollector(prefer_defaults=True)):
+        with use_config(config_of_call(self, args, kwargs)):
             return self.function(*args, **kwargs)
 
     @property

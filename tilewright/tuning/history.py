@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from tilewright.compiler.analysis.flops import FlopCountError
-from tilewright.deploy import task_key
+from tilewright.logs.apply import task_key
 from tilewright.logs.record import Record
 from tilewright.logs.store import RecordStore
 from tilewright.templates.config import Config

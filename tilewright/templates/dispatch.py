@@ -1,0 +1,130 @@
+"""Which configuration of a template is in force: dispatchers, in a context or in the whole process."""
+
+import logging
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from tilewright.compiler.errors import TilewrightError
+from tilewright.templates.collector import ChosenConfig, SpaceCollector, TemplateConfig
+from tilewright.templates.config import Config
+from tilewright.templates.errors import ConfigError, SpaceError
+
+if TYPE_CHECKING:
+    from tilewright.templates.task import Task
+    from tilewright.templates.template import Template
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A configuration that is in force: its `{knob: value}`, why it is, and the record that it comes from."""
+
+    values: Mapping[str, object]
+    reason: str
+    record: Any = None
+
+
+class Dispatcher(ABC):
+    """Answers which configuration a task has: inside `with`, or from `install` to `uninstall`."""
+
+    def __init__(self) -> None:
+        self._tokens: list[Token[tuple[Dispatcher, ...]]] = []
+
+    @abstractmethod
+    def choose(self, task: "Task") -> Choice | None:
+        """The configuration of a task; None leaves the question to the dispatchers around."""
+
+    def __enter__(self) -> Self:
+        self._tokens.append(_context.set((self, *_context.get())))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _context.reset(self._tokens.pop())
+        if not self.is_in_force:
+            self.release()
+
+    def install(self) -> Self:
+        """Put it in force in the whole process, in front of those installed before."""
+        with _process.lock:
+            _process.dispatchers = (self, *(other for other in _process.dispatchers if other is not self))
+        return self
+
+    def uninstall(self) -> None:
+        """Undo `install`."""
+        with _process.lock:
+            _process.dispatchers = tuple(other for other in _process.dispatchers if other is not self)
+
+    @property
+    def is_in_force(self) -> bool:
+        """Whether a context or the process uses it."""
+        return bool(self._tokens) or self in _process.dispatchers
+
+    def release(self) -> None:  # noqa: B027 - most hold nothing
+        """Let go of files and connections; called when it is no longer in force."""
+
+
+class _Process:
+    """What is installed for all threads; a context does not reach threads that others start."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.dispatchers: tuple[Dispatcher, ...] = ()
+
+
+_context: ContextVar[tuple[Dispatcher, ...]] = ContextVar("tilewright_dispatchers", default=())
+_process = _Process()
+
+
+def dispatchers() -> tuple[Dispatcher, ...]:
+    """Those in force, in the order in which they are asked: the innermost context's first."""
+    return (*_context.get(), *_process.dispatchers)
+
+
+def find_config(task: "Task") -> tuple[Config, Choice] | None:
+    """The configuration in force for a task and where it comes from; None leaves the default.
+
+    A choice that no longer fits the template is passed over with a warning, and the default holds.
+    """
+    for dispatcher in dispatchers():
+        choice = dispatcher.choose(task)
+        if choice is None:
+            continue
+        try:
+            return task.space.from_values(choice.values), choice
+        except (ConfigError, SpaceError) as error:
+            _log.warning(
+                "%s: the configuration in force no longer fits the template, using the default: %s",
+                task.workload,
+                error,
+            )
+            return None
+    return None
+
+
+def config_of_call(
+    template: "Template", args: Sequence[object], params: Mapping[str, object]
+) -> TemplateConfig:
+    """What `get_config()` answers when a template is called directly: what is in force, else defaults."""
+    from tilewright.compiler.target import Target
+    from tilewright.templates.task import Task
+
+    defaults = SpaceCollector(prefer_defaults=True)
+    if not dispatchers():
+        return defaults
+    named = dict(zip((parameter.name for parameter in template.parameters), args, strict=False))
+    try:
+        target = Target.host()
+        task = Task.create(template, target, target.cores, **named, **params)
+        found = find_config(task)
+    except TilewrightError as error:
+        _log.warning("%s: no record is looked up for this call: %s", template.name, error)
+        return defaults
+    if found is None:
+        _log.info("%s: no configuration is in force, the defaults are used", task.workload)
+        return defaults
+    return ChosenConfig(found[0], target, target.cores)
