@@ -11,7 +11,7 @@ import platform
 import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -23,6 +23,9 @@ MAXIMUM_LINE_BYTES = 1 << 20
 _MAXIMUM_DEPTH = 16
 _MAXIMUM_THREADS = 1 << 16
 _PACKAGES = ("tilewright", "llvmlite", "numpy")
+_LEFT_OUT_WHEN_ABSENT = ("kinds", "origin")  # lines from before these fields keep their checksums
+
+Kind = Literal["split", "reorder", "annotate", "other"]
 
 
 class _TargetFacts(Protocol):
@@ -54,6 +57,13 @@ class TargetData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int = 1
 
 
+class OriginData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a record of another program came from: its format, and what no other field of ours holds."""
+
+    format: str
+    facts: dict[str, Any]
+
+
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One trial, self-contained.
 
@@ -68,6 +78,8 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         versions: of the packages that took part.
         at: when it was measured, with its time zone.
         seed: of the run.
+        kinds: the kind of each knob, where it is known.
+        origin: where the record came from, if not from a trial of ours.
     """
 
     v: int = VERSION
@@ -89,6 +101,8 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     versions: dict[str, str] = msgspec.field(default_factory=dict)
     at: datetime
     seed: int | None = None
+    kinds: dict[str, Kind] | None = None
+    origin: OriginData | None = None
 
     def __post_init__(self) -> None:
         if self.v != VERSION:
@@ -99,6 +113,8 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         check_durations((self.build_seconds,))
         _check_json(self.workload.args, "workload")
         _check_json(self.config, "config")
+        if self.origin is not None:
+            _check_json(self.origin.facts, "origin")
 
     @property
     def key(self) -> str:
@@ -114,7 +130,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     @property
     def id(self) -> str:
         """The trial's name: the same for the same key, configuration and attempt."""
-        return _digest([self.key, self.config_hash, self.attempt])[:16]
+        return digest([self.key, self.config_hash, self.attempt])[:16]
 
     def to_json(self) -> str:
         """Encode as one line, without its end."""
@@ -169,6 +185,7 @@ def make_record(
     attempt: int = 1,
     seed: int | None = None,
     at: datetime | None = None,
+    kinds: Mapping[str, Kind] | None = None,
 ) -> Record:
     """The record of a measured trial, stamped with the versions and the time.
 
@@ -195,6 +212,7 @@ def make_record(
             versions=dict(installed_versions()),
             at=at or datetime.now(UTC),
             seed=seed,
+            kinds=None if kinds is None else dict(kinds),
         )
     except (ValueError, TypeError, KeyError, msgspec.MsgspecError) as error:
         raise RecordError(f"record of {workload.get('op')!r}: {_one_line(error)}") from None
@@ -207,12 +225,17 @@ def target_data(target: _TargetFacts, threads: int) -> TargetData:
 
 def record_key(workload: Mapping[str, Any], cpu: str, features: str, threads: int) -> str:
     """The key of `{"op": ..., "args": {...}}` on a CPU with these features and threads."""
-    return _digest([workload["op"], workload["args"], cpu, features, threads])[:32]
+    return digest([workload["op"], workload["args"], cpu, features, threads])[:32]
 
 
 def hash_config(config: Mapping[str, Any]) -> str:
     """A hash of knob values, whatever their order."""
-    return _digest(config)[:32]
+    return digest(config)[:32]
+
+
+def digest(value: Any) -> str:
+    """A hash of plain data, whatever the order of the names in it."""
+    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()
 
 
 @functools.cache
@@ -241,16 +264,15 @@ _line_decoder = msgspec.json.Decoder(_Line)
 
 def _fields(record: Record) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(record)
+    for name in _LEFT_OUT_WHEN_ABSENT:
+        if fields[name] is None:
+            del fields[name]
     return fields
 
 
 def _checksum(fields: dict[str, Any], version: int) -> str:
     canonical = msgspec.json.encode({**fields, "v": version}, order="sorted")
     return f"{zlib.crc32(canonical):08x}"
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()
 
 
 def _check_facts(record: Record) -> None:
@@ -264,6 +286,8 @@ def _check_facts(record: Record) -> None:
         )
     if record.at.tzinfo is None:
         raise ValueError("at has no time zone")
+    if record.kinds is not None and record.kinds.keys() != record.config.keys():
+        raise ValueError(f"kinds of {', '.join(record.kinds)}; the knobs are {', '.join(record.config)}")
 
 
 def _check_json(value: Any, name: str, depth: int = 0) -> None:

@@ -155,6 +155,7 @@ class Run:
             index=config.index,
             attempt=attempts + 1,
             seed=self.seed,
+            kinds={knob.name: knob.kind for knob in self.task.space.knobs},
         )
 
     # -- deciding -------------------------------------------------------------------------------

@@ -1,15 +1,13 @@
 """Our own format: one record a line. Appending never joins a torn line; reading never raises for one."""
 
-import contextlib
 import fcntl
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypedDict
 
-from tilewright.logs.errors import DatabaseError, RecordError
-from tilewright.logs.record import MAXIMUM_LINE_BYTES, Record
+from tilewright.logs.formats.lines import Line, explained, read_lines
+from tilewright.logs.record import Record
 
 if TYPE_CHECKING:
     from tilewright.logs.store import RecordStore
@@ -34,31 +32,9 @@ class ImportReport(TypedDict):
     skipped: list[Skipped]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a file: a record, or the reason why it is none."""
-
-    number: int
-    record: Record | None
-    reason: str = ""
-
-
-def read_jsonl(path: str | os.PathLike[str]) -> Iterator[Line]:
+def read_jsonl(path: str | os.PathLike[str]) -> Iterator[Line[Record]]:
     """The lines of a file; empty ones are left out."""
-    with _explained(path), open(path, "rb") as file:
-        yield from read_lines(file)
-
-
-def read_lines(file: IO[bytes]) -> Iterator[Line]:
-    """The lines of an open file; empty ones are left out."""
-    number = 0
-    while text := file.readline(MAXIMUM_LINE_BYTES + 2):
-        number += 1
-        if len(text) > MAXIMUM_LINE_BYTES and not text.endswith(b"\n"):
-            _skip_rest(file)
-            yield Line(number, None, f"longer than {MAXIMUM_LINE_BYTES} bytes")
-        elif text.strip():
-            yield _decode(number, text)
+    return read_lines(path, Record.from_json)
 
 
 def import_jsonl(store: "RecordStore", path: str | os.PathLike[str]) -> ImportReport:
@@ -90,7 +66,7 @@ def export_jsonl(records: Iterable[Record], path: str | os.PathLike[str]) -> int
     """Write records to a new file that replaces an old one only when it is whole."""
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    with _explained(path):
+    with explained(path):
         try:
             with temporary.open("w", encoding="utf-8") as file:
                 count = write_lines(records, file)
@@ -105,7 +81,7 @@ def export_jsonl(records: Iterable[Record], path: str | os.PathLike[str]) -> int
 def append_jsonl(records: Iterable[Record], path: str | os.PathLike[str]) -> int:
     """Append records durably; a torn last line, left by a crash, is ended first."""
     lines = [record.to_json().encode() + b"\n" for record in records]
-    with _explained(path), open(path, "a+b", buffering=0) as file:
+    with explained(path), open(path, "a+b", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         size = file.seek(0, os.SEEK_END)
         if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
@@ -117,23 +93,3 @@ def append_jsonl(records: Iterable[Record], path: str | os.PathLike[str]) -> int
         if lines and lines[0] == b"\n":
             return len(lines) - 1
     return len(lines)
-
-
-def _decode(number: int, text: bytes) -> Line:
-    try:
-        return Line(number, Record.from_json(text))
-    except RecordError as error:
-        return Line(number, None, str(error))
-
-
-def _skip_rest(file: IO[bytes]) -> None:
-    while (text := file.readline(MAXIMUM_LINE_BYTES)) and not text.endswith(b"\n"):
-        continue
-
-
-@contextlib.contextmanager
-def _explained(path: str | os.PathLike[str]) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DatabaseError(f"{os.fspath(path)}: {error.strerror or error}") from None

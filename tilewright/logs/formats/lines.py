@@ -1,0 +1,72 @@
+"""Files of lines: each is read on its own, so that a bad one harms no other."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, Generic, TypeVar
+
+from tilewright.logs.errors import DatabaseError, RecordError
+from tilewright.logs.record import MAXIMUM_LINE_BYTES
+
+T = TypeVar("T")
+Path = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Line(Generic[T]):
+    """One line of a file: what it records, or the reason why that is nothing."""
+
+    number: int
+    record: T | None
+    reason: str = ""
+
+
+def read_lines(
+    source: Path | IO[str] | IO[bytes], decode: Callable[[bytes], T], comment: bytes | None = None
+) -> Iterator[Line[T]]:
+    """The lines of a file; empty ones, and those that begin with `comment`, are left out."""
+    if not isinstance(source, str | os.PathLike):
+        yield from _read_open(source, decode, comment)
+        return
+    with explained(source), open(source, "rb") as file:
+        yield from _read_open(file, decode, comment)
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn the errors of the file system into ours, which name the file."""
+    try:
+        yield
+    except OSError as error:
+        raise DatabaseError(f"{os.fspath(path)}: {error.strerror or error}") from None
+
+
+def _read_open(
+    file: IO[str] | IO[bytes], decode: Callable[[bytes], T], comment: bytes | None
+) -> Iterator[Line[T]]:
+    number = 0
+    while text := _read_piece(file, MAXIMUM_LINE_BYTES + 2):
+        number += 1
+        if len(text) > MAXIMUM_LINE_BYTES and not text.endswith(b"\n"):
+            _skip_rest(file)
+            yield Line(number, None, f"longer than {MAXIMUM_LINE_BYTES} bytes")
+        elif text.strip() and not (comment and text.startswith(comment)):
+            yield _decode(number, text, decode)
+
+
+def _read_piece(file: IO[str] | IO[bytes], limit: int) -> bytes:
+    text = file.readline(limit)
+    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+
+
+def _decode(number: int, text: bytes, decode: Callable[[bytes], T]) -> Line[T]:
+    try:
+        return Line(number, decode(text))
+    except RecordError as error:
+        return Line(number, None, str(error))
+
+
+def _skip_rest(file: IO[str] | IO[bytes]) -> None:
+    while (text := _read_piece(file, MAXIMUM_LINE_BYTES)) and not text.endswith(b"\n"):
+        continue
