@@ -64,6 +64,14 @@ class TestTunerContract:
         assert len(set(run(tuner, 1000))) == size
         assert tuner.next_batch(4) == []
 
+    @pytest.mark.parametrize(("space", "inside"), [(gemm, range(8, 16)), (filtered, range(10, 16))])
+    def test_a_part_of_the_space_is_searched_alone(
+        self, name: str, space: Callable[[], ConfigSpace], inside: range
+    ) -> None:
+        tuner = make_tuner(name, space(), 0, bounds=(8, 16))
+        assert sorted(run(tuner, 1000, batch=3)) == list(inside)
+        assert tuner.next_batch(4) == []
+
     def test_a_space_of_one_point_ends(self, name: str) -> None:
         for space in (ConfigSpace((split_knob("x", 1),)), ConfigSpace()):
             assert run(make_tuner(name, space, 0), 10) == [0]

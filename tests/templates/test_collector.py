@@ -21,7 +21,7 @@ def test_definitions_make_a_space_and_answer_with_first_choices() -> None:
     collector.define_annotate("mark", [outer, inner], "try_vec")
     collector.define_knob("free", [3, 4])
     assert collector.space().dims == (7, 2, 3, 2)
-    assert collector["tile"].size == (-1, 1)
+    assert collector["tile"].size == [-1, 1]
     assert collector["free"].val == 3
 
 
@@ -67,11 +67,9 @@ def test_an_undefined_knob_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("extent", "bounds", "size"), [(128, [-1, 8, 4], (4, 8, 4)), (49, [-1, 8, 4], (7, 7, 1))]
+    ("extent", "bounds", "size"), [(128, [-1, 8, 4], [4, 8, 4]), (49, [-1, 8, 4], [7, 7, 1])]
 )
-def test_fallback_split_takes_the_largest_factors(
-    extent: int, bounds: list[int], size: tuple[int, ...]
-) -> None:
+def test_fallback_split_takes_the_largest_factors(extent: int, bounds: list[int], size: list[int]) -> None:
     collector = SpaceCollector()
     collector.define_split("tile", extent, num_outputs=3)
     before = collector.space()
@@ -94,7 +92,7 @@ def test_a_chosen_configuration_answers_and_refuses() -> None:
     collector.define_split("tile", 64)
     chosen = ChosenConfig(collector.space().config(3))
     assert [axis.extent for axis in chosen.define_split("tile", 64)] == [-1, 8]
-    assert chosen["tile"].size == (-1, 8)
+    assert chosen["tile"].size == [-1, 8]
     with pytest.raises(InvalidConfigError, match="too long"):
         chosen.raise_error("too long")
     with pytest.raises(ConfigError, match="is_fallback"):

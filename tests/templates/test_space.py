@@ -193,7 +193,7 @@ def test_a_space_without_knobs_has_one_configuration() -> None:
 def test_values_make_a_configuration() -> None:
     config = gemm().from_values({"y": [-1, 16], "x": [-1, 2]})
     assert config.index == 12
-    assert config["y"].size == (-1, 16)
+    assert config["y"].size == [-1, 16]
     assert config.to_json() == {"y": [-1, 16], "x": [-1, 2]}
     assert str(config) == "y=[-1, 16], x=[-1, 2]"
 

@@ -114,7 +114,7 @@ def test_words_of_a_command_line_become_values(name: str, text: str, value: obje
 
 def test_a_plain_call_takes_default_choices() -> None:
     entity, arguments = scale(64, 2, (1,))
-    assert entity.size == (-1, 8)
+    assert entity.size == [-1, 8]
     assert arguments[:2] == (64, 2)
 
 

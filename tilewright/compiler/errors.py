@@ -17,6 +17,10 @@ class CodeSizeError(TilewrightError):
     """A program would expand to more code than the limit allows."""
 
 
+class TargetError(TilewrightError):
+    """LLVM knows no such CPU, or this machine cannot run its code."""
+
+
 class CompileError(TilewrightError):
     """Code generation or LLVM rejected a program."""
 

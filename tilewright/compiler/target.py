@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +32,24 @@ class Target(msgspec.Struct, frozen=True):
         """The machine that runs this."""
         return _host()
 
+    @staticmethod
+    def named(cpu: str, features: Sequence[str] = ()) -> Target:
+        """A CPU by its LLVM name, with features beyond those that it implies (``avx512vnni``, ``-fma``).
+
+        Its cores and caches are taken to be this machine's.
+
+        Raises:
+            TargetError: LLVM knows no such CPU.
+        """
+        host = Target.host()
+        if cpu in (host.cpu, "native") and not features:
+            return host
+        from tilewright.compiler.backends.probe import vector_bits_of
+
+        listed = tuple(sorted(features))
+        bits = vector_bits_of(cpu, _feature_text(listed), host.triple)
+        return msgspec.structs.replace(host, cpu=cpu, features=listed, vector_bits=bits)
+
     @property
     def feature_hash(self) -> str:
         """A short name for the set of features."""
@@ -39,7 +58,7 @@ class Target(msgspec.Struct, frozen=True):
     @property
     def feature_text(self) -> str:
         """The features as LLVM takes them."""
-        return ",".join(f"+{name}" for name in self.features)
+        return _feature_text(self.features)
 
     @property
     def vector_registers(self) -> int:
@@ -59,6 +78,10 @@ class Target(msgspec.Struct, frozen=True):
     def from_json(text: str) -> Target:
         """From :meth:`to_json`'s text."""
         return msgspec.json.decode(text, type=Target)
+
+
+def _feature_text(features: Sequence[str]) -> str:
+    return ",".join(name if name[:1] in ("+", "-") else f"+{name}" for name in features)
 
 
 @cache

@@ -45,8 +45,8 @@ def default_config(space: "ConfigSpace", vector_lanes: int = _INNERMOST) -> Conf
 def _distance(entity: Entity, extent: int, innermost: int) -> float:
     """Return how far a split is from good inner extents; a tail costs a little, an oversized tile a lot."""
     assert isinstance(entity, SplitEntity)
-    *middle, last = entity.size[1:] or (1,)
-    tile = math.prod(entity.size[1:])
+    *middle, last = entity.factors[1:] or (1,)
+    tile = math.prod(entity.factors[1:])
     wanted = min(innermost, extent)
     distance = abs(math.log2(last / wanted))
     distance += sum(0.25 * abs(math.log2(factor / _MIDDLE)) for factor in middle)

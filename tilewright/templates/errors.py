@@ -3,7 +3,7 @@
 from tilewright.compiler.errors import TilewrightError
 
 
-class TemplateError(TilewrightError):
+class TemplateError(TilewrightError, ValueError):
     """A template is unknown, registered twice, cannot be loaded, or failed while it ran."""
 
 
@@ -11,7 +11,7 @@ class WorkloadError(TilewrightError, ValueError):
     """The arguments of an operator are unknown, missing or out of range."""
 
 
-class SpaceError(TilewrightError):
+class SpaceError(TilewrightError, RuntimeError):
     """A knob is wrongly defined, or a space has no valid configuration to offer."""
 
 

@@ -80,7 +80,7 @@ class Knob:
         """Write a split whose outermost extent is what the others leave as the choices do."""
         if entity in self._ordinals or not isinstance(entity, SplitEntity) or self.extent is None:
             return entity
-        outermost, *inner = entity.size
+        outermost, *inner = entity.factors
         is_rest = outermost * math.prod(inner) == self.extent
         return SplitEntity((-1, *inner)) if is_rest else entity
 

@@ -61,5 +61,5 @@ def _unknown(name: str) -> str:
     names = template_names()
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    own = "a template of your own is written 'file.py:name'"
+    own = "a template of your own is written 'file.py:name', or import the module that registers it"
     return f"there is no operator or template {name!r}; {hint}known: {', '.join(names)}; {own}"

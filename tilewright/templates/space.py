@@ -252,9 +252,18 @@ class ConfigSpace:
         """Return a random valid index of [start, end) that is not excluded."""
         return random_index(self, rng, exclude, *self.check_range(start, end))
 
-    def sample(self, n: int, rng: np.random.Generator, exclude: Collection[int] = ()) -> list[int]:
-        """Return n distinct random valid indices that are not excluded, fewer where there are fewer."""
-        return sample_indices(self, n, rng, exclude)
+    def sample(
+        self,
+        n: int,
+        rng: np.random.Generator,
+        exclude: Collection[int] = (),
+        bounds: tuple[int, int] | None = None,
+    ) -> list[int]:
+        """Return n distinct random valid indices that are not excluded, fewer where there are fewer.
+
+        `bounds`, where given, are those of a part of the range, `[first, last)`.
+        """
+        return sample_indices(self, n, rng, exclude, bounds and self.check_range(*bounds))
 
     def random_walk(self, index: int, rng: np.random.Generator) -> int:
         """Return a valid index other than `index`, one knob away where there is one."""

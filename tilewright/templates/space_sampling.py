@@ -34,9 +34,15 @@ def estimate_share(space: "ConfigSpace") -> float:
 
 
 def sample_indices(
-    space: "ConfigSpace", n: int, rng: np.random.Generator, exclude: Collection[int] = ()
+    space: "ConfigSpace",
+    n: int,
+    rng: np.random.Generator,
+    exclude: Collection[int] = (),
+    bounds: tuple[int, int] | None = None,
 ) -> list[int]:
     """Return n distinct random valid indices outside `exclude`, fewer where there are fewer."""
+    if bounds is not None and bounds != (0, space.range_length):
+        return _sample_between(space, n, rng, exclude, *bounds)
     points = space.valid_points
     if points is not None and (n + len(exclude)) * 4 >= len(points):
         left = points[~np.isin(points, list(exclude))] if exclude else points
@@ -56,10 +62,7 @@ def random_index(
     space: "ConfigSpace", rng: np.random.Generator, exclude: Collection[int], start: int, end: int
 ) -> int:
     """Return one random valid index of [start, end) outside `exclude`."""
-    if (start, end) == (0, space.range_length):
-        found = sample_indices(space, 1, rng, exclude)
-    else:
-        found = _sample_between(space, rng, exclude, start, end)
+    found = sample_indices(space, 1, rng, exclude, (start, end))
     if not found:
         raise SpaceError(
             f"no valid configuration is left in [{start}, {end}) outside the {len(exclude)} excluded"
@@ -96,16 +99,16 @@ def _changes_of(space: "ConfigSpace", index: int, position: int) -> list[int]:
 
 
 def _sample_between(
-    space: "ConfigSpace", rng: np.random.Generator, exclude: Collection[int], start: int, end: int
+    space: "ConfigSpace", n: int, rng: np.random.Generator, exclude: Collection[int], start: int, end: int
 ) -> list[int]:
     if end - start <= ENUMERATION_LIMIT:
-        left = [index for index in range(start, end) if index not in exclude]
-        valid = (
-            [index for index in rng.permutation(left).tolist() if space.is_valid(index)][:1] if left else []
-        )
-        return [int(index) for index in valid]
-    for _ in range(DRAW_LIMIT):
-        index = start + int(rng.random() * (end - start))
-        if index not in exclude and space.is_valid(index):
-            return [index]
-    return []
+        left = np.array([index for index in range(start, end) if index not in exclude], dtype=np.int64)
+        left = rng.permutation(left)
+        candidates = iter(left[space.valid_mask(space.ordinals(left))].tolist())
+    else:
+        draws = (start + int(rng.random() * (end - start)) for _ in range(DRAW_LIMIT))
+        candidates = (index for index in draws if index not in exclude and space.is_valid(index))
+    chosen: dict[int, None] = {}
+    while len(chosen) < n and (index := next(candidates, None)) is not None:
+        chosen[index] = None
+    return list(chosen)

@@ -19,25 +19,30 @@ MAX_FACTOR = 2**31
 class SplitEntity:
     """One way to split a loop: the extents from the outermost to the innermost, -1 for "what is left"."""
 
-    size: tuple[int, ...]
+    factors: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size", tuple(int(factor) for factor in self.size))
+        object.__setattr__(self, "factors", tuple(int(factor) for factor in self.factors))
+
+    @property
+    def size(self) -> list[int]:
+        """The extents as a list, which templates slice and compare."""
+        return list(self.factors)
 
     def apply(self, s: "Schedule", op: "Tensor", axis: "IterVar") -> list["IterVar"]:
         """Split `axis` of the stage of `op`; return the new axes, outermost first."""
         axes = []
-        for position in range(1, len(self.size)):
-            outer, axis = s[op].split(axis, factor=math.prod(self.size[position:]))
+        for position in range(1, len(self.factors)):
+            outer, axis = s[op].split(axis, factor=math.prod(self.factors[position:]))
             axes.append(outer)
         return [*axes, axis]
 
     def to_json(self) -> list[int]:
         """Return the extents as a list."""
-        return list(self.size)
+        return list(self.factors)
 
     def __str__(self) -> str:
-        return str(list(self.size))
+        return str(list(self.factors))
 
 
 def enumerate_splits(

@@ -11,37 +11,64 @@ from tilewright.tuners.tuner import Tuner
 
 POPULATION = 16
 FIRST_GENERATION = 12
+MUTATION = 0.8
 _CHILDREN = 16
 _ATTEMPTS = 8
 
 
 class GeneticSearch(Tuner):
-    """A steady-state genetic algorithm: the population is the best configurations observed."""
+    """A steady-state genetic algorithm: the population is the best configurations observed.
 
-    def __init__(self, space: ConfigSpace, seed: int, **options: Any) -> None:
+    Args:
+        space: The space to search.
+        seed: Of the search.
+        population: Its size, and that of the first generation, which is drawn at random.
+        mutation: The probability that a child mutates.
+        options: Those of every tuner.
+    """
+
+    def __init__(
+        self,
+        space: ConfigSpace,
+        seed: int,
+        *,
+        population: int | None = None,
+        mutation: float = MUTATION,
+        **options: Any,
+    ) -> None:
         self.moves = Moves(space)
+        self.population = population or POPULATION
+        self.mutation = mutation
         super().__init__(space, seed, **options)
+        self.first_generation = self._explore(population or FIRST_GENERATION)
 
     def _propose(self, count: int) -> Sequence[int]:
-        parents = self.best_indices(POPULATION)
-        if len(self.costs) < min(FIRST_GENERATION, self.space.size) or not parents:
-            return self._explore(count)
+        parents = self.best_indices(self.population)
+        if len(self.costs) < len(self.first_generation) or not parents:
+            return [*self._unseen(np.array(self.first_generation)), *self._explore(count)][:count]
         found: list[int] = []
         for _ in range(_ATTEMPTS):
-            found += breed(self, self.moves, parents, count - len(found), found)
+            found += breed(self, self.moves, parents, count - len(found), found, self.mutation)
             if len(found) >= count:
                 break
         return found
 
 
-def breed(tuner: Tuner, moves: Moves, parents: Sequence[int], count: int, taken: Sequence[int]) -> list[int]:
+def breed(
+    tuner: Tuner,
+    moves: Moves,
+    parents: Sequence[int],
+    count: int,
+    taken: Sequence[int],
+    mutation: float = MUTATION,
+) -> list[int]:
     """Return up to `count` valid unseen children of `parents`, which are ordered from the best."""
     rows = tuner.space.ordinals(parents)
     weights = 1.0 / (1.0 + np.arange(len(rows)))
     pairs = tuner.rng.choice(len(rows), size=(_CHILDREN * count, 2), p=weights / weights.sum())
     width = max(1, rows.shape[1])
     children = moves.cross(rows[pairs[:, 0]], rows[pairs[:, 1]], tuner.rng)
-    is_mutant = tuner.rng.random(len(children)) < 0.8
+    is_mutant = tuner.rng.random(len(children)) < mutation
     children[is_mutant] = moves.mutate(children[is_mutant], tuner.rng, 1.0 / width)
     valid = children[tuner.space.valid_mask(children)]
     unseen = tuner._unseen(tuner.space.indices(valid)).tolist()

@@ -12,7 +12,7 @@ _log = logging.getLogger(__name__)
 class GridSearch(Tuner):
     """Proposes configurations by ascending index."""
 
-    _position = -1
+    position: int | None = None
 
     def _propose(self, count: int) -> Sequence[int]:
         found: list[int] = []
@@ -25,15 +25,18 @@ class GridSearch(Tuner):
         return found
 
     def _advance(self) -> int | None:
-        if self._position < 0 and self.space.range_length and self.space.is_valid(0):
-            self._position = 0
-            return 0
-        if self._position >= self.space.range_length - 1:
+        """Move on to the next valid index; None at the end."""
+        first, last = self.bounds
+        if self.position is None:
+            self.position = first
+            if first < last and self.space.is_valid(first):
+                return first
+        if self.position >= last - 1:
             return None
         try:
-            index = self.space.next_index(max(self._position, 0))
+            index = self.space.next_index(self.position, 1, first, last)
         except SpaceError as error:
             _log.warning("grid search stops: %s", error)
             index = None
-        self._position = self.space.range_length - 1 if index is None else index
+        self.position = last - 1 if index is None else index
         return index

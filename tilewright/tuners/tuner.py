@@ -27,6 +27,7 @@ class Tuner(ABC):
         history: What is known already; never proposed, but learned from.
         features: Makes the function from indices to feature rows.
         prior: A guess of the logarithm of relative costs, from other workloads or machines.
+        bounds: The part of the indices to search, `[first, last)`; all by default.
     """
 
     def __init__(
@@ -38,8 +39,10 @@ class Tuner(ABC):
         history: Iterable[Observation] = (),
         features: FeatureMap = knob_features,
         prior: Prior | None = None,
+        bounds: tuple[int, int] | None = None,
     ) -> None:
         self.space = space
+        self.bounds = space.check_range(*(bounds or (None, None)))
         self.rng = np.random.default_rng(seed)
         self.features = features
         self.prior = prior
@@ -90,7 +93,7 @@ class Tuner(ABC):
 
     def _explore(self, count: int) -> list[int]:
         """Return random valid indices that were not seen; fewer when the space is exhausted."""
-        return self.space.sample(count, self.rng, self._proposed)
+        return self.space.sample(count, self.rng, self._proposed, self.bounds)
 
     def _unseen(self, indices: Ordinals) -> Ordinals:
         """Return the distinct indices that were not seen, in their order."""
@@ -101,7 +104,8 @@ class Tuner(ABC):
         for index in indices:
             if len(batch) >= limit:
                 return
-            if index not in self._proposed and self.space.is_valid(index):
+            inside = self.bounds[0] <= index < self.bounds[1]
+            if inside and index not in self._proposed and self.space.is_valid(index):
                 self._proposed.add(index)
                 batch.append(index)
 

@@ -11,7 +11,7 @@ from tilewright.compiler.te.expr import INDEX, Binary, Expr, Load, Reduce, Selec
 from tilewright.compiler.te.tensor import ComputeOp, Tensor
 
 
-class FlopCountError(TilewrightError):
+class FlopCountError(TilewrightError, RuntimeError):
     """A program does no arithmetic that can be counted."""
 
 
@@ -19,19 +19,21 @@ def count_flops(tensors: Sequence[Tensor]) -> int:
     """Operations needed for the tensors: 1 for each arithmetic, comparison or logical operation.
 
     A reduction costs its combination and its source at each step; a choice its condition and the dearer side;
-    reads, literals and conversions nothing. Index arithmetic is not counted.
+    reads, literals and conversions nothing. Index arithmetic is not counted. A computation that states its
+    count (``attrs={"FLOP": n}``) has that.
 
     Raises:
         FlopCountError: the program only moves data.
     """
-    total = 0
+    total = 0.0
     for tensor in topological_order(tensors):
         if isinstance(tensor.op, ComputeOp):
-            total += prod(tensor.shape) * _count(tensor.op.body)
+            stated = tensor.op.flops
+            total += prod(tensor.shape) * _count(tensor.op.body) if stated is None else stated
     if total == 0:
         names = ", ".join(tensor.name for tensor in tensors)
         raise FlopCountError(f"{names} does no arithmetic: say how much with cfg.add_flop(n)")
-    return total
+    return round(total)
 
 
 def _count(expr: Expr) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -35,10 +36,11 @@ class PlaceholderOp:
 class ComputeOp:
     """A tensor defined element by element: ``body`` at every point of ``axis``."""
 
-    __slots__ = ("axis", "body", "name")
+    __slots__ = ("axis", "body", "flops", "name")
 
-    def __init__(self, name: str, axis: Sequence[IterVar], body: Expr) -> None:
+    def __init__(self, name: str, axis: Sequence[IterVar], body: Expr, flops: float | None = None) -> None:
         self.name = name
+        self.flops = flops  # what the author says that it costs
         self.axis = tuple(axis)
         self.body = body
 
@@ -136,10 +138,23 @@ def placeholder(shape: Sequence[int], dtype: str = "float32", name: str = "place
     return Tensor(PlaceholderOp(_check_name(name), _check_shape(name, shape), dtype))
 
 
-def compute(shape: Sequence[int], fcompute: Callable[..., ExprLike], name: str = "compute") -> Tensor:
+def compute(
+    shape: Sequence[int],
+    fcompute: Callable[..., ExprLike],
+    name: str = "compute",
+    tag: str = "",
+    attrs: Mapping[str, Any] | None = None,
+) -> Tensor:
     """A tensor whose element at ``(i, j, ...)`` is ``fcompute(i, j, ...)``.
 
     The function may return a reduction (``te.sum``, ``te.fold``), but only as the whole of its result.
+
+    Args:
+        shape: its extents.
+        fcompute: makes the element from the indices.
+        name: for messages, schedules and printed nests.
+        tag: a remark that has no effect.
+        attrs: ``{"FLOP": n}`` states the operations of the whole tensor; other entries have no effect.
     """
     extents = _check_shape(name, shape)
     _check_name(name)
@@ -148,7 +163,7 @@ def compute(shape: Sequence[int], fcompute: Callable[..., ExprLike], name: str =
     parts = children(body) if isinstance(body, Reduce) else (body,)
     if any(_contains_reduce(part) for part in parts):
         raise ExpressionError(f"{name}: a reduction must be the whole body; compute it in a stage of its own")
-    return Tensor(ComputeOp(name, axes, body))
+    return Tensor(ComputeOp(name, axes, body, (attrs or {}).get("FLOP")))
 
 
 def _contains_reduce(expr: Expr) -> bool:
