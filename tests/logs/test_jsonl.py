@@ -9,7 +9,7 @@ import pytest
 
 from tests.logs.records import make
 from tilewright.logs.errors import DatabaseError
-from tilewright.logs.formats.jsonl import append_jsonl, export_jsonl, import_jsonl, read_jsonl, write_lines
+from tilewright.logs.formats.jsonl import append_jsonl, export_jsonl, import_jsonl, read_jsonl, write_jsonl
 from tilewright.logs.record import Record
 from tilewright.logs.store import RecordStore
 
@@ -75,7 +75,7 @@ def test_flipped_bytes_never_raise_and_never_change_a_record(tmp_path: Path) -> 
 
 def test_records_go_to_an_open_file() -> None:
     file = io.StringIO()
-    assert write_lines(RECORDS, file) == 6
+    assert write_jsonl(RECORDS, file) == 6
     assert file.getvalue().count("\n") == 6
 
 

@@ -17,8 +17,15 @@ if TYPE_CHECKING:
 _SHOWN_SKIPS = 5
 
 
+_FORMATS = ("jsonl", "autotvm", "t4", "kernel-tuner")
+
+
 class TrialError(TilewrightError):
     """No trial, or no single one, has the given name."""
+
+
+class ExportError(TilewrightError):
+    """The records do not fit into what was asked for."""
 
 
 def _open(db: str) -> "RecordStore":
@@ -27,28 +34,37 @@ def _open(db: str) -> "RecordStore":
     return RecordStore(db, read_only=True)
 
 
-def _export(file: str | None, db: str) -> None:
-    from tilewright.logs.formats.jsonl import export_jsonl, write_lines
+def _export(file: str | None, db: str, format_name: str) -> None:
+    from tilewright.logs.formats.registry import FORMATS, export_file, group_by_workload
 
     with _open(db) as store:
-        if file is None or file == "-":
-            write_lines(store.iter_trials(), sys.stdout)
+        if file is not None and file != "-":
+            written = export_file(store.iter_trials(), file, format_name)
+        elif FORMATS[format_name].is_document and len(group_by_workload(store.iter_trials())) > 1:
+            raise ExportError(
+                f"{db} has trials of several workloads, and a file of {FORMATS[format_name].title} holds one:"
+                " give FILE, beside which each will have its own"
+            )
+        else:
+            FORMATS[format_name].write(store.iter_trials(), sys.stdout)
             return
-        count = export_jsonl(store.iter_trials(), file)
-    current_invocation().say(f"{count} records written to {file}")
+    for name, count in written.items():
+        current_invocation().say(f"{count} records written to {name}")
 
 
-def _import(file: str, db: str, as_json: bool) -> None:
-    from tilewright.logs.formats.jsonl import import_jsonl
+def _import(file: str, db: str, as_json: bool, format_name: str | None) -> None:
+    from tilewright.logs.formats.registry import FORMATS, detect_format, import_file
     from tilewright.logs.store import RecordStore
 
     with RecordStore(db) as store:
-        report = import_jsonl(store, file)
+        name = format_name or detect_format(file)
+        report = import_file(store, file, name)
     if as_json:
         print_json({**report})
         return
     skipped = report["skipped"]
-    click.echo(f"{report['imported']} records imported into {db}, {len(skipped)} lines skipped")
+    title = FORMATS[name].title
+    click.echo(f"{report['imported']} records imported into {db}, {len(skipped)} lines skipped ({title})")
     for line in skipped[:_SHOWN_SKIPS]:
         current_invocation().warn(f"line {line['line']}: {line['reason']}")
     if len(skipped) > _SHOWN_SKIPS:
@@ -124,11 +140,24 @@ def _check(db: str, as_json: bool) -> int:
     return 1 if problems else 0
 
 
+def _format_option(default: str | None, text: str) -> click.Option:
+    return click.Option(
+        ["--format", "format_name"],
+        type=click.Choice(_FORMATS),
+        default=default,
+        show_default=default is not None,
+        help=text,
+    )
+
+
 command = Group("log", help="Export, import and inspect the records.")
 for name, callback, arguments, text in (
-    ("export", _export, [click.Argument(["file"], required=False)],
-     "Write all trials to FILE, one JSON object a line; to standard output without FILE."),
-    ("import", _import, [click.Argument(["file"]), json_option()],
+    ("export", _export,
+     [click.Argument(["file"], required=False), _format_option("jsonl", "Format of FILE.")],
+     "Write all trials to FILE, or to standard output; t4 and kernel-tuner have one file a workload."),
+    ("import", _import,
+     [click.Argument(["file"]), _format_option(None, "Format of FILE; by default found from its contents."),
+      json_option()],
      "Add the trials of FILE; what cannot be read is skipped and named."),
     ("stats", _stats, [json_option()], "Count the trials, and the causes of failures."),
     ("show", _show, [click.Argument(["trial"]), json_option()], "What is known of a trial, by its id."),

@@ -154,7 +154,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             record = cls(**{field: getattr(decoded, field) for field in cls.__struct_fields__})
             expected = _checksum({k: v for k, v in fields.items() if k != "v"}, record.v)
         except (msgspec.MsgspecError, ValueError, OverflowError, TypeError) as error:
-            raise RecordError(_one_line(error)) from None
+            raise RecordError(one_line(error)) from None
         except RecursionError:
             raise RecordError("nested too deeply") from None
         if crc != expected:
@@ -215,7 +215,7 @@ def make_record(
             kinds=None if kinds is None else dict(kinds),
         )
     except (ValueError, TypeError, KeyError, msgspec.MsgspecError) as error:
-        raise RecordError(f"record of {workload.get('op')!r}: {_one_line(error)}") from None
+        raise RecordError(f"record of {workload.get('op')!r}: {one_line(error)}") from None
 
 
 def target_data(target: _TargetFacts, threads: int) -> TargetData:
@@ -236,6 +236,11 @@ def hash_config(config: Mapping[str, Any]) -> str:
 def digest(value: Any) -> str:
     """A hash of plain data, whatever the order of the names in it."""
     return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()
+
+
+def one_line(error: Exception) -> str:
+    """The message of an error, short enough for a report."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 @functools.cache
@@ -306,7 +311,3 @@ def _check_json(value: Any, name: str, depth: int = 0) -> None:
             _check_json(item, name, depth + 1)
     elif not (value is None or isinstance(value, bool | int | float | str)):
         raise ValueError(f"{name} holds a {type(value).__name__}, which is not plain data")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -4,10 +4,11 @@
 what the fields of a record do not hold of a line is kept in its `origin`.
 """
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,9 +18,10 @@ from tilewright.logs.formats.autotvm_line import (
     EntityKind,
     format_line,
     parse_line,
-    read_all_lines,
     read_autotvm,
 )
+from tilewright.logs.formats.checks import UNKNOWN_CPU, foreign_record
+from tilewright.logs.formats.lines import Line, read_lines
 from tilewright.logs.record import (
     Kind,
     OriginData,
@@ -29,6 +31,7 @@ from tilewright.logs.record import (
     WorkloadData,
     digest,
     installed_versions,
+    one_line,
     plain,
 )
 from tilewright.measure.result import State
@@ -41,13 +44,13 @@ __all__ = [
     "format_line",
     "from_record",
     "parse_line",
-    "read_all_lines",
     "read_autotvm",
+    "read_autotvm_records",
     "to_record",
+    "write_autotvm",
 ]
 
 FORMAT = "autotvm"
-UNKNOWN_CPU = "unknown"
 FAILURE_COSTS = (1e9,)
 STATE_OF_ERROR: tuple[State, ...] = (
     "ok",
@@ -73,15 +76,8 @@ ERROR_OF_STATE: Mapping[State, int] = {
     "stale": 8,
 }
 _ERROR_NAMES = (
-    "NO_ERROR",
-    "INSTANTIATION_ERROR",
-    "COMPILE_HOST",
-    "COMPILE_DEVICE",
-    "RUNTIME_DEVICE",
-    "WRONG_ANSWER",
-    "BUILD_TIMEOUT",
-    "RUN_TIMEOUT",
-    "UNKNOWN_ERROR",
+    *("NO_ERROR", "INSTANTIATION_ERROR", "COMPILE_HOST", "COMPILE_DEVICE", "RUNTIME_DEVICE"),
+    *("WRONG_ANSWER", "BUILD_TIMEOUT", "RUN_TIMEOUT", "UNKNOWN_ERROR"),
 )
 _KINDS: Mapping[str, Kind] = {"sp": "split", "re": "reorder", "an": "annotate", "ot": "other"}
 _ENTITY_KINDS: Mapping[Kind, EntityKind] = {"split": "sp", "reorder": "re", "annotate": "an", "other": "ot"}
@@ -118,27 +114,21 @@ def to_record(line: AutoTVMLine, template: "Template | None" = None) -> Record:
     """
     try:
         state = STATE_OF_ERROR[line.error_no]
-        costs = tuple(map(float, line.costs)) if state == "ok" else ()
-        return Record(
-            workload=WorkloadData(line.task, _arguments(line, template)),
-            template=TemplateData(line.task, line.code_hash or ""),
-            target=_target(line.target),
-            config={name: plain(value) for name, _, value in line.entity},
-            index=line.index,
-            state=state,
-            costs=costs,
-            seconds=sum(costs) / len(costs) if costs else None,
-            interval=(min(costs), max(costs)) if costs else None,
-            error=f"AutoTVM's error {line.error_no}, {_ERROR_NAMES[line.error_no]}"
-            if line.error_no
-            else None,
-            versions={"tvm": line.tvm_version},
-            at=datetime.fromtimestamp(line.timestamp, UTC),
-            kinds={name: _KINDS[kind] for name, kind, _ in line.entity},
-            origin=_origin(line),
-        )
+        facts: dict[str, Any] = {
+            "workload": WorkloadData(line.task, _arguments(line, template)),
+            "template": TemplateData(line.task, line.code_hash or ""),
+            "target": _target(line.target),
+            "config": {name: plain(value) for name, _, value in line.entity},
+            "index": line.index,
+            "error": f"AutoTVM's error {_ERROR_NAMES[line.error_no]}" if line.error_no else None,
+            "versions": {"tvm": line.tvm_version},
+            "at": datetime.fromtimestamp(line.timestamp, UTC),
+            "kinds": {name: _KINDS[kind] for name, kind, _ in line.entity},
+            "origin": _origin(line),
+        }
     except (ValueError, OverflowError, OSError, TypeError, LookupError) as error:
-        raise RecordError(f"{line.task}: {error}") from None
+        raise RecordError(one_line(error)) from None
+    return foreign_record(state, line.costs, **facts)
 
 
 def from_record(record: Record) -> AutoTVMLine:
@@ -169,6 +159,20 @@ def from_record(record: Record) -> AutoTVMLine:
         timestamp=facts.timestamp,
         tvm_version=facts.tvm_version,
     )
+
+
+def read_autotvm_records(path: str | os.PathLike[str]) -> Iterator[Line[Record]]:
+    """The records of a log, and the reason of each line that is none; comments are left out."""
+    return read_lines(path, lambda text: to_record(parse_line(text)), b"#")
+
+
+def write_autotvm(records: Iterable[Record], file: IO[str]) -> int:
+    """Write records to an open text file as lines of a log; how many there were."""
+    count = 0
+    for record in records:
+        file.write(format_line(from_record(record)) + "\n")
+        count += 1
+    return count
 
 
 def _arguments(line: AutoTVMLine, template: "Template | None") -> dict[str, Any]:

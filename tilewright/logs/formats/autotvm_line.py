@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import os
 from collections.abc import Iterator
 from typing import IO, Any, Literal
@@ -10,13 +9,14 @@ from typing import IO, Any, Literal
 import msgspec
 
 from tilewright.logs.errors import RecordError
+from tilewright.logs.formats.checks import check_plain
 from tilewright.logs.formats.lines import Line, read_lines
-from tilewright.logs.record import MAXIMUM_LINE_BYTES
+from tilewright.logs.record import MAXIMUM_LINE_BYTES, one_line
 
 VERSION = 0.2
 EntityKind = Literal["sp", "re", "an", "ot"]
-_MAXIMUM_DEPTH = 12
 _LAST_ERROR = 8
+_PICKLE_TABS = 4
 _OLD = (
     "version 0.1 of the format, which AutoTVM itself no longer reads; tune again, or convert it with TVM 0.6"
 )
@@ -93,7 +93,7 @@ def parse_line(text: str | bytes) -> AutoTVMLine:
     line = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if len(line) > MAXIMUM_LINE_BYTES:
         raise RecordError(f"line of {len(line)} bytes is longer than {MAXIMUM_LINE_BYTES}")
-    if b"\t" in line.strip() and not line.lstrip().startswith(b"{"):
+    if line.strip().count(b"\t") >= _PICKLE_TABS and not line.lstrip().startswith(b"{"):
         raise RecordError(_PICKLE)
     try:
         row = _row_decoder.decode(line)
@@ -149,17 +149,12 @@ def read_autotvm(source: str | os.PathLike[str] | IO[str] | IO[bytes]) -> Iterat
         source: a path or an open file.
     """
     warned = False
-    for line in read_all_lines(source):
+    for line in read_lines(source, parse_line, b"#"):
         if line.reason != _OLD:
             yield line
         elif not warned:
             warned = True
             _logger.warning("line %d and others like it are passed over: %s", line.number, _OLD)
-
-
-def read_all_lines(source: str | os.PathLike[str] | IO[str] | IO[bytes]) -> Iterator[Line[AutoTVMLine]]:
-    """The lines of a log, those of version 0.1 with their reason like all that cannot be used."""
-    return read_lines(source, parse_line, b"#")
 
 
 def _explain(line: bytes, error: Exception) -> str:
@@ -174,7 +169,7 @@ def _explain(line: bytes, error: Exception) -> str:
         return _OWN
     if b"NaN" in line or b"Infinity" in line:
         return "NaN and Infinity are not numbers of JSON"
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return one_line(error)
 
 
 def _check_row(row: _Row) -> None:
@@ -185,12 +180,12 @@ def _check_row(row: _Row) -> None:
     if not 0 <= row.result[1] <= _LAST_ERROR:
         raise RecordError(f"error number {row.result[1]} is none of AutoTVM's 0 to {_LAST_ERROR}")
     for part in (row.input[2], row.input[3], row.config.index, row.result):
-        _check_plain(part)
+        check_plain(part)
     names = [name for name, _, _ in row.config.entity]
     if len(set(names)) < len(names):
         raise RecordError("a knob appears twice")
     for name, kind, value in row.config.entity:
-        _check_plain(value)
+        check_plain(value)
         if not _fits(kind, value):
             raise RecordError(f"knob {name!r} of kind {kind!r} cannot have the value {str(value)[:80]}")
 
@@ -202,18 +197,3 @@ def _fits(kind: EntityKind, value: object) -> bool:
     return isinstance(value, list) and all(
         isinstance(item, allowed) and not isinstance(item, bool) for item in value
     )
-
-
-def _check_plain(value: object, depth: int = 0) -> None:
-    """Refuse what is nested deeply, and numbers that a record cannot hold."""
-    if depth > _MAXIMUM_DEPTH:
-        raise RecordError("nested too deeply")
-    if isinstance(value, dict):
-        value = tuple(value.values())
-    if isinstance(value, list | tuple):
-        for item in value:
-            _check_plain(item, depth + 1)
-    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise RecordError("an integer has more than 64 bits")
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise RecordError(f"{value} is not a finite number")

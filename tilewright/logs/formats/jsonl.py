@@ -3,33 +3,15 @@
 import fcntl
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypedDict
+from typing import IO, TYPE_CHECKING
 
-from tilewright.logs.formats.lines import Line, explained, read_lines
+from tilewright.logs.formats.files import explained, replace_file
+from tilewright.logs.formats.importing import ImportReport, import_records
+from tilewright.logs.formats.lines import Line, read_lines
 from tilewright.logs.record import Record
 
 if TYPE_CHECKING:
     from tilewright.logs.store import RecordStore
-
-_BATCH = 500
-
-
-class Skipped(TypedDict):
-    """A line that was not imported, and why."""
-
-    line: int
-    reason: str
-
-
-class ImportReport(TypedDict):
-    """What an import did.
-
-    `imported` counts the records that were new; those that were there are neither imported nor skipped.
-    """
-
-    imported: int
-    skipped: list[Skipped]
 
 
 def read_jsonl(path: str | os.PathLike[str]) -> Iterator[Line[Record]]:
@@ -39,21 +21,10 @@ def read_jsonl(path: str | os.PathLike[str]) -> Iterator[Line[Record]]:
 
 def import_jsonl(store: "RecordStore", path: str | os.PathLike[str]) -> ImportReport:
     """Add the records of a file to a store."""
-    report = ImportReport(imported=0, skipped=[])
-    batch: list[Record] = []
-    for line in read_jsonl(path):
-        if line.record is None:
-            report["skipped"].append(Skipped(line=line.number, reason=line.reason))
-            continue
-        batch.append(line.record)
-        if len(batch) == _BATCH:
-            report["imported"] += store.add_all(batch)
-            batch.clear()
-    report["imported"] += store.add_all(batch)
-    return report
+    return import_records(store, read_jsonl(path))
 
 
-def write_lines(records: Iterable[Record], file: IO[str]) -> int:
+def write_jsonl(records: Iterable[Record], file: IO[str]) -> int:
     """Write records to an open text file; how many there were."""
     count = 0
     for record in records:
@@ -64,18 +35,7 @@ def write_lines(records: Iterable[Record], file: IO[str]) -> int:
 
 def export_jsonl(records: Iterable[Record], path: str | os.PathLike[str]) -> int:
     """Write records to a new file that replaces an old one only when it is whole."""
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    with explained(path):
-        try:
-            with temporary.open("w", encoding="utf-8") as file:
-                count = write_lines(records, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    return count
+    return replace_file(path, lambda file: write_jsonl(records, file))
 
 
 def append_jsonl(records: Iterable[Record], path: str | os.PathLike[str]) -> int:

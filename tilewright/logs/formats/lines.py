@@ -1,12 +1,12 @@
 """Files of lines: each is read on its own, so that a bad one harms no other."""
 
-import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Generic, TypeVar
 
-from tilewright.logs.errors import DatabaseError, RecordError
+from tilewright.logs.errors import RecordError
+from tilewright.logs.formats.files import explained
 from tilewright.logs.record import MAXIMUM_LINE_BYTES
 
 T = TypeVar("T")
@@ -31,15 +31,6 @@ def read_lines(
         return
     with explained(source), open(source, "rb") as file:
         yield from _read_open(file, decode, comment)
-
-
-@contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn the errors of the file system into ours, which name the file."""
-    try:
-        yield
-    except OSError as error:
-        raise DatabaseError(f"{os.fspath(path)}: {error.strerror or error}") from None
 
 
 def _read_open(
