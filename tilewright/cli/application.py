@@ -22,6 +22,7 @@ COMMANDS = {
     "bench": "Time an operator beside its untuned default and other libraries.",
     "show": "The code of an operator at a stage of compilation.",
     "log": "Export, import and inspect the records.",
+    "replay": "Tuners on a recorded space, without measuring.",
 }
 
 

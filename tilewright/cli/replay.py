@@ -1,0 +1,110 @@
+"""``tilewright replay``: tuners on a recorded space."""
+
+import contextlib
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tilewright.cli.commands import Command, json_option
+from tilewright.cli.invocation import current_invocation
+from tilewright.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from tilewright.tuning.replay import ReplayResult
+
+
+_SLOW = {"xgb"}
+
+
+def _replay(space: str, tuner: str, trials: int, seeds: int, as_json: bool) -> None:
+    from tilewright.logs.formats.spaces import read_recorded_space
+    from tilewright.tuning.replay import replay
+
+    names = _names(tuner)
+    recorded = read_recorded_space(space)
+    results = []
+    with _processes(names, seeds) as run:
+        for name in names:
+            current_invocation().say(f"{name} on {recorded.name}: {seeds} seeds of {trials} evaluations")
+            results.append(replay(recorded, name, trials=trials, seeds=seeds, run=run))
+    if as_json:
+        print_json(results[0].to_json() if len(results) == 1 else {"results": [r.to_json() for r in results]})
+        return
+    size, failed = len(recorded.costs), recorded.failures
+    click.echo(
+        f"{recorded.name}: {size} configurations, {failed} failed; best found / best, mean of {seeds} seeds"
+    )
+    marks = [f"{mark}" for mark in results[0].fraction_of_optimum]
+    print_table(("tuner", *marks, "evaluations to 95 %"), [_cells(result) for result in results])
+
+
+@contextlib.contextmanager
+def _processes(names: list[str], seeds: int) -> Iterator[Callable[..., Any]]:
+    """What runs the searches: processes, unless every tuner is quicker than their start."""
+    from tilewright.measure.machine import granted_cores
+
+    workers = min(granted_cores(), seeds)
+    if workers < 2 or not _SLOW & set(names):
+        yield map
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _ignore_interrupts) as pool:
+        try:
+            yield pool.map
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C ends the command, which ends its processes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _names(tuner: str) -> list[str]:
+    from tilewright.tuners.registry import TUNERS
+
+    names = [name.strip() for name in tuner.split(",")]
+    unknown = [name for name in names if name not in TUNERS]
+    if unknown:
+        raise click.BadParameter(f"{unknown[0]!r} is not one of {', '.join(TUNERS)}", param_hint="'--tuner'")
+    return list(dict.fromkeys(names))
+
+
+def _cells(result: "ReplayResult") -> tuple[str, ...]:
+    shares = ["-" if share is None else f"{share:.3f}" for share in result.fraction_of_optimum.values()]
+    evaluations = result.evaluations_to_95
+    return (result.tuner, *shares, "not reached" if evaluations is None else f"{evaluations:g}")
+
+
+command = Command(
+    "replay",
+    callback=_replay,
+    params=[
+        click.Argument(["space"]),
+        click.Option(
+            ["--tuner"], default="xgb", show_default=True, metavar="T[,T...]", help="One or several searches."
+        ),
+        click.Option(
+            ["--trials"],
+            type=click.IntRange(min=1),
+            default=200,
+            show_default=True,
+            help="Evaluations of one search; a failed configuration costs one, none is repeated.",
+        ),
+        click.Option(
+            ["--seeds"],
+            type=click.IntRange(min=1),
+            default=20,
+            show_default=True,
+            help="Searches of each tuner.",
+        ),
+        json_option(),
+    ],
+    help="Let tuners search SPACE, a recorded space, without measuring: T4 results or a cache file of Kernel"
+    " Tuner, .json or .json.gz, or a space of ours with its trials.",
+)
