@@ -111,6 +111,32 @@ def test_slices_spread_over_the_whole_span() -> None:
     assert machine.now >= 0.080
 
 
+def test_a_long_first_run_that_was_made_already_is_enough() -> None:
+    machine = Machine()
+    calls: list[int] = []
+
+    def kernel(repeats: int) -> int:
+        calls.append(repeats)
+        return machine.runner("kernel", 0.05)(repeats)
+
+    plan, clock = PLAN, machine.clock
+    timing = time_kernel(kernel, machine.reference(), plan, 1e-3, clock, first_seconds=0.05)
+    assert timing.is_slow
+    assert timing.seconds == pytest.approx(0.05)
+    assert calls == []
+    # A short one may have met cold caches: it is made once more.
+    assert not time_kernel(
+        machine.runner("kernel", 1e-3), machine.reference(), plan, 1e-3, clock, 0.01
+    ).is_slow
+
+
+def test_a_candidate_of_half_the_speed_gets_two_slices() -> None:
+    machine = Machine()
+    timing = time_kernel(machine.runner("kernel", 3e-3), machine.reference(), PLAN, 1e-3, machine.clock)
+    assert len(timing.costs) == 2
+    assert not timing.is_slow
+
+
 def test_five_times_slower_stops_at_the_first_run() -> None:
     machine = Machine()
     timing = time_kernel(machine.runner("kernel", 1e-3), machine.reference(), PLAN, 1.9e-4, machine.clock)

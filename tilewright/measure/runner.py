@@ -80,7 +80,10 @@ def _measure(request: MeasureRequest, context: "JobContext") -> MeasureResult:
         return _with_phases(error.result, compiled, time.perf_counter() - start, 0.0)
     verified = time.perf_counter()
     context.phase("timing")
-    timing = time_kernel(candidate.call.run, reference, request.timing, request.best_seconds)
+    first = candidate.first_seconds
+    timing = time_kernel(
+        candidate.call.run, reference, request.timing, request.best_seconds, first_seconds=first
+    )
     message = candidate.verify()
     result = _result(timing) if message is None else failed("wrong_result", f"after many calls: {message}")
     return _with_phases(result, compiled, verified - start, time.perf_counter() - verified)

@@ -35,8 +35,8 @@ class TimingPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         longest_seconds: after which no further slice begins.
         slow_factor: a first run this much slower than the best ends the measurement.
         noise_limit: width of the interval, relative to the cost, from which it is noisy.
-        few_slices: after which a candidate that is clearly not the best is timed no further.
-        clear_factor: how much slower than the best is clear.
+        cold_seconds: a first run that is shorter and slow is repeated, now that the caches are warm.
+        stages: after so many slices a candidate that is so much slower than the best is timed no further.
     """
 
     slice_seconds: float = 0.004
@@ -46,8 +46,8 @@ class TimingPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     longest_seconds: float = 2.0
     slow_factor: float = 5.0
     noise_limit: float = 0.05
-    few_slices: int = 6
-    clear_factor: float = 1.25
+    cold_seconds: float = 0.02
+    stages: tuple[tuple[int, float], ...] = ((2, 2.0), (6, 1.25))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,7 @@ def time_kernel(
     plan: TimingPlan,
     best_seconds: float | None = None,
     clock: Clock = time.monotonic,
+    first_seconds: float | None = None,
 ) -> Timing:
     """Time a kernel; a noisy result that may be the best gets as many slices again.
 
@@ -107,15 +108,16 @@ def time_kernel(
         plan: how.
         best_seconds: the lowest cost known, for the early stop.
         clock: seconds that only grow.
+        first_seconds: of a call that was made already.
     """
-    slow = _time_first_run(kernel, reference, plan, best_seconds)
+    slow = _time_first_run(kernel, reference, plan, best_seconds, first_seconds)
     if slow is not None:
         return slow
     sampler = _Sampler(kernel, reference, plan, clock)
-    if best_seconds is not None:
-        sampler.take(plan.few_slices, 0.0)
+    for slices, factor in plan.stages if best_seconds is not None else ():
+        sampler.take(slices, 0.0)
         timing = sampler.conclude()
-        if timing.interval[0] > plan.clear_factor * best_seconds:
+        if best_seconds is not None and timing.interval[0] > factor * best_seconds:
             return timing
     sampler.take(plan.slices, plan.span_seconds)
     timing = sampler.conclude()
@@ -161,13 +163,19 @@ def calibrate(run: Runner, plan: TimingPlan, seconds: float = 0.3, clock: Clock 
 
 
 def _time_first_run(
-    kernel: Runner, reference: ReferenceLoop, plan: TimingPlan, best_seconds: float | None
+    kernel: Runner,
+    reference: ReferenceLoop,
+    plan: TimingPlan,
+    best_seconds: float | None,
+    first_seconds: float | None,
 ) -> Timing | None:
     if best_seconds is None:
         return None
     limit = plan.slow_factor * best_seconds
-    # Two runs: the first may pay for caches and pages.
-    observed = min(max(1, kernel(1)) * _NANOSECOND for _ in range(2))
+    observed = first_seconds if first_seconds is not None else kernel(1) * _NANOSECOND
+    # The first run may have paid for caches and pages, which a long one hardly feels.
+    if limit < observed < plan.cold_seconds:
+        observed = min(observed, max(1, kernel(1)) * _NANOSECOND)
     if observed <= limit:
         return None
     speed = reference.nominal_seconds / reference.slice(reference.repeats(plan.reference_slice_seconds))
@@ -200,7 +208,7 @@ class _Sampler:
             elapsed = self._clock() - self._start
             if self.count >= slices and elapsed >= span_seconds:
                 return
-            if self.count >= _MINIMUM_SLICES and elapsed >= self._plan.longest_seconds:
+            if self.count >= min(slices, _MINIMUM_SLICES) and elapsed >= self._plan.longest_seconds:
                 return
             elapsed_nanoseconds = max(1, self._kernel(self._repeats))
             self._kernel_slices.append(elapsed_nanoseconds * _NANOSECOND / self._repeats)
