@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tilewright.compiler.build import LINE_LIMIT_MOST, compile_program
+from tilewright.compiler.build import LINE_LIMIT_MOST, ObjectCode, compile_program
 from tilewright.compiler.cache import compile_cached
 from tilewright.compiler.errors import TilewrightError
 from tilewright.compiler.kernel import Kernel, load_kernel
 from tilewright.compiler.lower import lower_schedule
+from tilewright.compiler.program import Program
 from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
@@ -77,14 +78,19 @@ def make_task(
     Raises:
         TilewrightError: the operator, a parameter or the number of threads is wrong.
     """
-    count = granted_cores() if threads is None else threads
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise TilewrightError(f"threads must be a positive integer, not {threads!r}")
+    count = _check_threads(threads)
     if target is not None and not isinstance(target, Target):
         raise TilewrightError(f"target must be a Target, such as tilewright.Target.host(), not {target!r}")
     template = find_template(op)
     check_parameter_names(template)
     return Task.create(template, target or Target.host(), count, **params)
+
+
+def _check_threads(threads: int | None) -> int:
+    count = granted_cores() if threads is None else threads
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise TilewrightError(f"threads must be a positive integer, not {threads!r}")
+    return count
 
 
 def check_parameter_names(template: Template) -> None:
@@ -125,11 +131,35 @@ def build(
     chosen, record, explanation = choose_config(task, config)
     program = task.instantiate(chosen)
     _explanations.append(explanation)
-    if backend == "llvm":
-        code = compile_cached(program, task.target, task.threads, LINE_LIMIT_MOST)
-    else:
-        code = compile_program(program, task.target, task.threads, backend)
+    code = _compile(program, task.target, task.threads, backend)
     return load_kernel(code, chosen, record)
+
+
+def build_schedule(
+    schedule: Schedule,
+    args: Sequence[Tensor],
+    *,
+    target: Target | None = None,
+    threads: int | None = None,
+    backend: str = "llvm",
+) -> Kernel:
+    """Build a schedule that was written by hand.
+
+    Args:
+        schedule: of the program.
+        args: its inputs and outputs, in the order of a call.
+        target: the machine; this one by default.
+        threads: at most this many; by default the cores granted to the process.
+        backend: ``llvm``, or ``numba`` and ``interpreter`` for debugging.
+    """
+    program = Program.from_schedule(schedule, args)
+    return load_kernel(_compile(program, target or Target.host(), _check_threads(threads), backend))
+
+
+def _compile(program: Program, target: Target, threads: int, backend: str) -> ObjectCode:
+    if backend == "llvm":
+        return compile_cached(program, target, threads, LINE_LIMIT_MOST)
+    return compile_program(program, target, threads, backend)
 
 
 def choose_config(

@@ -28,6 +28,13 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     return Settings(_cache_home(variables) / "tilewright", enabled)
 
 
+def tvm_threads(environment: Mapping[str, str] | None = None) -> int | None:
+    """The threads that a script written for TVM asks for with `TVM_NUM_THREADS`; None where it does not."""
+    variables = os.environ if environment is None else environment
+    text = variables.get("TVM_NUM_THREADS", "").strip()
+    return int(text) if text.isdigit() and int(text) > 0 else None
+
+
 def child_environment(**overrides: str) -> dict[str, str]:
     """The environment of the process, with `overrides`, for a child process."""
     return {**os.environ, **overrides}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from tilewright.templates.config import Config
 from tilewright.templates.constraints import Constraint
@@ -121,6 +121,7 @@ class SpaceCollector(TemplateConfig):
         self._knobs: dict[str, Knob] = {}
         self._constraints: list[Constraint] = []
         self._prefer_defaults = prefer_defaults
+        self._space: ConfigSpace | None = None
         self.fallback: dict[str, Entity] = {}
         self.flop = 0.0
 
@@ -129,8 +130,21 @@ class SpaceCollector(TemplateConfig):
         """True: what the template sets now becomes its untuned configuration."""
         return True
 
+    @classmethod
+    def from_space(cls, space: ConfigSpace) -> Self:
+        """Return a collector that holds a space already and may add to it."""
+        collector = cls()
+        collector._knobs = {knob.name: knob for knob in space.knobs}
+        collector._constraints = list(space.constraints)
+        return collector
+
     def space(self) -> ConfigSpace:
         """Return what was collected."""
+        if self._space is None:
+            self._space = self._freeze()
+        return self._space
+
+    def _freeze(self) -> ConfigSpace:
         for constraint in self._constraints:
             unknown = [name for name in constraint.names or () if name not in self._knobs]
             if unknown:
@@ -152,7 +166,7 @@ class SpaceCollector(TemplateConfig):
 
     def multi_filter(self, filter: Callable[[Mapping[str, Any]], object]) -> None:
         """Keep the configurations for which the function is true."""
-        self._constraints.append(Constraint(filter))
+        self._add_constraint(Constraint(filter))
 
     def constrain(self, names: Sequence[str], predicate: Callable[..., object]) -> None:
         """Keep the configurations for which the function of the named knobs' values is true."""
@@ -160,7 +174,11 @@ class SpaceCollector(TemplateConfig):
             raise SpaceError("constrain: name the knobs as a sequence, for example constrain(('a', 'b'), f)")
         if len(set(names)) < len(names):
             raise SpaceError(f"constrain: a knob is named twice in {list(names)}")
-        self._constraints.append(Constraint(predicate, tuple(names)))
+        self._add_constraint(Constraint(predicate, tuple(names)))
+
+    def _add_constraint(self, constraint: Constraint) -> None:
+        self._space = None
+        self._constraints.append(constraint)
 
     def add_flop(self, flop: float) -> None:
         """Add to the operation count."""
@@ -176,6 +194,7 @@ class SpaceCollector(TemplateConfig):
 
     def _define(self, name: str, make: Callable[[], Knob]) -> None:
         knob = make()
+        self._space = None
         known = self._knobs.setdefault(name, knob)
         if known != knob:
             raise SpaceError(

@@ -23,7 +23,6 @@ class GeneticSearch(Tuner):
         space: The space to search.
         seed: Of the search.
         population: Its size, and that of the first generation, which is drawn at random.
-        mutation: The probability that a child mutates.
         options: Those of every tuner.
     """
 
@@ -33,12 +32,10 @@ class GeneticSearch(Tuner):
         seed: int,
         *,
         population: int | None = None,
-        mutation: float = MUTATION,
         **options: Any,
     ) -> None:
         self.moves = Moves(space)
         self.population = population or POPULATION
-        self.mutation = mutation
         super().__init__(space, seed, **options)
         self.first_generation = self._explore(population or FIRST_GENERATION)
 
@@ -48,7 +45,7 @@ class GeneticSearch(Tuner):
             return [*self._unseen(np.array(self.first_generation)), *self._explore(count)][:count]
         found: list[int] = []
         for _ in range(_ATTEMPTS):
-            found += breed(self, self.moves, parents, count - len(found), found, self.mutation)
+            found += breed(self, self.moves, parents, count - len(found), found)
             if len(found) >= count:
                 break
         return found
@@ -60,7 +57,6 @@ def breed(
     parents: Sequence[int],
     count: int,
     taken: Sequence[int],
-    mutation: float = MUTATION,
 ) -> list[int]:
     """Return up to `count` valid unseen children of `parents`, which are ordered from the best."""
     rows = tuner.space.ordinals(parents)
@@ -68,7 +64,7 @@ def breed(
     pairs = tuner.rng.choice(len(rows), size=(_CHILDREN * count, 2), p=weights / weights.sum())
     width = max(1, rows.shape[1])
     children = moves.cross(rows[pairs[:, 0]], rows[pairs[:, 1]], tuner.rng)
-    is_mutant = tuner.rng.random(len(children)) < mutation
+    is_mutant = tuner.rng.random(len(children)) < MUTATION
     children[is_mutant] = moves.mutate(children[is_mutant], tuner.rng, 1.0 / width)
     valid = children[tuner.space.valid_mask(children)]
     unseen = tuner._unseen(tuner.space.indices(valid)).tolist()

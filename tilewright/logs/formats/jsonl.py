@@ -1,13 +1,12 @@
 """Our own format: one record a line. Appending never joins a torn line; reading never raises for one."""
 
-import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING
 
-from tilewright.logs.formats.files import explained, replace_file
+from tilewright.logs.formats.files import replace_file
 from tilewright.logs.formats.importing import ImportReport, import_records
-from tilewright.logs.formats.lines import Line, read_lines
+from tilewright.logs.formats.lines import Line, append_lines, read_lines
 from tilewright.logs.record import Record
 
 if TYPE_CHECKING:
@@ -40,16 +39,4 @@ def export_jsonl(records: Iterable[Record], path: str | os.PathLike[str]) -> int
 
 def append_jsonl(records: Iterable[Record], path: str | os.PathLike[str]) -> int:
     """Append records durably; a torn last line, left by a crash, is ended first."""
-    lines = [record.to_json().encode() + b"\n" for record in records]
-    with explained(path), open(path, "a+b", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        size = file.seek(0, os.SEEK_END)
-        if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
-            lines.insert(0, b"\n")
-        data = memoryview(b"".join(lines))
-        while len(data):
-            data = data[file.write(data) :]
-        os.fsync(file.fileno())
-        if lines and lines[0] == b"\n":
-            return len(lines) - 1
-    return len(lines)
+    return append_lines((record.to_json() for record in records), path)

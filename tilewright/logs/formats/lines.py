@@ -1,7 +1,8 @@
 """Files of lines: each is read on its own, so that a bad one harms no other."""
 
+import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Generic, TypeVar
 
@@ -31,6 +32,20 @@ def read_lines(
         return
     with explained(source), open(source, "rb") as file:
         yield from _read_open(file, decode, comment)
+
+
+def append_lines(lines: Iterable[str], path: Path) -> int:
+    """Append lines durably, how many they were; a torn last line, left by a crash, is ended first."""
+    texts = [line.encode() + b"\n" for line in lines]
+    with explained(path), open(path, "a+b", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        size = file.seek(0, os.SEEK_END)
+        is_torn = size and os.pread(file.fileno(), 1, size - 1) != b"\n"
+        data = memoryview(b"\n" * bool(is_torn) + b"".join(texts))
+        while len(data):
+            data = data[file.write(data) :]
+        os.fsync(file.fileno())
+    return len(texts)
 
 
 def _read_open(
