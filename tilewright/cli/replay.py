@@ -105,6 +105,6 @@ command = Command(
         ),
         json_option(),
     ],
-    help="Let tuners search SPACE, a recorded space, without measuring: T4 results or a cache file of Kernel"
-    " Tuner, .json or .json.gz, or a space of ours with its trials.",
+    help="Tuners on a recorded space, without measuring. SPACE is T4 results or a cache file of Kernel Tuner,"
+    " .json or .json.gz, or a space of ours with its trials.",
 )
