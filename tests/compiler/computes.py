@@ -124,6 +124,21 @@ def argmax(m: int, n: int) -> Compute:
     return Compute("argmax", [x], [out], out, lambda v: v.argmax(axis=1))
 
 
+def furthest(m: int, n: int) -> Compute:
+    """The element of a row that is furthest from zero, by a reducer of one's own."""
+    x = te.placeholder((m, n), name="X")
+    r = te.reduce_axis((0, n), "r")
+    further = te.comm_reducer(
+        lambda a, b: te.if_then_else(te.abs(a) >= te.abs(b), a, b), lambda dtype: te.const(0, dtype)
+    )
+    out = te.compute((m,), lambda i: further(x[i, r], axis=r), name="furthest")
+
+    def reference(v: Array) -> Array:
+        return np.asarray(v[np.arange(len(v)), np.abs(v).argmax(axis=1)])
+
+    return Compute("furthest", [x], [out], out, reference)
+
+
 def stencil(h: int, w: int) -> Compute:
     """A five-point stencil of a scaled field, borders repeated."""
     x = te.placeholder((h, w), name="X")
@@ -165,6 +180,7 @@ def all_computes(size: Callable[[int], int]) -> list[Callable[[], Compute]]:
         lambda: max_pool(size(5), 2 + size(9), 3 + size(19)),
         lambda: softmax(size(11), size(37)),
         lambda: argmax(size(13), size(29)),
+        lambda: furthest(size(9), size(31)),
         lambda: stencil(size(17), size(33)),
         lambda: transposition(size(7), size(19), size(11)),
     ]

@@ -17,6 +17,7 @@ PRIMITIVES = (
     "split", "split", "split", "tile", "fuse", "reorder", "vectorize", "unroll", "parallel", "cache_write",
     "cache_inplace", "cache_inplace", "cache_inplace", "cache_inplace", "cache_read", "pack", "compute_at",
     "compute_at", "compute_inline", "compute_inline", "decompose_reduction", "outline", "loop_partition",
+    "rfactor", "rfactor", "rfactor",
 )  # fmt: skip
 T = TypeVar("T")
 SCOPES = ("register", "stack", "thread", "call")
@@ -158,6 +159,17 @@ class Drawer:
 
     def draw_compute_inline(self) -> None:
         self.stage().compute_inline()
+
+    def draw_rfactor(self) -> None:
+        stage = self.stage()
+        axis = self.axis(stage, "reduce")
+        if axis.extent > 1 and axis not in stage.marks and self.random.random() < 0.7:
+            axis = self.pick(self.split(stage, axis))
+        partial = self.schedule.rfactor(stage.tensor, axis, self.random.randint(-1, len(stage.axis)))
+        if self.random.random() < 0.5:
+            self.schedule[partial].compute_at(stage, self.axis(stage))
+        if self.random.random() < 0.5:
+            self.schedule[partial].vectorize(self.axis(self.schedule[partial], "data"))
 
     def draw_decompose_reduction(self) -> None:
         stage = self.stage()

@@ -7,7 +7,18 @@ from dataclasses import dataclass, field
 
 from tilewright.compiler.errors import ScheduleError
 from tilewright.compiler.ir.affine import bounds, ceildiv, linear, simplify_index
-from tilewright.compiler.ir.loops import Alloc, Assign, Buffer, For, If, LoopNest, Stmt, Store, block
+from tilewright.compiler.ir.loops import (
+    Alloc,
+    Assign,
+    Buffer,
+    For,
+    If,
+    LoopKind,
+    LoopNest,
+    Stmt,
+    Store,
+    block,
+)
 from tilewright.compiler.ir.visit import map_children, substitute, variables
 from tilewright.compiler.lower.regions import Limit, Placement, Regions, limit_condition
 from tilewright.compiler.schedule import Schedule
@@ -106,6 +117,7 @@ class StageWriter:
 
     nest: NestWriter
     placement: Placement
+    first: int = 0
     states: tuple[Buffer, ...] = ()
     state_index: tuple[Expr, ...] = ()
 
@@ -117,10 +129,10 @@ class StageWriter:
     def write(self) -> Stmt:
         """All loops, initialisation and attached stages included."""
         body = self.placement.body
-        first = self._first_reduction() if isinstance(body, Reduce) else len(self.leaves)
+        self.first = self._first_reduction() if isinstance(body, Reduce) else len(self.leaves)
         if isinstance(body, Reduce) and body.kind == "fold":
-            self._make_states(body, first)
-        return self._loops(0, first)
+            self._make_states(body)
+        return self._loops(0)
 
     def _first_reduction(self) -> int:
         stage = self.placement.stage
@@ -135,37 +147,39 @@ class StageWriter:
             )
         return position
 
-    def _loops(self, depth: int, first: int) -> Stmt:
-        """The loops from ``depth`` inwards; the reduction starts at ``first``."""
-        if depth == first and isinstance(self.placement.body, Reduce):
-            inside = self._from(depth, first)
-            parts = [self._initialise(first), inside]
+    def _loops(self, depth: int) -> Stmt:
+        """The loops from ``depth`` inwards."""
+        if depth == self.first and isinstance(self.placement.body, Reduce):
+            inside = self._from(depth)
+            parts = [self._initialise(), inside]
             if self.states:
-                parts.append(self._finish(first))
+                parts.append(self._finish())
             body = block(parts)
             for state in self.states:
                 body = Alloc(state, body)
             return body
-        return self._from(depth, first)
+        return self._from(depth)
 
-    def _from(self, depth: int, first: int) -> Stmt:
+    def _from(self, depth: int) -> Stmt:
         if depth == len(self.leaves):
-            return self._guarded(self._statement(), self.leaves)
+            return self._guarded(self._statement(), self.leaves, self.placement.limits)
         axis = self.leaves[depth]
         attached = self.nest.attached(self.placement.stage.name, axis)
         self.nest.provide(attached)
-        inside = self.nest.place(attached, self._loops(depth + 1, first))
-        return self._loop(axis, inside, self.leaves)
+        inside = self.nest.place(attached, self._loops(depth + 1))
+        # Loops around the initialisation are not cut where only the reduction ends.
+        limits = self._output_limits() if self._is_around(axis) else self.placement.limits
+        return self._loop(axis, inside, self.leaves, limits)
 
     # -- loops ----------------------------------------------------------------------------------
 
-    def _loop(self, axis: IterVar, body: Stmt, order: Sequence[IterVar]) -> Stmt:
+    def _loop(self, axis: IterVar, body: Stmt, order: Sequence[IterVar], limits: Sequence[Limit]) -> Stmt:
         ranges = self.nest.regions.ranges
         if ranges[axis] == (0, 0):
             return body
         end: Expr = const(self.placement.extents[axis])
         begin: Expr = const(0)
-        for limit in self.placement.limits:
+        for limit in limits:
             if limit.bound is None:
                 begin = self._begin(begin, limit, axis, order)
             else:
@@ -174,8 +188,23 @@ class StageWriter:
         end = simplify_index(end, ranges)
         return For(axis, begin, end, body, mark.kind, mark.factor, mark.outline, mark.partition)
 
+    def _is_around(self, axis: IterVar) -> bool:
+        """Whether a loop encloses the initialisation of the reduction."""
+        return isinstance(self.placement.body, Reduce) and self.leaves.index(axis) < self.first
+
+    def _output_limits(self) -> list[Limit]:
+        """The limits that hold for the output's elements, not for single steps of the reduction."""
+        return [limit for limit in self.placement.limits if not limit.of_reduction]
+
     def _inner(self, axis: IterVar, order: Sequence[IterVar]) -> set[Var]:
-        return set(order[list(order).index(axis) + 1 :])
+        """The loops that do not set the bounds of ``axis``: those inside, and vectorized ones around.
+
+        Where lanes would run a loop to different ends, they are masked inside it instead.
+        """
+        place = list(order).index(axis)
+        marks = self.placement.stage.mark
+        inner: set[Var] = {a for n, a in enumerate(order) if n > place or marks(a).kind is LoopKind.VECTORIZE}
+        return inner - {axis}
 
     def _end(self, end: Expr, limit: Limit, axis: IterVar, order: Sequence[IterVar]) -> Expr:
         """The loop's end, cut where the limit fails for every iteration of the loops inside."""
@@ -210,15 +239,14 @@ class StageWriter:
         used = [axis for axis in order if axis in variables(form.to_expr())]
         if not used:
             return False
-        return form.coefficient(used[-1]) > 0 and used[-1] not in variables(form.without(used[-1]).to_expr())
+        rest = variables(form.without(used[-1]).to_expr())
+        if rest & self._inner(used[-1], order) or (limit.of_reduction and self._is_around(used[-1])):
+            return False
+        return form.coefficient(used[-1]) > 0 and used[-1] not in rest
 
-    def _guarded(self, body: Stmt, order: Sequence[IterVar]) -> Stmt:
+    def _guarded(self, body: Stmt, order: Sequence[IterVar], limits: Sequence[Limit]) -> Stmt:
         """Tests for the limits that no loop bound keeps."""
-        own = set(self.leaves)
-        tests = []
-        for limit in self.placement.limits:
-            if not self._is_met(limit, order) and (set(order) == own or not _reduces(limit)):
-                tests.append(limit_condition(limit))
+        tests = [limit_condition(limit) for limit in limits if not self._is_met(limit, order)]
         return If(all_of(*tests), body) if tests else body
 
     # -- statements -----------------------------------------------------------------------------
@@ -243,15 +271,16 @@ class StageWriter:
         value = self._value(body.update[0])
         return Store(buffer, indices, Binary(Reduce.IDENTITY[body.kind], current, value), update=True)
 
-    def _around(self, first: int, statement: Stmt) -> Stmt:
-        """The loops over the output's axes inside ``first``, without the reduction's."""
+    def _around(self, statement: Stmt) -> Stmt:
+        """The loops over the output's axes where the reduction begins, without the reduction's own."""
         order = [axis for axis in self.leaves if axis.kind == "data"]
-        body = self._guarded(statement, order)
-        for axis in reversed([a for a in self.leaves[first:] if a.kind == "data"]):
-            body = self._loop(axis, body, order)
+        limits = self._output_limits()
+        body = self._guarded(statement, order, limits)
+        for axis in reversed([a for a in self.leaves[self.first :] if a.kind == "data"]):
+            body = self._loop(axis, body, order, limits)
         return body
 
-    def _initialise(self, first: int) -> Stmt:
+    def _initialise(self) -> Stmt:
         body = self.placement.body
         assert isinstance(body, Reduce)
         if self.states:
@@ -259,9 +288,9 @@ class StageWriter:
                 Store(s, self.state_index, self._value(v))
                 for s, v in zip(self.states, body.init, strict=True)
             ]
-            return self._around(first, block(stores))
+            return self._around(block(stores))
         buffer, indices = self._target()
-        zero = self._around(first, Store(buffer, indices, body.init[0]))
+        zero = self._around(Store(buffer, indices, body.init[0]))
         inplace = self.placement.stage.inplace
         if inplace is None:
             return zero
@@ -273,13 +302,13 @@ class StageWriter:
         at_start = [binary("==", step, const(0)) for step in steps if not isinstance(step, Const)]
         if not at_start:
             return zero
-        return If(all_of(*at_start), zero, self._around(first, Store(buffer, indices, source)))
+        return If(all_of(*at_start), zero, self._around(Store(buffer, indices, source)))
 
     # -- folds ----------------------------------------------------------------------------------
 
-    def _make_states(self, body: Reduce, first: int) -> None:
+    def _make_states(self, body: Reduce) -> None:
         """State buffers over the axes whose loops lie inside the reduction."""
-        inside = set(self.leaves[first:])
+        inside = set(self.leaves[self.first :])
         kept = [a for a in self.placement.stage.axis if variables(self.placement.values[a]) & inside]
         shape = [self.placement.extents[a] for a in kept] or [1]
         ranges = self.nest.regions.ranges
@@ -299,16 +328,12 @@ class StageWriter:
         pairs = zip(self.states, body.update, strict=True)
         return Assign([Store(s, self.state_index, self._with_states(body, v), update=True) for s, v in pairs])
 
-    def _finish(self, first: int) -> Stmt:
+    def _finish(self) -> Stmt:
         body = self.placement.body
         assert isinstance(body, Reduce)
         assert body.finish is not None
         buffer, indices = self._target()
-        return self._around(first, Store(buffer, indices, self._with_states(body, body.finish)))
-
-
-def _reduces(limit: Limit) -> bool:
-    return any(isinstance(v, IterVar) and v.kind == "reduce" for v in variables(limit.value))
+        return self._around(Store(buffer, indices, self._with_states(body, body.finish)))
 
 
 def write_nest(schedule: Schedule, regions: Regions, args: Sequence[Tensor]) -> LoopNest:

@@ -20,10 +20,14 @@ from tilewright.compiler.te.tensor import ComputeOp, loads
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """``value < bound``, or ``value >= 0`` where ``bound`` is None."""
+    """``value < bound``, or ``value >= 0`` where ``bound`` is None.
+
+    One ``of_reduction`` says which steps there are, not which elements.
+    """
 
     value: Expr
     bound: int | None
+    of_reduction: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +129,8 @@ def _enclosing_loops(stage: Stage, schedule: Schedule) -> tuple[IterVar, ...]:
     assert axis is not None
     if axis not in reader.leaf:
         raise ScheduleError(
-            f"{stage.name} is computed at {reader.name}'s loop {axis.name}, which was split or fused since: "
-            "call compute_at after it"
+            f"{stage.name} is computed at {reader.name}'s loop {axis.name}, which is gone since: "
+            "call compute_at after what split, fused or moved it"
         )
     return (*_enclosing_loops(reader, schedule), *reader.leaf[: reader.leaf.index(axis) + 1])
 
@@ -223,16 +227,16 @@ def _place(
     for leaf in stage.leaf:
         regions.ranges[leaf] = (0, extents[leaf] - 1)
     values, split_limits = axis_values(stage, extents, {leaf: leaf for leaf in stage.leaf})
-    limits = [Limit(value, bound) for value, bound in split_limits]
+    reduced = [values[axis] for axis in values if axis.kind == "reduce"]
+    limits = [Limit(value, bound, any(value is r for r in reduced)) for value, bound in split_limits]
     for axis, span in zip(stage.axis, spans, strict=True):
         limits += _edge_limits(values[axis], span, axis.extent, regions.ranges)
     shared = _accumulation_loops(stage, outer, regions)
-    replaced: dict[Var, Expr] = dict(shared)
-    replaced.update(values.items())
-    limits += [Limit(substitute(value, replaced), bound) for value, bound in stage.limits]
-    body = substitute(body, shared)
-    limits = _needed(limits, regions.ranges)
-    return Placement(stage, body, begins, extents, values, limits, outer)
+    placement = Placement(stage, substitute(body, shared), begins, extents, values, limits, outer)
+    replaced = {**shared, **placement.absolute()}
+    limits += [Limit(substitute(value, replaced), bound, True) for value, bound in stage.limits]
+    placement.limits = _needed(limits, regions.ranges)
+    return placement
 
 
 def _accumulation_loops(stage: Stage, outer: tuple[IterVar, ...], regions: Regions) -> dict[Var, Expr]:
@@ -266,7 +270,8 @@ def _needed(limits: list[Limit], ranges: Ranges) -> list[Limit]:
         low, high = bounds(form, ranges)
         if (limit.bound is None and low < 0) or (limit.bound is not None and high >= limit.bound):
             value = form.to_expr()
-            result[(key(value), limit.bound)] = Limit(value, limit.bound)
+            kept = Limit(value, limit.bound, limit.of_reduction)
+            result[(key(value), kept.bound, kept.of_reduction)] = kept
     return list(result.values())
 
 

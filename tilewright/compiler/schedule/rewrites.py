@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tilewright.compiler.errors import ScheduleError
 from tilewright.compiler.ir.loops import LoopKind
 from tilewright.compiler.ir.visit import substitute, transform
 from tilewright.compiler.schedule import steps
+from tilewright.compiler.schedule.axes import leaf_values
+from tilewright.compiler.schedule.checks import scheduled
+from tilewright.compiler.schedule.rfactor import rfactor
 from tilewright.compiler.schedule.stage import (
     Attach,
     FuseRelation,
     Inplace,
-    LoopMark,
     SplitRelation,
     Stage,
 )
@@ -34,17 +37,8 @@ def apply_step(schedule: Schedule, step: steps.Step) -> Axes:
     return rewrite(schedule, step)
 
 
-def _scheduled(schedule: Schedule, name: str, primitive: str) -> Stage:
-    stage = schedule.stage(name)
-    if not isinstance(stage.op, ComputeOp):
-        raise ScheduleError(f"{primitive}: {name} is a placeholder; it has no loops (cache_read or pack it)")
-    if stage.attach.kind == "inline":
-        raise ScheduleError(f"{primitive}: {name} is inlined; it has no loops")
-    return stage
-
-
 def _split(schedule: Schedule, step: steps.Split) -> Axes:
-    stage = _scheduled(schedule, step.stage, "split")
+    stage = scheduled(schedule, step.stage, "split")
     axis = stage.loop(step.axis, "split")
     given = step.factor if step.nparts is None else step.nparts
     if (step.factor is None) == (step.nparts is None):
@@ -66,7 +60,7 @@ def _split(schedule: Schedule, step: steps.Split) -> Axes:
 
 
 def _fuse(schedule: Schedule, step: steps.Fuse) -> Axes:
-    stage = _scheduled(schedule, step.stage, "fuse")
+    stage = scheduled(schedule, step.stage, "fuse")
     outer, inner = stage.loop(step.outer, "fuse"), stage.loop(step.inner, "fuse")
     position = stage.leaf.index(outer)
     if position + 1 >= len(stage.leaf) or stage.leaf[position + 1] is not inner:
@@ -84,7 +78,7 @@ def _fuse(schedule: Schedule, step: steps.Fuse) -> Axes:
 
 
 def _reorder(schedule: Schedule, step: steps.Reorder) -> Axes:
-    stage = _scheduled(schedule, step.stage, "reorder")
+    stage = scheduled(schedule, step.stage, "reorder")
     axes = [stage.loop(name, "reorder") for name in step.axes]
     if len(set(axes)) != len(axes):
         raise ScheduleError(f"reorder({', '.join(step.axes)}): a loop is named twice")
@@ -95,7 +89,7 @@ def _reorder(schedule: Schedule, step: steps.Reorder) -> Axes:
 
 
 def _annotate(schedule: Schedule, step: steps.Annotate) -> Axes:
-    stage = _scheduled(schedule, step.stage, step.how)
+    stage = scheduled(schedule, step.stage, step.how)
     axis = stage.loop(step.axis, step.how)
     if step.how not in ANNOTATIONS:
         raise ScheduleError(f"annotate({axis.name}): {step.how!r} is none of {', '.join(ANNOTATIONS)}")
@@ -113,30 +107,27 @@ def _annotate(schedule: Schedule, step: steps.Annotate) -> Axes:
                 )
     if step.factor < 0:
         raise ScheduleError(f"unroll({axis.name}, {step.factor}): the factor must be 0 (all) or more")
-    old = stage.mark(axis)
-    stage.marks[axis] = LoopMark(kind, step.factor, old.outline, old.partition)
+    stage.marks[axis] = replace(stage.mark(axis), kind=kind, factor=step.factor)
     return ()
 
 
 def _outline(schedule: Schedule, step: steps.Outline) -> Axes:
-    stage = _scheduled(schedule, step.stage, "outline")
+    stage = scheduled(schedule, step.stage, "outline")
     axis = stage.loop(step.axis, "outline")
-    old = stage.mark(axis)
-    stage.marks[axis] = LoopMark(old.kind, old.factor, True, old.partition)
+    stage.marks[axis] = replace(stage.mark(axis), outline=True)
     return ()
 
 
 def _loop_partition(schedule: Schedule, step: steps.LoopPartition) -> Axes:
-    stage = _scheduled(schedule, step.stage, "loop_partition")
+    stage = scheduled(schedule, step.stage, "loop_partition")
     axis = stage.loop(step.axis, "loop_partition")
-    old = stage.mark(axis)
-    stage.marks[axis] = LoopMark(old.kind, old.factor, old.outline, True)
+    stage.marks[axis] = replace(stage.mark(axis), partition=True)
     return ()
 
 
 def _compute_at(schedule: Schedule, step: steps.ComputeAt) -> Axes:
-    stage = _scheduled(schedule, step.stage, "compute_at")
-    reader = _scheduled(schedule, step.reader, "compute_at")
+    stage = scheduled(schedule, step.stage, "compute_at")
+    reader = scheduled(schedule, step.reader, "compute_at")
     if any(stage.name == output.name for output in schedule.outputs):
         raise ScheduleError(f"compute_at: {stage.name} is an output; it is computed at the root")
     if schedule.stages.index(stage) >= schedule.stages.index(reader):
@@ -146,7 +137,7 @@ def _compute_at(schedule: Schedule, step: steps.ComputeAt) -> Axes:
 
 
 def _compute_inline(schedule: Schedule, step: steps.ComputeInline) -> Axes:
-    stage = _scheduled(schedule, step.stage, "compute_inline")
+    stage = scheduled(schedule, step.stage, "compute_inline")
     if isinstance(stage.op, ComputeOp) and isinstance(stage.op.body, Reduce):
         raise ScheduleError(
             f"compute_inline: {stage.name} is a reduction; compute it at a loop of its reader"
@@ -175,10 +166,10 @@ def _redirect(stage: Stage, source: str, target: Tensor) -> None:
     """Make a stage read ``target`` where it read ``source``."""
     assert isinstance(stage.op, ComputeOp)
 
-    def replace(node: Expr) -> Expr | None:
+    def redirect(node: Expr) -> Expr | None:
         return Load(target, node.indices) if isinstance(node, Load) and node.source.name == source else None
 
-    body = transform(stage.op.body, replace)
+    body = transform(stage.op.body, redirect)
     stage.op = ComputeOp(stage.op.name, stage.op.axis, body)
 
 
@@ -210,7 +201,7 @@ def _cache_read(schedule: Schedule, step: steps.CacheRead) -> Axes:
 
 def _cache_write(schedule: Schedule, step: steps.CacheWrite) -> Axes:
     _check_scope(step.scope, "cache_write")
-    stage = _scheduled(schedule, step.stage, "cache_write")
+    stage = scheduled(schedule, step.stage, "cache_write")
     if stage.inplace is not None or stage.extra_axes:
         raise ScheduleError(
             f"cache_write: {stage.name} takes part in cache_inplace; it has its cache already"
@@ -246,7 +237,7 @@ def replace_axes(body: Expr, renamed: dict[IterVar, IterVar]) -> Expr:
 
 def _cache_inplace(schedule: Schedule, step: steps.CacheInplace) -> Axes:
     _check_scope(step.scope, "cache_inplace")
-    stage = _scheduled(schedule, step.stage, "cache_inplace")
+    stage = scheduled(schedule, step.stage, "cache_inplace")
     axis = stage.loop(step.axis, "cache_inplace")
     body = stage.op.body if isinstance(stage.op, ComputeOp) else None
     if not isinstance(body, Reduce) or axis.kind != "reduce":
@@ -273,13 +264,12 @@ def _cache_inplace(schedule: Schedule, step: steps.CacheInplace) -> Axes:
 def _move_reduction(
     schedule: Schedule, stage: Stage, body: Reduce, scope: str, kept: Axes, moved: Axes
 ) -> None:
-    from tilewright.compiler.schedule.axes import leaf_values
-
     assert isinstance(stage.op, ComputeOp)
     inner = {a: IterVar(a.name, a.extent, "reduce") for a in moved}
     values, limits = leaf_values(stage, body.axes, {**{a: a for a in kept}, **inner})
     axes = [IterVar(f"{a.name}.c", a.extent) for a in stage.op.axis]
     values |= dict(zip(stage.op.axis, axes, strict=True))
+    limits += [(substitute(value, values), bound) for value, bound in stage.limits]
     update = tuple(substitute(value, values) for value in body.update)
     tensor = Tensor(
         ComputeOp(
@@ -295,18 +285,14 @@ def _move_reduction(
     for a in moved:
         stage.leaf.remove(a)
         stage.marks.pop(a, None)
-    stage.relations = [r for r in stage.relations if _is_data(r)]
+    stage.relations = [r for r in stage.relations if r.is_data]
     stage.extra_axes = kept
+    stage.limits = []
     stage.op = ComputeOp(stage.op.name, stage.op.axis, Load(tensor, stage.op.axis))
 
 
-def _is_data(relation: SplitRelation | FuseRelation) -> bool:
-    axis = relation.parent if isinstance(relation, SplitRelation) else relation.fused
-    return axis.kind == "data"
-
-
 def _decompose_reduction(schedule: Schedule, step: steps.DecomposeReduction) -> Axes:
-    stage = _scheduled(schedule, step.stage, "decompose_reduction")
+    stage = scheduled(schedule, step.stage, "decompose_reduction")
     axis = stage.loop(step.axis, "decompose_reduction")
     if not (isinstance(stage.op, ComputeOp) and isinstance(stage.op.body, Reduce)):
         raise ScheduleError(f"decompose_reduction: {stage.name} is not a reduction")
@@ -328,4 +314,5 @@ REWRITES: dict[type, Callable[[Schedule, Any], Axes]] = {
     steps.CacheWrite: _cache_write,
     steps.CacheInplace: _cache_inplace,
     steps.DecomposeReduction: _decompose_reduction,
+    steps.Rfactor: rfactor,
 }

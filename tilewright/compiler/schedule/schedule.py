@@ -118,6 +118,11 @@ class Schedule:
         stage = self[tensor]
         return self._cache(steps.CacheInplace(stage.name, scope, stage._name(axis, "cache_inplace")))
 
+    def rfactor(self, tensor: Tensor, axis: IterVar, factor_axis: int = 0) -> Tensor:
+        """Compute partial results, one for each step of ``axis``, in a new stage: see ``Rfactor``."""
+        stage = self[tensor]
+        return self._cache(steps.Rfactor(stage.name, stage._name(axis, "rfactor"), factor_axis))
+
     def _cache(self, step: steps.Step) -> Tensor:
         before = set(self._by_name)
         self.apply(step)

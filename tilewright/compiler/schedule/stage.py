@@ -28,6 +28,11 @@ class SplitRelation:
     factor: int | None
     nparts: int | None
 
+    @property
+    def is_data(self) -> bool:
+        """Whether it is about loops of the output."""
+        return self.parent.kind == "data"
+
 
 @dataclass(frozen=True, slots=True)
 class FuseRelation:
@@ -36,6 +41,11 @@ class FuseRelation:
     outer: IterVar
     inner: IterVar
     fused: IterVar
+
+    @property
+    def is_data(self) -> bool:
+        """Whether it is about loops of the output."""
+        return self.fused.kind == "data"
 
 
 @dataclass(frozen=True, slots=True)

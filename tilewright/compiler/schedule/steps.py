@@ -159,6 +159,22 @@ class DecomposeReduction(msgspec.Struct, frozen=True, tag="decompose_reduction",
     axis: str
 
 
+class Rfactor(msgspec.Struct, frozen=True, tag="rfactor", tag_field="kind"):
+    """Make a reduction loop a dimension of a new stage, which reduces over the others.
+
+    ::
+
+        B[i] = sum(f(i, ko, ki), axis=(ko, ki))  ->  B.rf[ki, i] = sum(f(i, ko, ki), axis=ko)
+                                                     B[i] = sum(B.rf[ki, i], axis=ki)
+
+    ``axis`` is the loop ``ki``; ``factor_axis`` is the place of the new dimension.
+    """
+
+    stage: str
+    axis: str
+    factor_axis: int = 0
+
+
 Step = (
     Split
     | Fuse
@@ -173,4 +189,5 @@ Step = (
     | CacheWrite
     | CacheInplace
     | DecomposeReduction
+    | Rfactor
 )

@@ -40,7 +40,7 @@ from tilewright.compiler.te.intrinsics import (
     tanh,
     trunc,
 )
-from tilewright.compiler.te.reductions import fold, max, min, prod, sum
+from tilewright.compiler.te.reductions import comm_reducer, fold, max, min, prod, sum
 from tilewright.compiler.te.tensor import ComputeOp, PlaceholderOp, Tensor, compute, placeholder, reduce_axis
 
 __all__ = [
@@ -63,6 +63,7 @@ __all__ = [
     "any",
     "cast",
     "ceil",
+    "comm_reducer",
     "compute",
     "const",
     "cos",

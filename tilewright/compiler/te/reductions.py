@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -96,3 +97,50 @@ def fold(
         both = tuple(as_expr(value, like) for value, like in zip(merge(state, other), start, strict=True))
         merged = (other, both)
     return Reduce("fold", _axes("fold", axis), start, step, state, as_expr(finish(*state)), merged)
+
+
+class Reducer(Protocol):
+    """What :func:`comm_reducer` makes."""
+
+    def __call__(self, expr: ExprLike, axis: Axes) -> Expr:
+        """The reduction of ``expr`` over ``axis``."""
+
+
+def comm_reducer(
+    fcombine: Callable[[Expr, Expr], ExprLike], fidentity: Callable[[str], ExprLike], name: str = "reduce"
+) -> Reducer:
+    """A reduction of one's own: a function of an expression and the axes to reduce over.
+
+    Args:
+        fcombine: two values as one; associative and commutative.
+        fidentity: what changes nothing, given the dtype.
+        name: what error messages call it.
+
+    Example::
+
+        xor = te.comm_reducer(lambda x, y: (x + y) % 2, lambda dtype: te.const(0, dtype), name="xor")
+        te.compute((m,), lambda i: xor(A[i, k], axis=k))
+    """
+
+    def combine(x: Expr, y: Expr) -> ExprLike:
+        return _single(name, "fcombine", fcombine(x, y))
+
+    def reduce(expr: ExprLike, axis: Axes) -> Expr:
+        value = as_expr(_single(name, "the expression", expr))
+        identity = as_expr(_single(name, "fidentity", fidentity(value.dtype)), value)
+        return fold(
+            _axes(name, axis),
+            (cast(value.dtype, identity),),
+            lambda state: (combine(state, value),),
+            lambda state: state,
+            lambda left, right: (combine(left[0], right[0]),),
+        )
+
+    reduce.__name__ = name
+    return reduce
+
+
+def _single(name: str, what: str, value: ExprLike) -> ExprLike:
+    if isinstance(value, (tuple, list)):
+        raise ExpressionError(f"{name}: {what} has several values; write such a reduction with te.fold")
+    return value
