@@ -63,12 +63,7 @@ def options_space(
 
     kept = list(trials)
     names = list(values or (kept[0][0] if kept else ()))
-    fitting = [(config, cost) for config, cost in kept if config.keys() == set(names)]
-    if len(fitting) < len(kept):
-        _logger.warning(
-            "%s: %d configurations are left out: their knobs are not %s",
-            *(name, len(kept) - len(fitting), ", ".join(names)),
-        )
+    fitting = _fitting(name, names, kept)
     try:
         choices = {
             knob: [*(values or {}).get(knob, ()), *_tried([config[knob] for config, _ in fitting])]
@@ -89,18 +84,34 @@ def points_space(name: str, knobs: "Sequence[Knob]", trials: Sequence[Trial]) ->
     from tilewright.templates.errors import ConfigError
     from tilewright.templates.space import ConfigSpace
 
-    if all(cost is None for _, cost in trials):
+    fitting = _fitting(name, [knob.name for knob in knobs], trials)
+    if all(cost is None for _, cost in fitting):
         raise RecordError(f"{name}: no configuration ran")
     if math.prod(len(knob) for knob in knobs) >= _LARGEST_RANGE:
         raise RecordError(f"{name}: the product of its knobs' choices is too large to be searched")
     try:
-        space = ConfigSpace.from_points(knobs, (config for config, _ in trials))
+        space = ConfigSpace.from_points(knobs, (config for config, _ in fitting))
         costs: dict[int, float | None] = {}
-        for config, cost in trials:
+        for config, cost in fitting:
             costs.setdefault(space.from_values(config).index, cost)
     except ConfigError as error:
         raise RecordError(f"{name}: {error}") from None
     return RecordedSpace(name, space, costs)
+
+
+def _fitting(name: str, names: Sequence[str], trials: Sequence[Trial]) -> list[Trial]:
+    """The trials that have these knobs; a cost that is none counts as a failure."""
+    fitting = [
+        (config, cost if cost is not None and 0 < cost < math.inf else None)
+        for config, cost in trials
+        if config.keys() == set(names)
+    ]
+    if len(fitting) < len(trials):
+        _logger.warning(
+            "%s: %d configurations are left out: their knobs are not %s",
+            *(name, len(trials) - len(fitting), ", ".join(names)),
+        )
+    return fitting
 
 
 def _tried(values: Sequence[Any]) -> list[Any]:

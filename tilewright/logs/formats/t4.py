@@ -94,7 +94,6 @@ class _Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeunit: str
 
 
-_result_decoder = msgspec.json.Decoder(_Result)
 _entry_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -171,22 +170,23 @@ def _part(data: dict[str, Any], name: str, kind: type[T]) -> T | None:
         return None
 
 
-def _decode(raw: msgspec.Raw) -> _Result:
+def _decode(raw: msgspec.Raw) -> tuple[_Result, dict[str, Any]]:
+    """A result, and all that is written of it."""
     try:
-        result = _result_decoder.decode(raw)
-    except (msgspec.MsgspecError, ValueError) as error:
+        entry = _entry_decoder.decode(raw)
+        result = msgspec.convert(entry, _Result)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise RecordError(one_line(error)) from None
-    check_plain(result.configuration)
-    return result
+    check_plain(entry)
+    return result, entry
 
 
 def _record(raw: msgspec.Raw, timeunit: str, workload: WorkloadData, target: TargetData) -> Record:
-    result = _decode(raw)
-    entry = {**_entry_decoder.decode(raw), "configuration": None}
-    check_plain(entry)
+    result, entry = _decode(raw)
     unit = SECONDS_OF_UNIT[timeunit]
     state = STATE_OF_INVALIDITY[result.invalidity]
     compilation = next((result.times[name] for name in _COMPILATION if name in result.times), 0)
+    facts = _Facts({**entry, "configuration": None}, timeunit)
     return foreign_record(
         state,
         _runtimes(result, unit) if state == "ok" else (),
@@ -197,7 +197,7 @@ def _record(raw: msgspec.Raw, timeunit: str, workload: WorkloadData, target: Tar
         build_seconds=float(compilation) * unit if isinstance(compilation, int | float) else 0.0,
         error=None if state == "ok" else f"T4's invalidity {result.invalidity}",
         at=parse_time(result.timestamp),
-        origin=OriginData(FORMAT, msgspec.to_builtins(_Facts(entry, timeunit))),
+        origin=OriginData(FORMAT, msgspec.to_builtins(facts)),
     )
 
 
@@ -221,7 +221,7 @@ def _number(value: object) -> float:
 def _trials(document: _Document, unit: float) -> Iterator[Trial]:
     for raw in document.results:
         try:
-            result = _decode(raw)
+            result, _ = _decode(raw)
             costs = _runtimes(result, unit) if result.invalidity == "correct" else []
         except RecordError:
             continue
