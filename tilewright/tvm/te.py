@@ -3,10 +3,16 @@
 from typing import Any, NoReturn
 
 from tilewright.compiler.errors import ScheduleError
-from tilewright.compiler.schedule import Schedule, Stage
+from tilewright.compiler.schedule import Schedule as Schedule
+from tilewright.compiler.schedule import Stage as Stage
 from tilewright.te import *  # noqa: F403
-from tilewright.te import __all__ as _language
-from tilewright.tvm.tir import div, indexdiv, indexmod, size_var, truncdiv, truncmod, var
+from tilewright.tvm.tir import div as div
+from tilewright.tvm.tir import indexdiv as indexdiv
+from tilewright.tvm.tir import indexmod as indexmod
+from tilewright.tvm.tir import size_var as size_var
+from tilewright.tvm.tir import truncdiv as truncdiv
+from tilewright.tvm.tir import truncmod as truncmod
+from tilewright.tvm.tir import var as var
 
 
 def thread_axis(*dom: Any, **options: Any) -> NoReturn:
@@ -15,18 +21,3 @@ def thread_axis(*dom: Any, **options: Any) -> NoReturn:
     raise ScheduleError(
         f"thread_axis({tag!r}): Tilewright compiles for CPUs and has no GPU; use parallel and vectorize"
     )
-
-
-__all__ = [  # noqa: PLE0604
-    *_language,
-    "Schedule",
-    "Stage",
-    "div",
-    "indexdiv",
-    "indexmod",
-    "size_var",
-    "thread_axis",
-    "truncdiv",
-    "truncmod",
-    "var",
-]

@@ -4,7 +4,6 @@ from typing import Any, NoReturn
 
 from tilewright.compiler.errors import ExpressionError
 from tilewright.compiler.te import *  # noqa: F403
-from tilewright.compiler.te import __all__ as _language
 from tilewright.compiler.te import floordiv, floormod, trunc
 from tilewright.compiler.te.expr import INDEX, Expr, as_expr
 
@@ -33,14 +32,3 @@ def var(name: str = "n", dtype: str = "int32") -> NoReturn:
 
 
 size_var = var
-
-__all__ = [  # noqa: PLE0604
-    *_language,
-    "div",
-    "indexdiv",
-    "indexmod",
-    "size_var",
-    "truncdiv",
-    "truncmod",
-    "var",
-]

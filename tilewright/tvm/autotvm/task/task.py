@@ -1,6 +1,6 @@
 """`autotvm.task.task`: templates by name and the tasks made of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tilewright.compiler.analysis.flops import FlopCountError, count_flops
@@ -20,7 +20,7 @@ def create(task_name: str, args: Sequence[Any], target: Any = None, target_host:
     return task
 
 
-def template(task_name: str, func: Any = None) -> Any:
+def template(task_name: str, func: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """Register a function as a template; a decorator without `func`."""
     return register(task_name) if func is None else register(task_name)(func)
 
