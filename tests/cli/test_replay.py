@@ -1,0 +1,97 @@
+"""The command replay: the object that programs read, and the table for people."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Tilewright
+from tests.logs.documents import POINTS, cache_entry, cache_text, t4_document, t4_result, write
+from tilewright.measure import machine
+
+RECORDED = Path(__file__).parent.parent / "data" / "matmul_space.json"
+KEYS = ["space", "size", "tuner", "fraction_of_optimum", "evaluations_to_95"]
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> str:
+    results = [t4_result(point, [float(place + 1)]) for place, point in enumerate(POINTS[:11])]
+    path = write(
+        tmp_path / "scale.t4.json.gz", t4_document([*results, t4_result(POINTS[11], None, "compile")])
+    )
+    return str(path)
+
+
+def test_one_tuner_is_one_object(tilewright: Tilewright, space: str) -> None:
+    answer = tilewright("replay", space, "--tuner", "random", "--seeds", "3", "--json")
+    assert answer.status == 0
+    assert list(answer.json) == KEYS
+    assert (answer.json["space"], answer.json["size"], answer.json["tuner"]) == ("scale", 12, "random")
+    assert answer.json["fraction_of_optimum"] == {"25": 1.0, "50": 1.0, "100": 1.0, "200": 1.0}
+    assert 1 <= answer.json["evaluations_to_95"] <= 12
+
+
+def test_several_tuners_are_a_list(tilewright: Tilewright, space: str) -> None:
+    answer = tilewright("replay", space, "--tuner", "random, ga,random", "--seeds", "1", "--json")
+    assert list(answer.json) == ["results"]
+    assert [list(result) for result in answer.json["results"]] == [KEYS, KEYS]
+    assert [result["tuner"] for result in answer.json["results"]] == ["random", "ga"]
+
+
+def test_people_read_a_table(tilewright: Tilewright, space: str) -> None:
+    answer = tilewright("replay", space, "--tuner", "grid", "--trials", "50", "--seeds", "2")
+    title, header, row = answer.out.splitlines()
+    assert title.startswith("scale: 12 configurations, 1 failed")
+    assert header.split() == ["tuner", "25", "50", "100", "200", "evaluations", "to", "95", "%"]
+    assert row.split()[:5] == ["grid", "1.000", "1.000", "-", "-"]
+    assert "grid on scale" in answer.err
+    assert tilewright("replay", space, "--tuner", "grid", "--seeds", "1", "--quiet").err == ""
+
+
+def test_every_format_of_a_space_is_read(tilewright: Tilewright, tmp_path: Path) -> None:
+    entries = [cache_entry(point, float(place + 1)) for place, point in enumerate(POINTS)]
+    write(tmp_path / "cache.json", cache_text(entries, closed=False)[:-30])
+    options = ("--tuner", "random", "--seeds", "1", "--trials", "25", "--json")
+    assert tilewright("replay", "cache.json", *options).json["size"] == 11  # the torn one is lost
+    recorded = tilewright("replay", str(RECORDED), *options).json
+    trials = json.loads(RECORDED.read_text())["trials"]
+    assert (recorded["space"], recorded["size"]) == ("matmul_space", len(trials))
+    assert 0 < recorded["fraction_of_optimum"]["25"] <= 1
+    assert recorded["fraction_of_optimum"]["50"] is None
+
+
+def test_processes_find_what_one_process_finds(
+    tilewright: Tilewright, space: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for cores in (1, 2):
+        monkeypatch.setattr(machine, "granted_cores", lambda cores=cores: cores)
+        found.append(tilewright("replay", space, "--seeds", "2", "--trials", "9", "--json").json)
+    assert found[0] == found[1]
+    assert found[0]["tuner"] == "xgb"
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (("missing.json",), 1, "missing.json: No such file"),
+        (("notes.txt",), 1, "notes.txt is in no format"),
+        (("log.jsonl",), 1, "is a log (autotvm), not a recorded space"),
+        (("x.json", "--tuner", "xgb,great"), 2, "'great' is not one of xgb, ga"),
+        (("x.json", "--tuner", ""), 2, "'' is not one of"),
+        (("x.json", "--trials", "0"), 2, "0 is not in the range"),
+        (("x.json", "--seeds", "0"), 2, "0 is not in the range"),
+        ((), 2, "Missing argument 'SPACE'"),
+    ],
+)
+def test_mistakes_are_one_line(
+    tilewright: Tilewright, tmp_path: Path, words: tuple[str, ...], status: int, message: str
+) -> None:
+    from tests.logs.autotvm_lines import CONV
+
+    (tmp_path / "notes.txt").write_text("only words")
+    (tmp_path / "log.jsonl").write_text(CONV)
+    answer = tilewright("replay", *words)
+    assert (answer.status, answer.out) == (status, "")
+    assert message in answer.err
+    assert len(answer.err.splitlines()) == 1
