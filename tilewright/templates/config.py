@@ -1,7 +1,7 @@
 """A configuration: one choice for each knob of a space."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tilewright.templates.errors import ConfigError
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from tilewright.templates.space import ConfigSpace
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Config:
     """The chosen value of every knob; two configurations are equal when their values are."""
 
     names: tuple[str, ...]
     entities: tuple[Entity, ...]
-    index: int = field(compare=False)
-    is_default: bool = field(default=False, compare=False)
+    index: int
+    is_default: bool = False
 
     def __getitem__(self, name: str) -> Any:  # the kind of entity follows from the knob's definition
         try:
@@ -29,6 +29,14 @@ class Config:
             raise ConfigError(
                 f"there is no knob {name!r} in this configuration; its knobs: {knobs}"
             ) from None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Config):
+            return NotImplemented
+        return (self.names, self.entities) == (other.names, other.entities)
+
+    def __hash__(self) -> int:
+        return hash((self.names, self.entities))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)

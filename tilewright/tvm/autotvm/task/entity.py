@@ -20,7 +20,7 @@ _CLASSES: dict[str, type[Entity]] = {
 _CODES = {kind: code for code, kind in _CLASSES.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ConfigEntity(Config):
     """A configuration that may be stored without its space."""
 
