@@ -8,15 +8,20 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
+from tests.fake_measurer import FakeMeasurer
 from tests.logs.autotvm_lines import CONV, MATMUL, OLD, PICKLED
 from tests.logs.documents import POINTS, cache_entry, cache_text, t4_document, t4_result, write
 from tests.logs.records import make
+from tests.scaling import scaling
+from tilewright.logs.apply import apply_best
 from tilewright.logs.errors import DatabaseError, RecordError
+from tilewright.logs.formats.autotvm import from_record, parse_line, to_record
 from tilewright.logs.formats.registry import FORMATS, SPACE, detect_format, import_file
 from tilewright.logs.formats.spaces import read_recorded_space
-from tilewright.logs.record import Kind, OriginData, Record
+from tilewright.logs.record import Kind, OriginData, Record, TargetData
 from tilewright.logs.store import RecordStore
 from tilewright.templates.knobs import KnobKind
+from tilewright.tuning import run, tune
 
 OWN_SPACE: dict[str, Any] = {
     "space": {
@@ -174,6 +179,36 @@ def test_the_new_fields_are_kept_and_checked() -> None:
             Record.from_json(line.replace(old, new))
     with pytest.raises(RecordError, match="kinds of tile"):
         make(kinds={"tile": "split"})
+
+
+def test_a_run_records_the_kinds_of_its_knobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "Measurer", FakeMeasurer)
+    tune(scaling, n=64, threads=1, db=tmp_path / "tune.db", trials=2, tuner="grid")
+    with RecordStore(tmp_path / "tune.db") as store:
+        records = list(store.iter_trials())
+    assert [record.kinds for record in records] == [{"factor": "other"}] * 2
+    assert [from_record(record).entity[0][:2] for record in records] == [("factor", "ot")] * 2
+
+
+def test_apply_best_says_what_to_do_with_foreign_files(tmp_path: Path) -> None:
+    for text, message in (
+        (CONV, r"a\.data is AutoTVM's log.*log import.*tilewright\.tvm\.autotvm\.apply_history_best"),
+        (OLD, "is AutoTVM's log"),
+        (json.dumps(T4), "holds T4 results, no records of ours: `tilewright log import`"),
+        (CACHE, "holds Kernel Tuner's cache"),
+        ("only words", "not a SQLite database and holds no record"),
+    ):
+        path = write(tmp_path / "a.data", text)
+        with pytest.raises(DatabaseError, match=message):
+            apply_best(path).find("key")
+
+
+def test_imported_records_are_never_in_force_for_others(tmp_path: Path) -> None:
+    """The same workload, CPU and threads: the key of an imported record is another one."""
+    record = to_record(parse_line(CONV))
+    own = make(workload=msgspec.to_builtins(record.workload), target=TargetData(record.target.cpu, "f", 8))
+    assert apply_best([record]).find(own.key) is None
+    assert apply_best([record]).find(record.key) == record
 
 
 def test_the_kinds_are_the_knobs_kinds() -> None:

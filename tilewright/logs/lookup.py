@@ -1,11 +1,12 @@
 """Finding the best record of a key in databases, logs and collections; by exact key only."""
 
+import contextlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from tilewright.logs.errors import DatabaseError
+from tilewright.logs.errors import DatabaseError, RecordError
 from tilewright.logs.formats.jsonl import read_jsonl
 from tilewright.logs.record import Record
 
@@ -101,8 +102,25 @@ def check_source(argument: SourceArgument) -> None:
 def _read_log(path: str) -> RecordTable:
     records = [line.record for line in read_jsonl(path) if line.record is not None]
     if not records and Path(path).stat().st_size:
-        raise DatabaseError(f"apply_best: {path} is not a SQLite database and holds no record")
+        raise DatabaseError(f"apply_best: {path} {_why_none(path)}")
     return RecordTable(records)
+
+
+def _why_none(path: str) -> str:
+    from tilewright.logs.formats.registry import FORMATS, detect_format
+
+    with contextlib.suppress(RecordError):
+        name = detect_format(path)
+        if name == "autotvm":
+            return (
+                "is AutoTVM's log, whose records have no key of ours: `tilewright log import` takes them in,"
+                " and tilewright.tvm.autotvm.apply_history_best applies it"
+            )
+        if name in FORMATS and name != "jsonl":
+            return (
+                f"holds {FORMATS[name].title}, no records of ours: `tilewright log import` takes it as data"
+            )
+    return "is not a SQLite database and holds no record"
 
 
 def _is_database(path: Path) -> bool:
