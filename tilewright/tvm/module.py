@@ -52,13 +52,11 @@ class Module:
         **_: Any,
     ) -> Callable[..., "BenchmarkResult"]:
         """A function of the arrays that takes `repeat` samples of `number` calls, more to fill the time."""
-        timed = self[func_name]
 
         def evaluate(*arrays: Any) -> BenchmarkResult:
-            inputs, outputs = timed.sides(arrays)
-            call = timed.kernel.prepare(*inputs, out=outputs)
-            once = max(1, call.run(1))
-            calls = max(number, int(min_repeat_ms * 1e6 / once))
+            inputs, outputs = self[func_name].sides(arrays)
+            call = self.kernel.prepare(*inputs, out=outputs)
+            calls = max(number, int(min_repeat_ms * 1e6 / max(1, call.run(1))))
             return BenchmarkResult([call.run(calls) * 1e-9 / calls for _ in range(repeat)])
 
         return evaluate
@@ -74,9 +72,8 @@ class BenchmarkResult:
         self.std = statistics.pstdev(results)
 
     def __str__(self) -> str:
-        milliseconds = (self.mean, self.median, self.max, self.min, self.std)
         names = ("mean", "median", "max", "min", "std")
-        return ", ".join(f"{n} {s * 1e3:.4f} ms" for n, s in zip(names, milliseconds, strict=True))
+        return ", ".join(f"{name} {getattr(self, name) * 1e3:.4f} ms" for name in names)
 
 
 __all__ = ["BenchmarkResult", "Module"]

@@ -23,7 +23,7 @@ def truncdiv(a: Any, b: Any) -> Expr:
 
 def truncmod(a: Any, b: Any) -> Expr:
     """What `truncdiv` leaves."""
-    return as_expr(a) - truncdiv(a, b) * as_expr(b)
+    return as_expr(a) - truncdiv(a, b) * as_expr(b, as_expr(a))
 
 
 def var(name: str = "n", dtype: str = "int32") -> NoReturn:

@@ -8,7 +8,18 @@ from typing import Protocol
 import numpy as np
 
 from tilewright.compiler.errors import ExpressionError
-from tilewright.compiler.te.expr import FLOATS, Expr, ExprLike, IterVar, Reduce, Var, as_expr, cast, const
+from tilewright.compiler.te.expr import (
+    FLOATS,
+    Expr,
+    ExprLike,
+    IterVar,
+    Reduce,
+    Var,
+    as_expr,
+    binary,
+    cast,
+    const,
+)
 
 Axes = IterVar | Sequence[IterVar]
 State = tuple[Expr, ...]
@@ -34,8 +45,10 @@ def highest(dtype: str) -> float | int | bool:
     return float("inf") if dtype in FLOATS else True if dtype == "bool" else int(np.iinfo(dtype).max)
 
 
-def _reduce(kind: str, value: ExprLike, axis: Axes, identity: float | int | bool) -> Expr:
+def _reduce(kind: str, value: ExprLike, axis: Axes | ExprLike, identity: float | int | bool) -> Expr:
     expr = as_expr(value)
+    if isinstance(axis, (int, float, np.generic, Expr)) and not isinstance(axis, IterVar):
+        return binary(Reduce.IDENTITY[kind], expr, axis)  # as in TVM: te.max(x, 0.0)
     if expr.dtype == "bool" and kind in ("sum", "prod"):
         raise ExpressionError(
             f"te.{kind} of conditions: cast them to int32 to count, or take te.max or te.min"
@@ -43,23 +56,23 @@ def _reduce(kind: str, value: ExprLike, axis: Axes, identity: float | int | bool
     return Reduce(kind, _axes(kind, axis), (const(identity, expr.dtype),), (expr,))
 
 
-def sum(expr: ExprLike, axis: Axes) -> Expr:
-    """The sum of ``expr`` over ``axis``, in the type of ``expr``."""
+def sum(expr: ExprLike, axis: Axes | ExprLike) -> Expr:
+    """The sum of ``expr`` over ``axis``, in the type of ``expr``; of two values where ``axis`` is one."""
     return _reduce("sum", expr, axis, 0)
 
 
-def prod(expr: ExprLike, axis: Axes) -> Expr:
-    """The product of ``expr`` over ``axis``."""
+def prod(expr: ExprLike, axis: Axes | ExprLike) -> Expr:
+    """The product of ``expr`` over ``axis``; of two values where ``axis`` is one."""
     return _reduce("prod", expr, axis, 1)
 
 
-def max(expr: ExprLike, axis: Axes) -> Expr:
-    """The greatest ``expr`` over ``axis``."""
+def max(expr: ExprLike, axis: Axes | ExprLike) -> Expr:
+    """The greatest ``expr`` over ``axis``; of two values where ``axis`` is one."""
     return _reduce("max", expr, axis, lowest(as_expr(expr).dtype))
 
 
-def min(expr: ExprLike, axis: Axes) -> Expr:
-    """The least ``expr`` over ``axis``."""
+def min(expr: ExprLike, axis: Axes | ExprLike) -> Expr:
+    """The least ``expr`` over ``axis``; of two values where ``axis`` is one."""
     return _reduce("min", expr, axis, highest(as_expr(expr).dtype))
 
 
