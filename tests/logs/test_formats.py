@@ -1,5 +1,6 @@
 """Formats are told by what is in a file, and records of old keep their place."""
 
+import gzip
 import json
 import zlib
 from pathlib import Path
@@ -15,8 +16,8 @@ from tests.logs.records import make
 from tests.scaling import scaling
 from tilewright.logs.apply import apply_best
 from tilewright.logs.errors import DatabaseError, RecordError
-from tilewright.logs.formats.autotvm import from_record, parse_line, to_record
-from tilewright.logs.formats.registry import FORMATS, SPACE, detect_format, import_file
+from tilewright.logs.formats.autotvm import from_record, parse_line, read_autotvm, to_record
+from tilewright.logs.formats.registry import FORMATS, SPACE, detect_format, export_file, import_file
 from tilewright.logs.formats.spaces import read_recorded_space
 from tilewright.logs.record import Kind, OriginData, Record, TargetData
 from tilewright.logs.store import RecordStore
@@ -70,6 +71,40 @@ def test_a_long_document_is_told_by_its_head(tmp_path: Path) -> None:
     path = write(tmp_path / "a.json", json.dumps(t4_document(results)))
     assert path.stat().st_size > 2 << 20
     assert detect_format(path) == "t4"
+
+
+def test_packed_logs_are_read(tmp_path: Path) -> None:
+    for name in ("jsonl", "autotvm"):
+        chosen, path = FORMATS[name], tmp_path / f"{name}.gz"
+        records = [make(config={"i": i}) for i in range(300)]
+        assert export_file(records, path, name) == {str(path): 300}
+        assert [line.record.config["i"] for line in chosen.read(path) if line.record] == [*range(300)]
+        path.write_bytes(path.read_bytes()[:-40])
+        *lines, last = chosen.read(path)
+        assert len(lines) > 100
+        assert "damaged" in last.reason
+        path.write_bytes(gzip.compress(MATMUL.encode() + b"\n" * (32 << 20)))
+        *_, last = chosen.read(path)
+        assert "too large" in last.reason
+
+
+def test_an_open_file_in_another_encoding_is_no_exception(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_bytes(MATMUL.encode() + b"\n\xff\xfe\n" + MATMUL.encode())
+    with (tmp_path / "a.log").open(encoding="utf-8") as file:
+        assert [line.record for line in read_autotvm(file)][-1] is None
+    assert [line.record is None for line in read_autotvm(tmp_path / "a.log")] == [False, True, False]
+
+
+def test_what_is_too_long_for_a_record_is_skipped(tmp_path: Path) -> None:
+    """The facts of a line are kept twice in a record, so a long line is too long for one."""
+    line = MATMUL.replace("128, 128, 128", '"' + "x" * 900_000 + '"')
+    path = write(tmp_path / "a.log", f"{line}\n{MATMUL}\n")
+    with RecordStore(tmp_path / "a.db") as store:
+        assert import_file(store, path, "autotvm") == {
+            "imported": 1,
+            "skipped": [{"line": 1, "reason": "too long for a record"}],
+        }
+        assert store.count() == len(list(store.iter_trials())) == 1
 
 
 @pytest.mark.parametrize(

@@ -7,38 +7,52 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from tilewright.logs.errors import DatabaseError, RecordError
 
-MAXIMUM_BYTES = 512 << 20
 _GZIP_HEADER = b"\x1f\x8b"
-_PIECE = 1 << 20
+_HEAD = 1 << 20
+_MAXIMUM_BYTES = 512 << 20
 # Lists of measured numbers shrink tenfold; what shrinks far more was made to fill the memory.
 _UNSUSPECTED_BYTES = 16 << 20
-_MAXIMUM_RATIO = 200
+_MAXIMUM_RATIO = 50
 
 
-def read_file(path: str | os.PathLike[str]) -> bytes:
-    """The contents of a file, decompressed where it is gzip's.
+@contextlib.contextmanager
+def open_file(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A file opened for reading, unpacked where it is gzip's.
 
     Raises:
-        RecordError: it is larger than any file of records, or damaged.
+        DatabaseError: it cannot be opened.
+        RecordError: from reading, where the packed file is damaged or made to fill the memory.
+    """
+    with explained(path), open(path, "rb") as file:
+        is_packed = file.read(len(_GZIP_HEADER)) == _GZIP_HEADER
+        file.seek(0)
+        yield io.BufferedReader(_Unpacked(file, os.fspath(path))) if is_packed else file
+
+
+def read_file(path: str | os.PathLike[str]) -> bytearray:
+    """The contents of a file, unpacked where it is gzip's.
+
+    Raises:
+        RecordError: it is damaged, or larger than any file of records.
         DatabaseError: it cannot be opened.
     """
-    pieces: list[bytes] = []
-    size = 0
-    for piece, packed in _pieces(path):
-        pieces.append(piece)
-        size += len(piece)
-        if size > MAXIMUM_BYTES or (size > _UNSUSPECTED_BYTES and size > _MAXIMUM_RATIO * packed):
-            raise RecordError(f"{os.fspath(path)}: too large for a file of records when it is unpacked")
-    return b"".join(pieces)
+    data = bytearray()
+    with open_file(path) as file:
+        while piece := file.read(_HEAD):
+            data += piece
+            if len(data) > _MAXIMUM_BYTES:
+                raise RecordError(f"{os.fspath(path)}: too large for a file of records")
+    return data
 
 
 def read_head(path: str | os.PathLike[str]) -> bytes:
-    """The first megabyte of a file, decompressed where it is gzip's."""
-    return next((piece for piece, _ in _pieces(path)), b"")
+    """The first megabyte of a file, unpacked where it is gzip's."""
+    with open_file(path) as file:
+        return file.read(_HEAD)
 
 
 def stem(path: str | os.PathLike[str]) -> str:
@@ -86,15 +100,26 @@ def _write_text(file: IO[bytes], write: Callable[[IO[str]], int], *, packed: boo
     return count
 
 
-def _pieces(path: str | os.PathLike[str]) -> Iterator[tuple[bytes, int]]:
-    """Pieces of the contents, and how large the file is."""
-    with explained(path), open(path, "rb") as file:
-        packed = os.fstat(file.fileno()).st_size
-        is_packed = file.read(len(_GZIP_HEADER)) == _GZIP_HEADER
-        file.seek(0)
-        stream: IO[bytes] = gzip.GzipFile(fileobj=file) if is_packed else file  # type: ignore[assignment]
+class _Unpacked(io.RawIOBase):
+    """What gzip's file holds, as long as it does not hold suspiciously much for its size."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self._file = file
+        self._stream = gzip.GzipFile(fileobj=file, mode="rb")
+        self._name = name
+        self._size = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
         try:
-            while piece := stream.read(_PIECE):
-                yield piece, packed
+            piece = self._stream.read(len(view))
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise RecordError(f"{os.fspath(path)}: damaged: {error}") from None
+            raise RecordError(f"{self._name}: damaged: {error}") from None
+        self._size += len(piece)
+        if self._size > max(_UNSUSPECTED_BYTES, _MAXIMUM_RATIO * self._file.tell()):
+            raise RecordError(f"{self._name}: too large for a file of records when it is unpacked")
+        view[: len(piece)] = piece
+        return len(piece)

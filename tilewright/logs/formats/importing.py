@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, TypedDict
 import msgspec
 
 from tilewright.logs.formats.lines import Line
-from tilewright.logs.record import Record, digest
+from tilewright.logs.record import MAXIMUM_LINE_BYTES, Record, digest
 
 if TYPE_CHECKING:
     from tilewright.logs.store import RecordStore
 
 _BATCH = 500
+_LONGEST = MAXIMUM_LINE_BYTES - 100  # the number of an attempt may have more digits
 
 
 class Skipped(TypedDict):
@@ -38,12 +39,15 @@ def import_records(store: "RecordStore", lines: Iterable[Line[Record]]) -> Impor
     attempts = _Attempts(store)
     batch: list[Record] = []
     for line in lines:
-        if line.record is None:
+        record = line.record
+        if record is None:
             report["skipped"].append(Skipped(line=line.number, reason=line.reason))
-            continue
-        record = line.record if line.record.origin is None else attempts.number(line.record)
-        if record is not None:
+        elif record.origin is None:
             batch.append(record)
+        elif len(record.to_json()) > _LONGEST:
+            report["skipped"].append(Skipped(line=line.number, reason="too long for a record"))
+        elif (numbered := attempts.number(record)) is not None:
+            batch.append(numbered)
         if len(batch) == _BATCH:
             report["imported"] += store.add_all(batch)
             batch.clear()

@@ -139,7 +139,7 @@ def _open(path: str | os.PathLike[str]) -> tuple[_Header, _Entries]:
     return cache, [(place, _decode(raw)) for place, raw in enumerate(cache.cache.values(), 1)]
 
 
-def _repair(path: str | os.PathLike[str], data: bytes) -> tuple[_Header, _Entries]:
+def _repair(path: str | os.PathLike[str], data: bytearray) -> tuple[_Header, _Entries]:
     """Read what is no whole JSON: the head, then entry by entry."""
     found = _ENTRIES.search(data)
     try:
@@ -157,7 +157,7 @@ def _not_a_cache(path: str | os.PathLike[str], error: Exception) -> RecordError:
     return RecordError(f"{os.fspath(path)} is not a cache file of Kernel Tuner: {one_line(error)}")
 
 
-def _decode_line(line: bytes) -> dict[str, Any] | str:
+def _decode_line(line: bytearray) -> dict[str, Any] | str:
     """The entry of `"name": {...},`, which the end of the file may follow at once; or why it is none."""
     text = line.removesuffix(b",")
     for closing in (b"", b"}", b"}}"):

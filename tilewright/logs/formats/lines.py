@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import IO, Generic, TypeVar
 
 from tilewright.logs.errors import RecordError
-from tilewright.logs.formats.files import explained
+from tilewright.logs.formats.files import explained, open_file
 from tilewright.logs.record import MAXIMUM_LINE_BYTES
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ def read_lines(
     if not isinstance(source, str | os.PathLike):
         yield from _read_open(source, decode, comment)
         return
-    with explained(source), open(source, "rb") as file:
+    with open_file(source) as file:
         yield from _read_open(file, decode, comment)
 
 
@@ -54,6 +54,9 @@ def _read_open(
     number = 0
     while text := _read_piece(file, MAXIMUM_LINE_BYTES + 2):
         number += 1
+        if isinstance(text, RecordError):
+            yield Line(number, None, str(text))
+            return
         if len(text) > MAXIMUM_LINE_BYTES and not text.endswith(b"\n"):
             _skip_rest(file)
             yield Line(number, None, f"longer than {MAXIMUM_LINE_BYTES} bytes")
@@ -61,8 +64,16 @@ def _read_open(
             yield _decode(number, text, decode)
 
 
-def _read_piece(file: IO[str] | IO[bytes], limit: int) -> bytes:
-    text = file.readline(limit)
+def _read_piece(file: IO[str] | IO[bytes], limit: int) -> bytes | RecordError:
+    """A piece of a line, or why the rest of the file cannot be had."""
+    try:
+        text = file.readline(limit)
+    except UnicodeDecodeError as error:
+        return RecordError(
+            f"the open file's encoding ends here ({error.reason}); its path is read to the end"
+        )
+    except RecordError as error:
+        return error
     return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
 
 
@@ -74,5 +85,6 @@ def _decode(number: int, text: bytes, decode: Callable[[bytes], T]) -> Line[T]:
 
 
 def _skip_rest(file: IO[str] | IO[bytes]) -> None:
-    while (text := _read_piece(file, MAXIMUM_LINE_BYTES)) and not text.endswith(b"\n"):
-        continue
+    while isinstance(text := _read_piece(file, MAXIMUM_LINE_BYTES), bytes):
+        if not text or text.endswith(b"\n"):
+            return

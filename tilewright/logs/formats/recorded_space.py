@@ -90,13 +90,13 @@ def points_space(name: str, knobs: "Sequence[Knob]", trials: Sequence[Trial]) ->
     if math.prod(len(knob) for knob in knobs) >= _LARGEST_RANGE:
         raise RecordError(f"{name}: the product of its knobs' choices is too large to be searched")
     try:
-        space = ConfigSpace.from_points(knobs, (config for config, _ in fitting))
+        whole = ConfigSpace(tuple(knobs))
         costs: dict[int, float | None] = {}
         for config, cost in fitting:
-            costs.setdefault(space.from_values(config).index, cost)
+            costs.setdefault(whole.from_values(config).index, cost)
     except ConfigError as error:
         raise RecordError(f"{name}: {error}") from None
-    return RecordedSpace(name, space, costs)
+    return RecordedSpace(name, ConfigSpace(tuple(knobs), (), frozenset(costs)), costs)
 
 
 def _fitting(name: str, names: Sequence[str], trials: Sequence[Trial]) -> list[Trial]:
