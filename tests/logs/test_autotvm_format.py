@@ -356,6 +356,12 @@ def test_a_workload_of_ours_comes_back_with_its_names() -> None:
     assert msgspec.to_builtins(to_record(line).workload) == workload
 
 
+def test_a_device_of_several_words_is_one_word_of_the_target() -> None:
+    line = from_record(make(target=TargetData("Device X  2", "f", 4), config={}))
+    assert line.target == "llvm -keys=cpu -mcpu=Device-X-2 -num-cores=4"
+    assert to_record(line).target.threads == 4
+
+
 def test_without_kinds_the_values_tell() -> None:
     config = {"a": [-1, 8], "b": [2, 0, 1], "c": ["none", 1], "d": [True], "e": [], "f": "x", "g": [1.5]}
     kinds = [kind for _, kind, _ in from_record(make(config=config)).entity]

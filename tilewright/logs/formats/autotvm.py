@@ -227,18 +227,19 @@ def _kept(record: Record) -> _Facts:
 
 def _native_facts(record: Record) -> _Facts:
     costs = record.costs or (() if record.seconds is None else (record.seconds,))
+    is_cut = record.state == "slow" and not costs
+    cpu = "-".join(record.target.cpu.split())
+    version = record.versions.get("tilewright") or installed_versions().get("tilewright", "0")
     return _Facts(
-        target=f"llvm -keys=cpu -mcpu={record.target.cpu} -num-cores={record.target.threads}",
+        target=f"llvm -keys=cpu -mcpu={cpu} -num-cores={record.target.threads}",
         args=tuple(record.workload.args.values()),
         kwargs={},
         code_hash=record.template.source or None,
         costs=costs or FAILURE_COSTS,
-        error_no=ERROR_OF_STATE[record.state]
-        if costs or record.state != "slow"
-        else ERROR_OF_STATE["run_timeout"],
+        error_no=ERROR_OF_STATE["run_timeout" if is_cut else record.state],
         all_cost=record.build_seconds + sum(costs),
         timestamp=record.at.timestamp(),
-        tvm_version=f"tilewright-{record.versions.get('tilewright', installed_versions()['tilewright'])}",
+        tvm_version=f"tilewright-{version}",
     )
 
 
