@@ -17,7 +17,7 @@ PRIMITIVES = (
     "split", "split", "split", "tile", "fuse", "reorder", "vectorize", "unroll", "parallel", "cache_write",
     "cache_inplace", "cache_inplace", "cache_inplace", "cache_inplace", "cache_read", "pack", "compute_at",
     "compute_at", "compute_inline", "compute_inline", "decompose_reduction", "outline", "loop_partition",
-    "rfactor", "rfactor", "rfactor",
+    "rfactor", "rfactor", "rfactor", "pragma", "prefetch", "storage_align",
 )  # fmt: skip
 T = TypeVar("T")
 SCOPES = ("register", "stack", "thread", "call")
@@ -170,6 +170,26 @@ class Drawer:
             self.schedule[partial].compute_at(stage, self.axis(stage))
         if self.random.random() < 0.5:
             self.schedule[partial].vectorize(self.axis(self.schedule[partial], "data"))
+
+    def draw_pragma(self) -> None:
+        stage = self.stage()
+        axis = self.axis(stage)
+        stage.pragma(axis, "auto_unroll_max_step", self.pick([4, 16, 64]))
+        if self.random.random() < 0.3:
+            stage.pragma(axis, "unroll_explicit", False)
+        if self.random.random() < 0.2:
+            stage.pragma(axis, "auto_unroll_max_extent", self.random.randint(0, 3))
+
+    def draw_prefetch(self) -> None:
+        stage = self.stage()
+        assert isinstance(stage.op, ComputeOp)
+        stage.prefetch(self.pick(stage.op.inputs), self.axis(stage), self.random.randint(0, 5))
+
+    def draw_storage_align(self) -> None:
+        inner = [s for s in self.stages() if s.tensor.name != self.result.compute.output.name]
+        stage = self.pick(inner)
+        factor = self.random.randint(1, 20)
+        stage.storage_align(self.pick(stage.axis), factor, self.random.randint(0, factor - 1))
 
     def draw_decompose_reduction(self) -> None:
         stage = self.stage()

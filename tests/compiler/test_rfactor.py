@@ -99,10 +99,29 @@ def of_the_only_loop_of_a_split_and_fused_one(s: Schedule, b: Tensor) -> None:
     s.rfactor(b, fused)
 
 
+def inner_in_a_cache(s: Schedule, b: Tensor) -> None:
+    part = inner_part(s, b)
+    cache = s.cache_write(part, "register")
+    s[cache].compute_at(s[part], s[part].op.axis[1])
+
+
+def inner_goes_on_in_a_cache(s: Schedule, b: Tensor) -> None:
+    ko, ki = s[b].split(b.op.reduce_axis[0], factor=16)
+    s[b].split(ko, factor=3)
+    part = s.rfactor(b, ki, -1)
+    i, lane = s[part].op.axis
+    outer, inner = s[part].op.reduce_axis
+    s[part].reorder(outer, i, lane, inner)
+    cache = s.cache_inplace(part, "register", outer)
+    s[cache].compute_at(s[part], i)
+    s[cache].vectorize(s[cache].op.axis[1])
+
+
 SCHEDULES: list[Schedules] = [
     inner_part, inner_at_its_reader, inner_in_lanes, inner_in_threads, inner_last_and_in_lanes,
-    inner_for_each_row, outer_part, outer_in_threads, outer_at_its_reader, whole, twice,
-    of_a_split_and_fused_loop, of_the_only_loop_of_a_split_and_fused_one,
+    inner_for_each_row, inner_in_a_cache, inner_goes_on_in_a_cache, outer_part,
+    outer_in_threads, outer_at_its_reader, whole, twice, of_a_split_and_fused_loop,
+    of_the_only_loop_of_a_split_and_fused_one,
 ]  # fmt: skip
 REDUCTIONS: dict[str, tuple[Callable[..., te.Expr], Callable[[Array], Array]]] = {
     "sum": (te.sum, lambda x: np.asarray(x.astype(np.float64).sum(axis=1))),
@@ -232,7 +251,10 @@ def residue(dtype: str) -> tuple[Tensor, Tensor]:
     return a, te.compute((5,), lambda i: multiply(a[i, k], axis=k), name="B")
 
 
-@pytest.mark.parametrize("schedule", [lambda s, b: None, *SCHEDULES])
+FOR_ANY_REDUCER = [schedule for schedule in SCHEDULES if schedule is not inner_goes_on_in_a_cache]
+
+
+@pytest.mark.parametrize("schedule", [lambda s, b: None, *FOR_ANY_REDUCER])
 def test_a_reducer_of_ones_own_reduces(schedule: Schedules) -> None:
     a, b = residue("int32")
     s = create_schedule(b)

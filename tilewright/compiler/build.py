@@ -54,6 +54,8 @@ def write_llvm(
 def has_plain_loop(body: Stmt) -> bool:
     """Whether some innermost loop was left as it is, for LLVM to vectorize and unroll."""
     for stmt in statements(body):
+        if isinstance(stmt, For) and stmt.kind is LoopKind.UNROLL_HINT:
+            return True
         if isinstance(stmt, For) and stmt.kind in (LoopKind.SERIAL, LoopKind.PARALLEL):
             inner = list(statements(stmt.body))
             if not any(isinstance(s, For) for s in inner):

@@ -14,7 +14,17 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from tilewright.compiler.ir.loops import Alloc, Assign, Block, Buffer, For, If, LoopNest, Stmt, Store
+from tilewright.compiler.ir.loops import (
+    Alloc,
+    Assign,
+    Block,
+    Buffer,
+    For,
+    If,
+    LoopNest,
+    Stmt,
+    Store,
+)
 from tilewright.compiler.te.expr import (
     FLOATS,
     INTEGER_LIMITS,
@@ -61,6 +71,7 @@ class _Interpreter:
         self.values = values
 
     def run(self, stmt: Stmt) -> None:
+        """Run a statement; a prefetch does nothing."""
         match stmt:
             case Store():
                 self.store(stmt, self.evaluate(stmt.value))

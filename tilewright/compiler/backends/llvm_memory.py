@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand, constant, index
-from tilewright.compiler.backends.llvm_types import BYTES, MEMORY, VALUE, suffix, vector
+from tilewright.compiler.backends.llvm_types import MEMORY, VALUE, suffix, vector
 from tilewright.compiler.ir.affine import Linear, Ranges, linear
 from tilewright.compiler.ir.loops import Buffer, Store
 from tilewright.compiler.ir.visit import variables
-from tilewright.compiler.te.expr import INDEX, Load, Var
+from tilewright.compiler.te.expr import BYTES, INDEX, Load, Var
 
 if TYPE_CHECKING:
     from tilewright.compiler.backends.llvm_expr import ExprWriter
@@ -126,6 +126,11 @@ class Memory:
         fixed = offset if not parts and not uneven and not width else None
         spaced = self._uneven(uneven, step, lanes, writer) if uneven else None
         return Address(pointer, step, spaced, fixed)
+
+    def element(self, node: Load, lanes: Lanes | None, writer: ExprWriter) -> Operand:
+        """The address of an element, which may lie outside the buffer, in the first lane."""
+        assert isinstance(node.source, Buffer)
+        return self.address(node, node.source, lanes, writer).pointer
 
     def _sum(self, parts: list[tuple[Operand, int]]) -> Operand:
         total: Operand | None = None

@@ -14,10 +14,21 @@ from tilewright.compiler.backends.llvm_expr import ExprWriter
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand, index
 from tilewright.compiler.backends.llvm_memory import Lanes, Memory
 from tilewright.compiler.backends.llvm_outline import PARALLEL, OutlinedBody, ParallelBody, captured
-from tilewright.compiler.backends.llvm_types import BYTES, MEMORY
-from tilewright.compiler.ir.loops import Alloc, Assign, Block, Buffer, For, If, LoopKind, Stmt, Store
+from tilewright.compiler.backends.llvm_types import MEMORY
+from tilewright.compiler.ir.loops import (
+    Alloc,
+    Assign,
+    Block,
+    Buffer,
+    For,
+    If,
+    LoopKind,
+    Prefetch,
+    Stmt,
+    Store,
+)
 from tilewright.compiler.ir.visit import statements, variables
-from tilewright.compiler.te.expr import INDEX
+from tilewright.compiler.te.expr import BYTES, INDEX, Load
 
 if TYPE_CHECKING:
     from tilewright.compiler.backends.llvm_module import ModuleWriter
@@ -50,6 +61,7 @@ class StmtWriter:
             For: self._for,
             If: self._if,
             Alloc: self._alloc,
+            Prefetch: self._prefetch,
         }
 
     def write(self, stmt: Stmt) -> None:
@@ -87,7 +99,7 @@ class StmtWriter:
         buffer = stmt.buffer
         width = self.lanes.count if self.lanes is not None else 0
         count = buffer.size
-        if buffer.scope == "register" and not width and buffer.dtype != "bool":
+        if buffer.scope == "register" and not (width or buffer.aligns) and buffer.dtype != "bool":
             count = self.memory.pad_rows(buffer, self.module.target.lanes(BYTES[buffer.dtype]))
         size = padded_bytes(buffer, count) * max(1, width)
         if width:
@@ -101,6 +113,14 @@ class StmtWriter:
         self.write(stmt.body)
         self.scratch_top = top
         self.memory.spread.pop(buffer, None)
+
+    def _prefetch(self, stmt: Stmt) -> None:
+        assert isinstance(stmt, Prefetch)
+        assert isinstance(stmt.element, Load)
+        where = self.memory.element(stmt.element, self.lanes, self.expr)
+        self.memory.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        self.text.line(f"  call void @llvm.prefetch.p0({where.typed}, i32 0, i32 3, i32 1)")
+        self.module.count(self.text)
 
     def _stack(self, buffer: Buffer, size: int) -> Operand:
         name = f"%{self.text.fresh('s')}"
@@ -225,6 +245,7 @@ class StmtWriter:
         again = f"%{text.fresh('c')}"
         text.line(f"  {again} = icmp slt i64 {following}, {end.text}")
         keep = ", !llvm.loop !0" if stmt.kind is LoopKind.UNROLL and stmt.factor == 1 else ""
+        keep = ", !llvm.loop !2" if stmt.kind is LoopKind.UNROLL_HINT else keep
         text.line(f"  br i1 {again}, label %{loop}, label %{done}{keep}")
         text.label(done)
 

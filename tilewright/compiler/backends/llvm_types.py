@@ -19,17 +19,6 @@ VALUE = {
     "float64": "double",
 }
 MEMORY = {**VALUE, "bool": "i8", "float16": "half", "bfloat16": "bfloat"}
-BYTES = {
-    "bool": 1,
-    "int8": 1,
-    "uint8": 1,
-    "int32": 4,
-    "int64": 8,
-    "float16": 2,
-    "bfloat16": 2,
-    "float32": 4,
-    "float64": 8,
-}
 SUFFIX = {
     "i1": "i1",
     "i8": "i8",

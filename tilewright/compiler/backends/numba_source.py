@@ -12,7 +12,18 @@ from typing import Any
 import numpy.typing as npt
 
 from tilewright.compiler.errors import CompileError
-from tilewright.compiler.ir.loops import Alloc, Assign, Block, Buffer, For, If, LoopNest, Stmt, Store
+from tilewright.compiler.ir.loops import (
+    Alloc,
+    Assign,
+    Block,
+    Buffer,
+    For,
+    If,
+    LoopNest,
+    Prefetch,
+    Stmt,
+    Store,
+)
 from tilewright.compiler.te.expr import FLOATS, Binary, Call, Cast, Const, Expr, Load, Select, Unary, Var
 
 Array = npt.NDArray[Any]
@@ -82,6 +93,8 @@ class _SourceWriter:
                 if stmt.otherwise is not None:
                     lines += [f"{pad}else:", *self.lines(stmt.otherwise, depth + 1)]
                 return lines
+            case Prefetch():
+                return [f"{pad}pass"]
             case Alloc():
                 b = stmt.buffer
                 made = f"{pad}{self.name(b)} = np.empty({b.shape}, np.{_numpy_name(b.dtype)})"

@@ -18,37 +18,49 @@ class LoopKind(StrEnum):
     PARALLEL = "parallel"
     VECTORIZE = "vectorize"
     UNROLL = "unroll"
+    UNROLL_HINT = "unroll_hint"  # LLVM is to unroll it
 
 
 class Buffer:
     """A dense row-major block of memory.
 
     ``scope`` is ``global`` for an argument, else where it lives: ``register``, ``stack``, ``thread`` or
-    ``call``. ``shape`` is the stored shape, padding and tile order included.
+    ``call``. ``shape`` is the stored shape, padding and tile order included. ``aligns`` spaces dimensions:
+    ``(d, factor, offset)`` makes the stride of dimension ``d`` leave ``offset`` when divided by ``factor``.
     """
 
-    __slots__ = ("dtype", "name", "scope", "shape")
+    __slots__ = ("aligns", "dtype", "name", "scope", "shape")
 
-    def __init__(self, name: str, shape: Sequence[int], dtype: str, scope: str = "global") -> None:
+    def __init__(
+        self,
+        name: str,
+        shape: Sequence[int],
+        dtype: str,
+        scope: str = "global",
+        aligns: Sequence[tuple[int, int, int]] = (),
+    ) -> None:
         self.name = name
         self.shape = tuple(shape)
         self.dtype = dtype
         self.scope = scope
+        self.aligns = tuple(aligns)
 
     @property
     def size(self) -> int:
-        """The number of elements."""
-        total = 1
-        for extent in self.shape:
-            total *= extent
-        return total
+        """The number of elements that memory is needed for, gaps between them included."""
+        return self.strides[0] * self.shape[0] if self.shape else 1
 
     @property
     def strides(self) -> tuple[int, ...]:
         """Elements between neighbours along each dimension."""
-        result = [1] * len(self.shape)
-        for d in range(len(self.shape) - 2, -1, -1):
-            result[d] = result[d + 1] * self.shape[d + 1]
+        aligned = {d: (factor, offset) for d, factor, offset in self.aligns}
+        result: list[int] = []
+        stride = 1
+        for d in reversed(range(len(self.shape))):
+            factor, offset = aligned.get(d, (1, 0))
+            stride += (offset - stride) % factor
+            result.insert(0, stride)
+            stride *= self.shape[d]
         return tuple(result)
 
     def __repr__(self) -> str:
@@ -101,10 +113,10 @@ class For(Stmt):
 
     ``factor`` is the number of copies of an unrolled loop's body (0: all; 1: rolled, never undone).
     ``outline`` asks for the body to become a function shared by all bodies of the same structure;
-    ``partition`` for the tail to be peeled.
+    ``partition`` for the tail to be peeled. ``pragmas`` say how the loops inside are unrolled.
     """
 
-    __slots__ = ("begin", "body", "end", "factor", "kind", "outline", "partition", "var")
+    __slots__ = ("begin", "body", "end", "factor", "kind", "outline", "partition", "pragmas", "var")
 
     def __init__(
         self,
@@ -116,6 +128,7 @@ class For(Stmt):
         factor: int = 0,
         outline: bool = False,
         partition: bool = False,
+        pragmas: tuple[tuple[str, int], ...] = (),
     ) -> None:
         self.var = var
         self.begin = begin
@@ -125,15 +138,25 @@ class For(Stmt):
         self.factor = factor
         self.outline = outline
         self.partition = partition
+        self.pragmas = pragmas
 
-    def replace(self, *, begin: Expr | None = None, end: Expr | None = None, body: Stmt | None = None) -> For:
-        """The same loop with other bounds or another body."""
+    def replace(
+        self,
+        *,
+        begin: Expr | None = None,
+        end: Expr | None = None,
+        body: Stmt | None = None,
+        kind: LoopKind | None = None,
+    ) -> For:
+        """The same loop with other bounds, another body or run in another way."""
         begin = self.begin if begin is None else begin
         end = self.end if end is None else end
         body = self.body if body is None else body
-        if begin is self.begin and end is self.end and body is self.body:
+        kind = self.kind if kind is None else kind
+        if begin is self.begin and end is self.end and body is self.body and kind is self.kind:
             return self
-        return For(self.var, begin, end, body, self.kind, self.factor, self.outline, self.partition)
+        marks = (self.factor, self.outline, self.partition, self.pragmas)
+        return For(self.var, begin, end, body, kind, *marks)
 
 
 class If(Stmt):
@@ -145,6 +168,15 @@ class If(Stmt):
         self.condition = condition
         self.then = then
         self.otherwise = otherwise
+
+
+class Prefetch(Stmt):
+    """Bring the cache line of an element, which may lie outside its buffer, near the processor."""
+
+    __slots__ = ("element",)
+
+    def __init__(self, element: Expr) -> None:
+        self.element = element
 
 
 class Alloc(Stmt):

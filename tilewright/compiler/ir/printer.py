@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from tilewright.compiler.ir.loops import Alloc, Assign, Block, For, If, LoopKind, LoopNest, Stmt, Store
+from tilewright.compiler.ir.loops import (
+    Alloc,
+    Assign,
+    Block,
+    Buffer,
+    For,
+    If,
+    LoopKind,
+    LoopNest,
+    Prefetch,
+    Stmt,
+    Store,
+)
 from tilewright.compiler.te.expr import (
     Binary,
     Call,
@@ -19,6 +31,7 @@ from tilewright.compiler.te.expr import (
 PRECEDENCE = {"or": 1, "and": 2, **dict.fromkeys(("<", "<=", ">", ">=", "==", "!="), 3)}
 PRECEDENCE |= {"+": 4, "-": 4, "*": 5, "/": 5, "//": 5, "%": 5}
 LOOP = {LoopKind.SERIAL: "range", LoopKind.PARALLEL: "parallel", LoopKind.VECTORIZE: "vectorized"}
+LOOP |= {LoopKind.UNROLL_HINT: "unrolled by LLVM"}
 
 
 def format_expr(expr: Expr, outer: int = 0) -> str:
@@ -89,11 +102,17 @@ def _lines(stmt: Stmt, indent: int) -> list[str]:
             if stmt.otherwise is not None:
                 lines += [f"{pad}else:", *_lines(stmt.otherwise, indent + 1)]
             return lines
+        case Prefetch():
+            return [f"{pad}prefetch({format_expr(stmt.element)})"]
         case Alloc():
-            b = stmt.buffer
-            return [f"{pad}{b.name} = alloc({b.shape}, {b.dtype}, {b.scope})", *_lines(stmt.body, indent)]
+            return [f"{pad}{_format_alloc(stmt.buffer)}", *_lines(stmt.body, indent)]
         case _:
             raise TypeError(f"not a statement: {type(stmt).__name__}")
+
+
+def _format_alloc(b: Buffer) -> str:
+    strides = f", strides={b.strides}" if b.aligns else ""
+    return f"{b.name} = alloc({b.shape}, {b.dtype}, {b.scope}{strides})"
 
 
 def _format_range(loop: For) -> str:

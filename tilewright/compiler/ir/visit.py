@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from tilewright.compiler.ir.loops import Alloc, Assign, Block, For, If, Stmt, Store, block
+from tilewright.compiler.ir.loops import Alloc, Assign, Block, For, If, Prefetch, Stmt, Store, block
 from tilewright.compiler.te.expr import Binary, Call, Cast, Expr, Load, Reduce, Select, Unary, Var, children
 
 ExprMap = Callable[[Expr], Expr]
@@ -92,6 +92,9 @@ def map_stmt(stmt: Stmt, on_expr: ExprMap, on_stmt: StmtMap) -> Stmt:
             return stmt.replace(begin=on_expr(stmt.begin), end=on_expr(stmt.end), body=on_stmt(stmt.body))
         case If():
             return _map_if(stmt, on_expr, on_stmt)
+        case Prefetch():
+            element = on_expr(stmt.element)
+            return stmt if element is stmt.element else Prefetch(element)
         case Alloc():
             inner = on_stmt(stmt.body)
             return stmt if inner is stmt.body else Alloc(stmt.buffer, inner)
@@ -139,5 +142,7 @@ def own_exprs(stmt: Stmt) -> tuple[Expr, ...]:
             return (stmt.begin, stmt.end)
         case If():
             return (stmt.condition,)
+        case Prefetch():
+            return (stmt.element,)
         case _:
             return ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tilewright.compiler.ir.loops import LoopNest
+from tilewright.compiler.lower.auto_unroll import auto_unroll
 from tilewright.compiler.lower.inline import inline_stages
 from tilewright.compiler.lower.nest import write_nest
 from tilewright.compiler.lower.partition import partition_loops
@@ -23,6 +24,7 @@ def lower_schedule(schedule: Schedule, args: Sequence[Tensor], partition: bool =
     nest = write_nest(schedule, regions, args)
     if partition:
         nest = LoopNest(nest.inputs, nest.outputs, partition_loops(nest.body, regions.ranges))
+    nest.body = auto_unroll(nest.body)
     nest.ranges = regions.ranges
     return nest
 

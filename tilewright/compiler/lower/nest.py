@@ -20,6 +20,7 @@ from tilewright.compiler.ir.loops import (
     block,
 )
 from tilewright.compiler.ir.visit import map_children, substitute, variables
+from tilewright.compiler.lower.prefetch import write_prefetches
 from tilewright.compiler.lower.regions import Limit, Placement, Regions, limit_condition
 from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.te.expr import INDEX, Binary, Const, Expr, IterVar, Load, Reduce, Var, binary, const
@@ -46,7 +47,9 @@ class NestWriter:
         plain = [n for d, n in enumerate(shape) if d not in tiles]
         stored = (*outers, *plain, *(f for _, f in stage.layout))
         scope = "call" if stage.scope == "global" else stage.scope
-        return Buffer(stage.name, stored, placement.body.dtype, scope)
+        place = {d: n for n, d in enumerate((d for d in range(len(shape)) if d not in tiles), len(outers))}
+        aligns = [(place[stage.axis.index(a)], *values) for a, values in stage.aligns.items()]
+        return Buffer(stage.name, stored, placement.body.dtype, scope, aligns)
 
     def position(self, name: str, indices: Sequence[Expr]) -> tuple[Expr, ...]:
         """Where in its buffer the element of a tensor lies."""
@@ -166,16 +169,25 @@ class StageWriter:
         axis = self.leaves[depth]
         attached = self.nest.attached(self.placement.stage.name, axis)
         self.nest.provide(attached)
-        inside = self.nest.place(attached, self._loops(depth + 1))
+        inside = block([*self._prefetches(depth), self.nest.place(attached, self._loops(depth + 1))])
         # Loops around the initialisation are not cut where only the reduction ends.
         limits = self._output_limits() if self._is_around(axis) else self.placement.limits
         return self._loop(axis, inside, self.leaves, limits)
+
+    def _prefetches(self, depth: int) -> list[Stmt]:
+        """What the body of the loop at a depth will read, where the schedule asks for it ahead."""
+        axis = self.leaves[depth]
+        wanted = self.placement.stage.mark(axis).prefetches
+        if not wanted or self.nest.regions.ranges[axis] == (0, 0):
+            return []
+        return write_prefetches(self.placement, depth, self._value, self.nest.regions)
 
     # -- loops ----------------------------------------------------------------------------------
 
     def _loop(self, axis: IterVar, body: Stmt, order: Sequence[IterVar], limits: Sequence[Limit]) -> Stmt:
         ranges = self.nest.regions.ranges
-        if ranges[axis] == (0, 0):
+        mark = self.placement.stage.mark(axis)
+        if ranges[axis] == (0, 0) and not mark.pragmas:
             return body
         end: Expr = const(self.placement.extents[axis])
         begin: Expr = const(0)
@@ -184,9 +196,9 @@ class StageWriter:
                 begin = self._begin(begin, limit, axis, order)
             else:
                 end = self._end(end, limit, axis, order)
-        mark = self.placement.stage.mark(axis)
         end = simplify_index(end, ranges)
-        return For(axis, begin, end, body, mark.kind, mark.factor, mark.outline, mark.partition)
+        marks = (mark.kind, mark.factor, mark.outline, mark.partition, mark.pragmas)
+        return For(axis, begin, end, body, *marks)
 
     def _is_around(self, axis: IterVar) -> bool:
         """Whether a loop encloses the initialisation of the reduction."""
@@ -361,6 +373,11 @@ def _check_arguments(schedule: Schedule, args: Sequence[Tensor]) -> None:
     for tensor in args:
         if given.count(tensor.name) > 1:
             raise ScheduleError(f"the arguments name {tensor.name} twice: pass each tensor once")
+        if schedule[tensor].aligns:
+            raise ScheduleError(
+                f"storage_align: {tensor.name} is an argument, whose memory is the caller's; "
+                "use it on a stage made by cache_read, pack or cache_write"
+            )
         if tensor.name not in needed and schedule[tensor].attach.kind != "root":
             raise ScheduleError(
                 f"the argument {tensor.name} is not stored whole: make it an output of create_schedule, "

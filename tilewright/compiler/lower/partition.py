@@ -56,7 +56,8 @@ class _Partition:
             tail = inner.visit(self._cases(loop.body, ends, inner.around, loop.var >= cut))
             return loop.replace(body=If(loop.var < cut, inner.visit(main), tail))
         stop = simplify_index(binary("min", loop.end, cut), self.ranges)
-        first = For(loop.var, loop.begin, stop, main, loop.kind, loop.factor, loop.outline)
+        marks = (loop.kind, loop.factor, loop.outline, False, loop.pragmas)
+        first = For(loop.var, loop.begin, stop, main, *marks)
         whole = _Partition(self.ranges, (*self.around, first)).visit(main)
         return block([first.replace(body=whole), *self._tail(loop, stop, ends)])
 
@@ -65,10 +66,11 @@ class _Partition:
         grid = self._grid([stop, loop.end])
         if grid is not None and (evaluate(loop.end, grid) <= evaluate(stop, grid)).all():
             return []
-        if isinstance(stop, Const) and isinstance(loop.end, Const) and loop.end.value == int(stop.value) + 1:
+        if _is_single(stop, loop.end) and not loop.pragmas:
             at: dict[Var, Expr] = {loop.var: stop}
             return [self.visit(_simplify(substitute_stmt(loop.body, at), self.ranges))]
-        tail = For(loop.var, stop, loop.end, loop.body, loop.kind, loop.factor, loop.outline)
+        marks = (loop.kind, loop.factor, loop.outline, False, loop.pragmas)
+        tail = For(loop.var, stop, loop.end, loop.body, *marks)
         inside = _Partition(self.ranges, (*self.around, tail))
         return [tail.replace(body=inside.visit(inside._cases(loop.body, ends, inside.around, None)))]
 
@@ -126,6 +128,10 @@ class _Partition:
             )
             grid = {v: g[keep] for v, g in grid.items()}
         return grid
+
+
+def _is_single(begin: Expr, end: Expr) -> bool:
+    return isinstance(begin, Const) and isinstance(end, Const) and end.value == int(begin.value) + 1
 
 
 def _is_needy(stmt: Stmt, every: bool) -> bool:

@@ -150,14 +150,15 @@ def _required(stage: Stage, regions: Regions, fixed: set[IterVar]) -> list[Span]
         values = placement.absolute()
         for load in reads:
             spans = [
-                _span(substitute(index, values), placement.limits, fixed, regions.ranges)
+                span_of(substitute(index, values), placement.limits, fixed, regions.ranges)
                 for index in load.indices
             ]
             result = spans if result is None else _union(result, spans, stage, regions.ranges)
     return result
 
 
-def _span(index: Expr, limits: Sequence[Limit], fixed: set[IterVar], ranges: Ranges) -> Span:
+def span_of(index: Expr, limits: Sequence[Limit], fixed: set[IterVar], ranges: Ranges) -> Span:
+    """What an index covers while the fixed loops stand still."""
     held, loose = _part(linear(index, ranges), fixed)
     low, high = bounds(loose, ranges)
     if high - low > 1 << 50:

@@ -12,6 +12,7 @@ from tilewright.compiler.ir.visit import substitute, transform
 from tilewright.compiler.schedule import steps
 from tilewright.compiler.schedule.axes import leaf_values
 from tilewright.compiler.schedule.checks import scheduled
+from tilewright.compiler.schedule.pragmas import pragma
 from tilewright.compiler.schedule.rfactor import rfactor
 from tilewright.compiler.schedule.stage import (
     Attach,
@@ -20,6 +21,7 @@ from tilewright.compiler.schedule.stage import (
     SplitRelation,
     Stage,
 )
+from tilewright.compiler.schedule.storage import prefetch, storage_align
 from tilewright.compiler.te.expr import Expr, IterVar, Load, Reduce, Var
 from tilewright.compiler.te.tensor import ComputeOp, Tensor
 
@@ -46,9 +48,7 @@ def _split(schedule: Schedule, step: steps.Split) -> Axes:
     if isinstance(given, bool) or not isinstance(given, int) or given < 1:
         raise ScheduleError(f"split({axis.name}, {given}): the factor must be an integer of at least 1")
     if axis in stage.marks:
-        raise ScheduleError(
-            f"split({axis.name}): the loop is already {stage.marks[axis].kind}; split it before"
-        )
+        raise ScheduleError(f"split({axis.name}): the loop is already {stage.marks[axis]}; split it before")
     inner_extent = min(given, axis.extent) if step.nparts is None else -(-axis.extent // given)
     outer_extent = -(-axis.extent // inner_extent)
     outer = stage.derive_axis(f"{axis.name}.outer", outer_extent, axis.kind)
@@ -219,7 +219,10 @@ def _cache_write(schedule: Schedule, step: steps.CacheWrite) -> Axes:
     body = replace_axes(substitute(stage.op.body, renamed), reduced)
     name = schedule.fresh_name(f"{stage.name}.{step.scope}")
     tensor = Tensor(ComputeOp(name, axes, body))
-    schedule.insert_stage(tensor, schedule.stages.index(stage), step.scope)
+    cache = schedule.insert_stage(tensor, schedule.stages.index(stage), step.scope)
+    moved = renamed | dict(reduced.items())
+    cache.limits = [(substitute(value, moved), bound) for value, bound in stage.limits]
+    stage.limits = []
     for axis in stage.op.reduce_axis:
         stage.leaf.remove(axis)
     stage.op = ComputeOp(stage.op.name, stage.op.axis, Load(tensor, stage.op.axis))
@@ -315,4 +318,7 @@ REWRITES: dict[type, Callable[[Schedule, Any], Axes]] = {
     steps.CacheInplace: _cache_inplace,
     steps.DecomposeReduction: _decompose_reduction,
     steps.Rfactor: rfactor,
+    steps.Pragma: pragma,
+    steps.Prefetch: prefetch,
+    steps.StorageAlign: storage_align,
 }

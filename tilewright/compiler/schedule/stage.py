@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from tilewright.compiler.te.tensor import ComputeOp, PlaceholderOp, Tensor
 
 if TYPE_CHECKING:
     from tilewright.compiler.schedule.schedule import Schedule
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,14 @@ class LoopMark:
     factor: int = 0
     outline: bool = False
     partition: bool = False
+    pragmas: tuple[tuple[str, int], ...] = ()
+    prefetches: tuple[tuple[str, int], ...] = ()
+
+    def __str__(self) -> str:
+        if self.kind is not LoopKind.SERIAL:
+            return str(self.kind)
+        said = {"a pragma": self.pragmas, "a prefetch": self.prefetches, "outline": self.outline}
+        return "marked with " + next((what for what, is_said in said.items() if is_said), "loop_partition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +103,7 @@ class Stage:
     extra_axes: tuple[IterVar, ...] = ()
     limits: list[tuple[Expr, int]] = field(default_factory=list)
     names: dict[str, IterVar] = field(default_factory=dict)
+    aligns: dict[IterVar, tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for axis in (*self.op.axis, *self.op.reduce_axis):
@@ -225,6 +236,21 @@ class Stage:
         """Compute this stage whole, ahead of its readers."""
         self.schedule.apply(steps.ComputeRoot(self.name))
 
+    def pragma(self, axis: IterVar, pragma_type: str, pragma_value: int | bool | str | None = None) -> None:
+        """Say how loops inside a loop are unrolled: ``auto_unroll_max_step``, ``unroll_explicit``, ..."""
+        name = self._name(axis, "pragma")
+        self.schedule.apply(steps.Pragma(self.name, name, str(pragma_type), _plain(pragma_value)))
+
+    def prefetch(self, tensor: Tensor, var: IterVar, offset: int) -> None:
+        """Bring to the caches what a loop's body reads of a tensor ``offset`` iterations later."""
+        source, name = self.schedule[tensor].name, self._name(var, "prefetch")
+        self.schedule.apply(steps.Prefetch(self.name, source, name, _whole(offset, "prefetch")))
+
+    def storage_align(self, axis: IterVar, factor: int, offset: int) -> None:
+        """Space the scratch buffer so that the stride of an axis, modulo ``factor``, is ``offset``."""
+        sizes = (_whole(factor, "storage_align"), _whole(offset, "storage_align"))
+        self.schedule.apply(steps.StorageAlign(self.name, self._name(axis, "storage_align"), *sizes))
+
     def decompose_reduction(self, axis: IterVar) -> None:
         """Initialise the reduction just ahead of loop ``axis``."""
         name = self._name(axis, "decompose_reduction")
@@ -234,9 +260,16 @@ class Stage:
         return f"Stage({self.name}, loops={[a.name for a in self.leaf]})"
 
 
-def _plain(value: int | None) -> int | None:
+def _plain(value: T) -> T | int:
     """A NumPy integer as Python's own, which a step can store; anything else as it is."""
-    return int(value) if isinstance(value, np.integer) else value
+    return int(value) if isinstance(value, (np.integer, np.bool_)) else value
+
+
+def _whole(value: int, primitive: str) -> int:
+    """A whole number, as a step can store it."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise ScheduleError(f"{primitive}: {value!r} is not an integer")
+    return int(value)
 
 
 def stage_names(items: Sequence[Tensor | Stage | ComputeOp]) -> tuple[str, ...]:

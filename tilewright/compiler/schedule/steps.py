@@ -175,6 +175,55 @@ class Rfactor(msgspec.Struct, frozen=True, tag="rfactor", tag_field="kind"):
     factor_axis: int = 0
 
 
+class Pragma(msgspec.Struct, frozen=True, tag="pragma", tag_field="kind"):
+    """Say how the loops inside a loop are to be unrolled, such as ``auto_unroll_max_step=16``.
+
+    ::
+
+        for i in range(n):          ->  for i in range(n):
+            for j in range(3):              body(0, 0); body(0, 1); ...; body(2, 3)
+                for k in range(4):
+                    body(j, k)
+
+    ``pragma_type`` is one of those in ``schedule/pragmas.py``; some are accepted and have no effect.
+    """
+
+    stage: str
+    axis: str
+    pragma_type: str
+    pragma_value: int | bool | str | None = None
+
+
+class Prefetch(msgspec.Struct, frozen=True, tag="prefetch", tag_field="kind"):
+    """Bring to the caches what a loop's body will read of a tensor ``offset`` iterations later.
+
+    ::
+
+        for i in range(n):  ->  for i in range(n):
+            body(A[i, 0:m])         prefetch(A[i + offset, 0]); prefetch(A[i + offset, 16]); ...
+                                    body(A[i, 0:m])
+    """
+
+    stage: str
+    tensor: str
+    axis: str
+    offset: int
+
+
+class StorageAlign(msgspec.Struct, frozen=True, tag="storage_align", tag_field="kind"):
+    """Space a scratch buffer's rows so that ``stride % factor == offset`` for the dimension of ``axis``.
+
+    ::
+
+        B = alloc((4, 60))  ->  B = alloc((4, 60), strides=(65, 1))  # factor 64, offset 1, axis 0
+    """
+
+    stage: str
+    axis: str
+    factor: int
+    offset: int
+
+
 Step = (
     Split
     | Fuse
@@ -190,4 +239,7 @@ Step = (
     | CacheInplace
     | DecomposeReduction
     | Rfactor
+    | Pragma
+    | Prefetch
+    | StorageAlign
 )

@@ -1,0 +1,54 @@
+"""The rules of ``prefetch`` and ``storage_align``: what concerns memory, not loops."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tilewright.compiler.errors import ScheduleError
+from tilewright.compiler.ir.loops import LoopKind
+from tilewright.compiler.schedule import steps
+from tilewright.compiler.schedule.checks import scheduled
+from tilewright.compiler.te.expr import IterVar
+
+if TYPE_CHECKING:
+    from tilewright.compiler.schedule.schedule import Schedule
+
+
+def prefetch(schedule: Schedule, step: steps.Prefetch) -> tuple[IterVar, ...]:
+    """Carry out the step; whether the stage reads the tensor is known when it is lowered."""
+    stage = scheduled(schedule, step.stage, "prefetch")
+    axis = stage.loop(step.axis, "prefetch")
+    schedule.stage(step.tensor)
+    if step.offset < 0:
+        raise ScheduleError(f"prefetch({step.tensor}, {axis.name}): the offset must be at least 0")
+    old = stage.mark(axis)
+    if old.kind is LoopKind.VECTORIZE:
+        raise ScheduleError(
+            f"prefetch({step.tensor}, {axis.name}): the loop is vectorized; choose a loop around it"
+        )
+    stage.marks[axis] = replace(old, prefetches=(*old.prefetches, (step.tensor, step.offset)))
+    return ()
+
+
+def storage_align(schedule: Schedule, step: steps.StorageAlign) -> tuple[IterVar, ...]:
+    """Carry out the step."""
+    call = f"storage_align({step.stage}, {step.axis})"
+    stage = schedule.stage(step.stage)
+    if stage.name in [tensor.name for tensor in schedule.outputs] or not stage.op.axis:
+        raise ScheduleError(
+            f"{call}: {stage.name} is an argument, whose memory is the caller's; "
+            "use it on a stage made by cache_read, pack or cache_write"
+        )
+    scheduled(schedule, step.stage, "storage_align")
+    axis = stage.names.get(step.axis)
+    if axis not in [*stage.op.axis]:
+        axes = ", ".join(a.name for a in stage.op.axis)
+        raise ScheduleError(f"{call}: take an axis of the tensor itself, one of {axes}")
+    assert axis is not None
+    if step.factor < 1 or not 0 <= step.offset < step.factor:
+        raise ScheduleError(f"{call}: needs 0 <= offset < factor, not offset {step.offset} of {step.factor}")
+    if stage.op.axis.index(axis) in dict(stage.layout):
+        raise ScheduleError(f"{call}: the dimension is stored in tiles; align one that pack leaves whole")
+    stage.aligns[axis] = (step.factor, step.offset)
+    return ()
