@@ -10,6 +10,7 @@ from tilewright.compiler.errors import CompileError
 from tilewright.compiler.ir.loops import For, LoopKind, LoopNest, Stmt
 from tilewright.compiler.ir.visit import statements
 from tilewright.compiler.lower import lower_schedule
+from tilewright.compiler.lower.accumulators import hold_accumulators
 from tilewright.compiler.program import Program, TensorSpec
 from tilewright.compiler.target import Target
 
@@ -43,11 +44,16 @@ def lower_program(program: Program, partition: bool = True) -> LoopNest:
     return lower_schedule(schedule, args, partition)
 
 
+def lower_for_target(program: Program, target: Target) -> LoopNest:
+    """The loop nest of a program as it is compiled: what depends on the machine's registers included."""
+    return hold_accumulators(lower_program(program), target)
+
+
 def write_llvm(
     program: Program, target: Target, threads: int, line_limit: int = LINE_LIMIT_MOST
 ) -> tuple[ModuleText, bool]:
     """The LLVM IR of a program, and whether it wants LLVM's own loop optimizers."""
-    nest = lower_program(program)
+    nest = lower_for_target(program, target)
     return write_module(nest, target, "kernel", line_limit, threads), has_plain_loop(nest.body)
 
 
@@ -81,11 +87,11 @@ def compile_program(
         specs = (program.inputs, program.outputs)
         return ObjectCode(b"", *specs, 0, 0, threads, False, 0, backend, target, program)
     start = time.perf_counter()
-    nest = lower_program(program)
+    nest = lower_for_target(program, target)
     lowered = time.perf_counter()
     module = write_module(nest, target, "kernel", line_limit, threads)
     return ObjectCode(
-        object=emit_object(module.text, target, has_plain_loop(nest.body)),
+        object=emit_object(module.text, target, has_plain_loop(nest.body), module.linked),
         inputs=program.inputs,
         outputs=program.outputs,
         scratch_bytes=module.scratch_bytes,

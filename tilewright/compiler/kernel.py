@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tilewright.compiler.backends import call_wrapper
 from tilewright.compiler.backends.interpreter import interpret, storage_dtype
 from tilewright.compiler.backends.llvm_jit import Loaded
-from tilewright.compiler.build import ObjectCode, lower_program, write_llvm
+from tilewright.compiler.build import ObjectCode, lower_for_target, lower_program, write_llvm
 from tilewright.compiler.errors import ArgumentError, CompileError
 from tilewright.compiler.program import TensorSpec
 from tilewright.compiler.runtime import repeat_function
@@ -186,7 +186,7 @@ class Kernel:
 
         code = self.code
         if stage == "loops":
-            return str(lower_program(code.program))
+            return str(lower_for_target(code.program, code.target))
         if stage == "numba":
             from tilewright.compiler.backends.numba_source import write_source
 
@@ -195,7 +195,7 @@ class Kernel:
             raise CompileError(f"unknown stage {stage!r}: choose one of {', '.join(SOURCES)}")
         module, full = write_llvm(code.program, code.target, code.threads)
         emit = emit_assembly if stage == "asm" else optimize
-        return str(emit(module.text, code.target, full))
+        return str(emit(module.text, code.target, full, module.linked))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return load_kernel, (self.code, self.config, self.record)

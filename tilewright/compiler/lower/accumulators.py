@@ -1,0 +1,171 @@
+"""Keep what a reduction accumulates in registers while its loop runs, and share what its rows read.
+
+::
+
+    for i in range(32):              ->  for i.o in range(4):
+        for k in range(8):                   for i.i in unrolled(8):
+            for j in vectorized(32):             for j in vectorized(32): T[i.i, j] = C[i.o*8 + i.i, j]
+                C[i, j] += A[i, k]*B[k, j]   for k in range(8):
+                                                 for i.i in unrolled(8):
+                                                     for j in vectorized(32): T[i.i, j] += A[...]*B[k, j]
+                                             for i.i ...: C[i.o*8 + i.i, j] = T[i.i, j]
+
+The loop around is split and moved inside (unroll and jam) as far as there are registers. Each element is
+accumulated in the same order as before. A schedule says the same with ``cache_inplace`` or ``cache_write``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+from tilewright.compiler.ir.loops import Alloc, Buffer, For, LoopKind, LoopNest, Stmt, Store, block
+from tilewright.compiler.ir.visit import map_stmt, substitute_stmt, variables, walk
+from tilewright.compiler.target import Target
+from tilewright.compiler.te.expr import BYTES, Binary, Const, Expr, IterVar, Load, Var, const
+
+_MOST_ROWS = 8
+_WRITTEN_OUT = (LoopKind.UNROLL, LoopKind.VECTORIZE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reduction:
+    """A loop whose whole body is one accumulation, and the loops inside, all of them written out."""
+
+    loop: For
+    inner: tuple[For, ...]
+    store: Store
+
+    @property
+    def tile(self) -> tuple[For, ...]:
+        """The loops inside that choose the element that is accumulated."""
+        used = {var for index in self.store.indices for var in variables(index)}
+        return tuple(loop for loop in self.inner if loop.var in used)
+
+    def vectors(self, target: Target) -> int:
+        """The registers that the elements fill."""
+        lanes = target.lanes(BYTES[self.store.buffer.dtype])
+        sizes = [(_extent(loop) or 0, loop.kind is LoopKind.VECTORIZE) for loop in self.tile]
+        return prod(-(-extent // lanes) if is_vector else extent for extent, is_vector in sizes)
+
+
+def hold_accumulators(nest: LoopNest, target: Target) -> LoopNest:
+    """The nest with what is accumulated in memory accumulated in registers, where they suffice."""
+    pass_ = _Pass(target, dict(nest.ranges))
+    body = pass_.visit(nest.body)
+    if body is nest.body:
+        return nest
+    result = LoopNest(nest.inputs, nest.outputs, body)
+    result.ranges = pass_.ranges
+    return result
+
+
+@dataclass(slots=True)
+class _Pass:
+    target: Target
+    ranges: dict[Var, tuple[int, int]]
+    count: int = 0
+
+    def visit(self, stmt: Stmt) -> Stmt:
+        if isinstance(stmt, For):
+            held = self._hold_rows(stmt) or self._hold(stmt, ())
+            if held is not None:
+                return held
+        return map_stmt(stmt, lambda expr: expr, self.visit)
+
+    def _hold_rows(self, rows: For) -> Stmt | None:
+        """Unroll and jam a loop around a reduction."""
+        extent = _extent(rows)
+        if rows.kind is not LoopKind.SERIAL or extent is None or not isinstance(rows.body, For):
+            return None
+        found = _find_reduction(rows.body)
+        if found is None or not any(rows.var in variables(index) for index in found.store.indices):
+            return None
+        room = self._registers() // max(1, found.vectors(self.target)) - 1
+        count = max((n for n in range(1, min(room, _MOST_ROWS) + 1) if extent % n == 0), default=1)
+        if count == 1:
+            return None
+        outer = self._variable(f"{rows.var.name}.o", extent // count)
+        inner = self._variable(f"{rows.var.name}.i", count)
+        body = substitute_stmt(rows.body, {rows.var: outer * count + inner})
+        assert isinstance(body, For)
+        held = self._hold(body, (For(inner, const(0), const(count), body, LoopKind.UNROLL),))
+        if held is None:
+            return None
+        return For(outer, const(0), const(extent // count), held, rows.kind, rows.factor, rows.outline)
+
+    def _hold(self, loop: For, rows: tuple[For, ...]) -> Stmt | None:
+        """Accumulate in registers across a loop; ``rows`` are further loops of the tile."""
+        found = _find_reduction(loop)
+        if found is None:
+            return None
+        tile = (*rows, *found.tile)
+        vectors = found.vectors(self.target) * prod(_extent(row) or 0 for row in rows)
+        if not tile or vectors > self._registers():
+            return None
+        store = found.store
+        self.count += 1
+        shape = [_extent(part) or 0 for part in tile]
+        name = f"{store.buffer.name}.held{self.count}"
+        held = Buffer(name, shape, store.buffer.dtype, "register")
+        index = [part.var for part in tile]
+        value = _redirect(store.value, store, Load(held, index))
+        update = Store(held, index, value, update=True)
+        read = Store(held, index, Load(store.buffer, store.indices))
+        write = Store(store.buffer, store.indices, Load(held, index))
+        steps = loop.replace(body=_nest((*rows, *found.inner), update))
+        return Alloc(held, block([_nest(tile, read), steps, _nest(tile, write)]))
+
+    def _registers(self) -> int:
+        """What is left when one register holds the value that a row shares."""
+        return self.target.vector_registers - 2
+
+    def _variable(self, name: str, extent: int) -> IterVar:
+        var = IterVar(name, extent)
+        self.ranges[var] = (0, extent - 1)
+        return var
+
+
+def _find_reduction(loop: For) -> _Reduction | None:
+    """The accumulation that is all that a loop does, if it can be held in registers."""
+    if loop.kind not in (LoopKind.SERIAL, LoopKind.UNROLL) or loop.outline:
+        return None
+    inner: list[For] = []
+    body = loop.body
+    while isinstance(body, For):
+        if body.kind not in _WRITTEN_OUT or body.factor or body.outline or _extent(body) is None:
+            return None
+        inner.append(body)
+        body = body.body
+    if not isinstance(body, Store) or not body.update or body.buffer.scope in ("register", "stack"):
+        return None
+    if any(loop.var in variables(index) for index in body.indices) or _reads(body) != 1:
+        return None
+    return _Reduction(loop, tuple(inner), body)
+
+
+def _reads(store: Store) -> int:
+    """How often a statement reads the buffer that it writes; more than the one read of an update is 2."""
+    reads = [node for node in walk(store.value) if isinstance(node, Load) and node.source is store.buffer]
+    value = store.value
+    is_update = isinstance(value, Binary) and any(value.a is read for read in reads)
+    return len(reads) if is_update else 2
+
+
+def _redirect(value: Expr, store: Store, held: Load) -> Expr:
+    assert isinstance(value, Binary)
+    return Binary(value.op, held, value.b)
+
+
+def _nest(loops: Sequence[For], body: Stmt) -> Stmt:
+    for loop in reversed(loops):
+        body = loop.replace(body=body)
+    return body
+
+
+def _extent(loop: For) -> int | None:
+    """The iterations of a loop from 0 to a constant."""
+    if not (isinstance(loop.begin, Const) and loop.begin.value == 0 and isinstance(loop.end, Const)):
+        return None
+    return int(loop.end.value)
