@@ -17,7 +17,7 @@ from tilewright.settings import tvm_threads
 from tilewright.tvm import te
 
 
-def add_one(n: int = 64) -> Any:
+def add_one(n: int = 64) -> tuple[te.Schedule, list[te.Tensor]]:
     a = te.placeholder((n,), name="A")
     b = te.compute((n,), lambda i: a[i] + 1.0, name="B")
     return te.create_schedule(b.op), [a, b]
@@ -32,7 +32,8 @@ def loops(nest: object) -> list[tuple[int, str, int]]:
 def test_the_nest_of_the_tutorials_matmul() -> None:
     task = sample_task(512)
     config = task.config_space.get(task.config_space.knob2point([3, 5]))
-    nest = tvm.lower(*task.instantiate(config), simple_mode=True)
+    schedule, args = task.instantiate(config)
+    nest = tvm.lower(schedule, args, simple_mode=True)
     # What TVM prints for tile_y=[-1, 8] and tile_x=[-1, 32]: the tile is set to zero ahead of k.
     assert loops(nest) == [
         (0, "i.outer", 64), (1, "j.outer", 16),
