@@ -152,3 +152,13 @@ def test_the_face_is_thin() -> None:
         source = path.read_text()
         assert len(source.splitlines()) <= 80, f"{path} is longer than a face may be"
         assert ast.get_docstring(ast.parse(source)), path
+
+
+def test_a_plain_innermost_loop_fills_the_vectors() -> None:
+    task = sample_task()
+    schedule, args = task.instantiate(task.config_space.get(task.config_space.knob2point([2, 6])))
+    assembly = tvm.build(schedule, args).get_source("asm")
+    register = {512: "zmm", 256: "ymm", 128: "xmm"}.get(task.target.machine.vector_bits, "v")
+    products = re.findall(r"^\s+(?:vfmadd\w+ps|vmulps|mulps|fmla)\s+(.*)$", assembly, re.MULTILINE)
+    assert products
+    assert all(register in operands for operands in products)

@@ -43,7 +43,7 @@ class TimingPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reference_slice_seconds: float = 0.001  # as steady as 4 ms, at a quarter of the time
     slices: int = 20
     span_seconds: float = 0.080
-    longest_seconds: float = 2.0
+    longest_seconds: float = 1.0
     slow_factor: float = 5.0
     noise_limit: float = 0.05
     cold_seconds: float = 0.02
