@@ -21,6 +21,7 @@ from tilewright.compiler.ir.loops import (
     Buffer,
     For,
     If,
+    Intrinsic,
     LoopNest,
     Stmt,
     Store,
@@ -76,9 +77,7 @@ class _Interpreter:
             case Store():
                 self.store(stmt, self.evaluate(stmt.value))
             case Assign():
-                values = [self.evaluate(store.value) for store in stmt.stores]
-                for store, value in zip(stmt.stores, values, strict=True):
-                    self.store(store, value)
+                self.assign(stmt)
             case Block():
                 for part in stmt.body:
                     self.run(part)
@@ -88,9 +87,16 @@ class _Interpreter:
                     self.run(stmt.body)
             case If():
                 self.run_if(stmt)
+            case Intrinsic():
+                self.run(stmt.body)
             case Alloc():
                 self.arrays[stmt.buffer] = _poisoned(stmt.buffer)
                 self.run(stmt.body)
+
+    def assign(self, stmt: Assign) -> None:
+        values = [self.evaluate(store.value) for store in stmt.stores]
+        for store, value in zip(stmt.stores, values, strict=True):
+            self.store(store, value)
 
     def run_if(self, stmt: If) -> None:
         if self.evaluate(stmt.condition):

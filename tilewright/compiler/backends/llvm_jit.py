@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
 
+from tilewright.compiler.backends.llvm_intrinsics import LinkedFunction, link_functions
 from tilewright.compiler.errors import CompileError
 from tilewright.compiler.once import once
 from tilewright.compiler.target import Target
@@ -34,8 +35,8 @@ def _machine(cpu: str, features: str, triple: str, level: int) -> Any:
     )
 
 
-def optimize(text: str, target: Target, full: bool) -> Any:
-    """Parse a module and run the passes that it needs: all of them (``full``), or the cheap ones."""
+def optimize(text: str, target: Target, full: bool, linked: Sequence[LinkedFunction] = ()) -> Any:
+    """Parse a module, link what it calls and run the passes that it needs: all (``full``), or the cheap."""
     machine = _machine(target.cpu, target.feature_text, target.triple, 2)
     try:
         module = llvm.parse_assembly(text)
@@ -43,6 +44,7 @@ def optimize(text: str, target: Target, full: bool) -> Any:
     except RuntimeError as error:
         raise CompileError(f"LLVM rejects the generated code: {error}") from error
     module.triple = target.triple
+    link_functions(module, linked)
     options = llvm.create_pipeline_tuning_options(speed_level=3 if full else 1)
     options.loop_vectorization = options.slp_vectorization = full
     options.loop_unrolling = full
@@ -60,18 +62,18 @@ def optimize(text: str, target: Target, full: bool) -> Any:
     return module
 
 
-def emit_object(text: str, target: Target, full: bool) -> bytes:
+def emit_object(text: str, target: Target, full: bool, linked: Sequence[LinkedFunction] = ()) -> bytes:
     """The object file of a module."""
     with LOCK:
-        module = optimize(text, target, full)
+        module = optimize(text, target, full, linked)
         machine = _machine(target.cpu, target.feature_text, target.triple, 2)
         return bytes(machine.emit_object(module))
 
 
-def emit_assembly(text: str, target: Target, full: bool) -> str:
+def emit_assembly(text: str, target: Target, full: bool, linked: Sequence[LinkedFunction] = ()) -> str:
     """The assembly of a module."""
     with LOCK:
-        module = optimize(text, target, full)
+        module = optimize(text, target, full, linked)
         machine = _machine(target.cpu, target.feature_text, target.triple, 2)
         return str(machine.emit_assembly(module))
 

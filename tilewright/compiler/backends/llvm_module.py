@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand
+from tilewright.compiler.backends.llvm_intrinsics import LinkedFunction
 from tilewright.compiler.backends.llvm_stmt import THREAD_SCRATCH, THREAD_STRIDE, StmtWriter
-from tilewright.compiler.errors import CodeSizeError
-from tilewright.compiler.ir.loops import LoopNest, Store
+from tilewright.compiler.errors import CodeSizeError, CompileError
+from tilewright.compiler.ir.loops import Intrinsic, LoopNest, Store
 from tilewright.compiler.ir.visit import statements
 from tilewright.compiler.target import Target
 
@@ -21,6 +22,7 @@ class ModuleText:
     thread_scratch_bytes: int
     lines: int
     is_parallel: bool
+    linked: tuple[LinkedFunction, ...] = ()
 
 
 class ModuleWriter:
@@ -38,6 +40,7 @@ class ModuleWriter:
         self.scratch_bytes = 0
         self.thread_scratch_bytes = 0
         self.has_parallel = False
+        self.linked: dict[str, LinkedFunction] = {}
 
     def write(self, name: str) -> ModuleText:
         """The whole module."""
@@ -54,7 +57,8 @@ class ModuleWriter:
         self.define("body", [*arguments, "ptr noalias %scratch", "ptr %launch"], body, "internal ")
         parts = [*self.functions, self._entry(name), *sorted(self.declarations), self._attributes()]
         text = "\n".join(parts).replace(THREAD_STRIDE, str(self.thread_scratch_bytes))
-        return ModuleText(text, self.scratch_bytes, self.thread_scratch_bytes, self.lines, self.has_parallel)
+        scratch = (self.scratch_bytes, self.thread_scratch_bytes)
+        return ModuleText(text, *scratch, self.lines, self.has_parallel, tuple(self.linked.values()))
 
     def _entry(self, name: str) -> str:
         """The kernel as it is called: the addresses of its arguments lie in an array."""
@@ -92,6 +96,13 @@ class ModuleWriter:
             self.define(name, arguments, body, "internal ")
             self.lines += body.text.lines_written
         return self.outlined[content]
+
+    def link(self, stmt: Intrinsic) -> None:
+        """Note the function that a call needs."""
+        function = LinkedFunction.of(stmt)
+        if self.linked.setdefault(stmt.name, function) != function:
+            raise CompileError(f"two intrinsics are named {stmt.name}: give each a name of its own")
+        self.declarations.add(f"declare void @{stmt.name}({', '.join(function.arguments)})")
 
     def count(self, text: FunctionText) -> None:
         """Refuse a program that grows too large."""

@@ -22,6 +22,7 @@ from tilewright.compiler.ir.loops import (
     Buffer,
     For,
     If,
+    Intrinsic,
     LoopKind,
     Prefetch,
     Stmt,
@@ -62,6 +63,7 @@ class StmtWriter:
             If: self._if,
             Alloc: self._alloc,
             Prefetch: self._prefetch,
+            Intrinsic: self._intrinsic,
         }
 
     def write(self, stmt: Stmt) -> None:
@@ -120,6 +122,21 @@ class StmtWriter:
         where = self.memory.element(stmt.element, self.lanes, self.expr)
         self.memory.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
         self.text.line(f"  call void @llvm.prefetch.p0({where.typed}, i32 0, i32 3, i32 1)")
+        self.module.count(self.text)
+
+    def _intrinsic(self, stmt: Stmt) -> None:
+        assert isinstance(stmt, Intrinsic)
+        arguments = []
+        for argument in stmt.arguments:
+            assert isinstance(argument.base.source, Buffer)
+            strides = self.memory.strides(argument.base.source)
+            arguments.append(self.memory.element(argument.base, None, self.expr).typed)
+            for steps in argument.steps:
+                stride = sum(step * apart for step, apart in zip(steps, strides, strict=True))
+                arguments.append(f"i64 {stride}")
+        self.text.line(f"  call void @{stmt.name}({', '.join(arguments)})")
+        self.module.link(stmt)
+        self._touch_written(stmt.body)
         self.module.count(self.text)
 
     def _stack(self, buffer: Buffer, size: int) -> Operand:

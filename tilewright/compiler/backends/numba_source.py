@@ -19,6 +19,7 @@ from tilewright.compiler.ir.loops import (
     Buffer,
     For,
     If,
+    Intrinsic,
     LoopNest,
     Prefetch,
     Stmt,
@@ -93,6 +94,8 @@ class _SourceWriter:
                 if stmt.otherwise is not None:
                     lines += [f"{pad}else:", *self.lines(stmt.otherwise, depth + 1)]
                 return lines
+            case Intrinsic():
+                return self.lines(stmt.body, depth)
             case Prefetch():
                 return [f"{pad}pass"]
             case Alloc():

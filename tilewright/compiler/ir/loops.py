@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-from tilewright.compiler.te.expr import Expr, Var
+from tilewright.compiler.te.expr import Expr, Load, Var
 
 
 class LoopKind(StrEnum):
@@ -177,6 +177,31 @@ class Prefetch(Stmt):
 
     def __init__(self, element: Expr) -> None:
         self.element = element
+
+
+class IntrinsicArgument:
+    """A tensor that an intrinsic is given: its first element, and for each dimension how it is walked.
+
+    ``steps`` says for each of the intrinsic's dimensions how far a step goes in each stored dimension.
+    """
+
+    __slots__ = ("base", "steps")
+
+    def __init__(self, base: Load, steps: Sequence[tuple[int, ...]]) -> None:
+        self.base = base
+        self.steps = tuple(steps)
+
+
+class Intrinsic(Stmt):
+    """A call of the function ``name`` that ``llvm_ir`` defines; ``body`` are the loops that it stands for."""
+
+    __slots__ = ("arguments", "body", "llvm_ir", "name")
+
+    def __init__(self, name: str, llvm_ir: str, arguments: Sequence[IntrinsicArgument], body: Stmt) -> None:
+        self.name = name
+        self.llvm_ir = llvm_ir
+        self.arguments = tuple(arguments)
+        self.body = body
 
 
 class Alloc(Stmt):

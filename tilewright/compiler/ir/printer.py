@@ -9,6 +9,7 @@ from tilewright.compiler.ir.loops import (
     Buffer,
     For,
     If,
+    Intrinsic,
     LoopKind,
     LoopNest,
     Prefetch,
@@ -102,6 +103,9 @@ def _lines(stmt: Stmt, indent: int) -> list[str]:
             if stmt.otherwise is not None:
                 lines += [f"{pad}else:", *_lines(stmt.otherwise, indent + 1)]
             return lines
+        case Intrinsic():
+            bases = ", ".join(format_expr(argument.base) for argument in stmt.arguments)
+            return [f"{pad}{stmt.name}({bases})"]
         case Prefetch():
             return [f"{pad}prefetch({format_expr(stmt.element)})"]
         case Alloc():

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from tilewright.compiler.ir.loops import Alloc, Assign, Block, For, If, Prefetch, Stmt, Store, block
+from tilewright.compiler.ir.loops import (
+    Alloc,
+    Assign,
+    Block,
+    For,
+    If,
+    Intrinsic,
+    IntrinsicArgument,
+    Prefetch,
+    Stmt,
+    Store,
+    block,
+)
 from tilewright.compiler.te.expr import Binary, Call, Cast, Expr, Load, Reduce, Select, Unary, Var, children
 
 ExprMap = Callable[[Expr], Expr]
@@ -95,6 +107,8 @@ def map_stmt(stmt: Stmt, on_expr: ExprMap, on_stmt: StmtMap) -> Stmt:
         case Prefetch():
             element = on_expr(stmt.element)
             return stmt if element is stmt.element else Prefetch(element)
+        case Intrinsic():
+            return _map_intrinsic(stmt, on_expr, on_stmt)
         case Alloc():
             inner = on_stmt(stmt.body)
             return stmt if inner is stmt.body else Alloc(stmt.buffer, inner)
@@ -110,6 +124,19 @@ def _map_if(stmt: If, on_expr: ExprMap, on_stmt: StmtMap) -> Stmt:
     return If(condition, then, otherwise)
 
 
+def _map_intrinsic(stmt: Intrinsic, on_expr: ExprMap, on_stmt: StmtMap) -> Stmt:
+    arguments, body = [_map_argument(argument, on_expr) for argument in stmt.arguments], on_stmt(stmt.body)
+    if body is stmt.body and all(a is b for a, b in zip(arguments, stmt.arguments, strict=True)):
+        return stmt
+    return Intrinsic(stmt.name, stmt.llvm_ir, arguments, body)
+
+
+def _map_argument(argument: IntrinsicArgument, on_expr: ExprMap) -> IntrinsicArgument:
+    base = on_expr(argument.base)
+    assert isinstance(base, Load)
+    return argument if base is argument.base else IntrinsicArgument(base, argument.steps)
+
+
 def substitute_stmt(stmt: Stmt, values: Mapping[Var, Expr]) -> Stmt:
     """Replace variables by expressions throughout a nest."""
     return map_stmt(stmt, lambda e: substitute(e, values), lambda s: substitute_stmt(s, values))
@@ -121,7 +148,7 @@ def statements(stmt: Stmt) -> Iterator[Stmt]:
     match stmt:
         case Block():
             parts: tuple[Stmt, ...] = stmt.body
-        case For() | Alloc():
+        case For() | Alloc() | Intrinsic():
             parts = (stmt.body,)
         case If():
             parts = (stmt.then,) if stmt.otherwise is None else (stmt.then, stmt.otherwise)
@@ -144,5 +171,7 @@ def own_exprs(stmt: Stmt) -> tuple[Expr, ...]:
             return (stmt.condition,)
         case Prefetch():
             return (stmt.element,)
+        case Intrinsic():
+            return tuple(argument.base for argument in stmt.arguments)
         case _:
             return ()

@@ -22,6 +22,7 @@ from tilewright.compiler.ir.loops import (
 from tilewright.compiler.ir.visit import map_children, substitute, variables
 from tilewright.compiler.lower.prefetch import write_prefetches
 from tilewright.compiler.lower.regions import Limit, Placement, Regions, limit_condition
+from tilewright.compiler.lower.tensorize import TensorizedLoops, write_call
 from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.te.expr import INDEX, Binary, Const, Expr, IterVar, Load, Reduce, Var, binary, const
 from tilewright.compiler.te.intrinsics import all as all_of
@@ -76,6 +77,11 @@ class NestWriter:
         if expr.dtype == INDEX and not any(isinstance(v, Load) for v in _nodes(expr)):
             return simplify_index(expr, self.regions.ranges)
         return map_children(expr, self.read)
+
+    def is_in_lanes(self, axis: IterVar) -> bool:
+        """Whether a loop, of any stage, is vectorized and has more than one iteration."""
+        marks = [stage.mark(axis).kind for stage in self.schedule.stages]
+        return LoopKind.VECTORIZE in marks and self.regions.ranges[axis] != (0, 0)
 
     # -- stages ---------------------------------------------------------------------------------
 
@@ -133,9 +139,24 @@ class StageWriter:
         """All loops, initialisation and attached stages included."""
         body = self.placement.body
         self.first = self._first_reduction() if isinstance(body, Reduce) else len(self.leaves)
+        self.first = min(self.first, self.call_depth)
         if isinstance(body, Reduce) and body.kind == "fold":
             self._make_states(body)
         return self._loops(0)
+
+    @property
+    def call_depth(self) -> int:
+        """How many loops are around those that an intrinsic takes the place of."""
+        stage = self.placement.stage
+        if stage.tensorized is None:
+            return len(self.leaves)
+        axis, _ = stage.tensorized
+        if axis not in self.leaves:
+            raise ScheduleError(
+                f"tensorize: {axis.name} is no loop of {stage.name} any more; "
+                "call it after what split, fused or moved the loop"
+            )
+        return self.leaves.index(axis)
 
     def _first_reduction(self) -> int:
         stage = self.placement.stage
@@ -164,6 +185,8 @@ class StageWriter:
         return self._from(depth)
 
     def _from(self, depth: int) -> Stmt:
+        if depth == self.call_depth < len(self.leaves):
+            return self._call(depth)
         if depth == len(self.leaves):
             return self._guarded(self._statement(), self.leaves, self.placement.limits)
         axis = self.leaves[depth]
@@ -173,6 +196,40 @@ class StageWriter:
         # Loops around the initialisation are not cut where only the reduction ends.
         limits = self._output_limits() if self._is_around(axis) else self.placement.limits
         return self._loop(axis, inside, self.leaves, limits)
+
+    def _call(self, depth: int) -> Stmt:
+        """The intrinsic's call; the plain loops stay with it as its meaning."""
+        stage, body = self.placement.stage, self.placement.body
+        assert stage.tensorized is not None
+        self._check_call(depth)
+        update = body.update[0] if isinstance(body, Reduce) else body
+        inner = TensorizedLoops(
+            stage.name,
+            self.leaves[depth:],
+            self.placement.extents,
+            body.kind if isinstance(body, Reduce) else "",
+            Load(*self._target()),
+            self._value(update),
+            self.placement.limits,
+            self.nest.regions.ranges,
+        )
+        loops = self._statement()
+        for axis in reversed(self.leaves[depth:]):
+            loops = self._loop(axis, loops, self.leaves, [])
+        call = write_call(inner, stage.tensorized[1], loops)
+        return self._guarded(call, self.leaves, self.placement.limits)
+
+    def _check_call(self, depth: int) -> None:
+        """Refuse a call where one cannot stand."""
+        first = self.leaves[depth].name
+        for axis in self.leaves[depth:]:
+            for name in self.nest.attached(self.placement.stage.name, axis):
+                raise ScheduleError(
+                    f"tensorize({first}): {name} is computed inside the loops; compute it further out"
+                )
+        for axis in (*self.placement.outer, *self.leaves[:depth]):
+            if self.nest.is_in_lanes(axis):
+                raise ScheduleError(f"tensorize({first}): the loop {axis.name} around is vectorized")
 
     def _prefetches(self, depth: int) -> list[Stmt]:
         """What the body of the loop at a depth will read, where the schedule asks for it ahead."""

@@ -22,6 +22,7 @@ from tilewright.compiler.schedule.stage import (
     Stage,
 )
 from tilewright.compiler.schedule.storage import prefetch, storage_align
+from tilewright.compiler.schedule.tensorize import tensorize
 from tilewright.compiler.te.expr import Expr, IterVar, Load, Reduce, Var
 from tilewright.compiler.te.tensor import ComputeOp, Tensor
 
@@ -321,4 +322,5 @@ REWRITES: dict[type, Callable[[Schedule, Any], Axes]] = {
     steps.Pragma: pragma,
     steps.Prefetch: prefetch,
     steps.StorageAlign: storage_align,
+    steps.Tensorize: tensorize,
 }

@@ -13,6 +13,7 @@ from tilewright.compiler.ir.loops import LoopKind
 from tilewright.compiler.schedule import steps
 from tilewright.compiler.te.expr import Expr, IterVar
 from tilewright.compiler.te.tensor import ComputeOp, PlaceholderOp, Tensor
+from tilewright.compiler.te.tensor_intrin import TensorIntrin
 
 if TYPE_CHECKING:
     from tilewright.compiler.schedule.schedule import Schedule
@@ -104,6 +105,7 @@ class Stage:
     limits: list[tuple[Expr, int]] = field(default_factory=list)
     names: dict[str, IterVar] = field(default_factory=dict)
     aligns: dict[IterVar, tuple[int, int]] = field(default_factory=dict)
+    tensorized: tuple[IterVar, TensorIntrin] | None = None
 
     def __post_init__(self) -> None:
         for axis in (*self.op.axis, *self.op.reduce_axis):
@@ -250,6 +252,13 @@ class Stage:
         """Space the scratch buffer so that the stride of an axis, modulo ``factor``, is ``offset``."""
         sizes = (_whole(factor, "storage_align"), _whole(offset, "storage_align"))
         self.schedule.apply(steps.StorageAlign(self.name, self._name(axis, "storage_align"), *sizes))
+
+    def tensorize(self, axis: IterVar, intrin: TensorIntrin) -> None:
+        """Replace the loops from ``axis`` inwards by a call of an intrinsic."""
+        name = self._name(axis, "tensorize")
+        if not isinstance(intrin, TensorIntrin):
+            raise ScheduleError(f"tensorize({name}): give an intrinsic made by te.decl_tensor_intrin")
+        self.schedule.apply(steps.Tensorize(self.name, name, intrin))
 
     def decompose_reduction(self, axis: IterVar) -> None:
         """Initialise the reduction just ahead of loop ``axis``."""

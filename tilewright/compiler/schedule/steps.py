@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from tilewright.compiler.te.tensor_intrin import TensorIntrin
+
 
 class Split(msgspec.Struct, frozen=True, tag="split", tag_field="kind"):
     """Replace a loop by two; the factor need not divide the extent.
@@ -224,6 +226,24 @@ class StorageAlign(msgspec.Struct, frozen=True, tag="storage_align", tag_field="
     offset: int
 
 
+class Tensorize(msgspec.Struct, frozen=True, tag="tensorize", tag_field="kind"):
+    """Replace the loops from ``axis`` inwards by one call of an intrinsic.
+
+    ::
+
+        for ko:                                 ->  for ko:
+            for ji in range(8):                         gemv(&A[4 * ko], 1, &B[0, 4 * ko], 4, 1, &C[0], 1)
+                for ki in range(4):
+                    C[ji] += A[4*ko+ki] * B[ji, 4*ko+ki]
+
+    The intrinsic's meaning and its LLVM IR travel in the step.
+    """
+
+    stage: str
+    axis: str
+    intrin: TensorIntrin
+
+
 Step = (
     Split
     | Fuse
@@ -242,4 +262,5 @@ Step = (
     | Pragma
     | Prefetch
     | StorageAlign
+    | Tensorize
 )

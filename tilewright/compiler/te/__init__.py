@@ -42,6 +42,7 @@ from tilewright.compiler.te.intrinsics import (
 )
 from tilewright.compiler.te.reductions import comm_reducer, fold, max, min, prod, sum
 from tilewright.compiler.te.tensor import ComputeOp, PlaceholderOp, Tensor, compute, placeholder, reduce_axis
+from tilewright.compiler.te.tensor_intrin import TensorIntrin, decl_tensor_intrin
 
 __all__ = [
     "Binary",
@@ -56,6 +57,7 @@ __all__ = [
     "Reduce",
     "Select",
     "Tensor",
+    "TensorIntrin",
     "Unary",
     "Var",
     "abs",
@@ -67,6 +69,7 @@ __all__ = [
     "compute",
     "const",
     "cos",
+    "decl_tensor_intrin",
     "erf",
     "exp",
     "floor",
