@@ -14,9 +14,9 @@ import pytest
 from tests.compiler.computes import argmax, matmul
 from tests.compiler.running import results
 from tilewright.compiler import te
-from tilewright.compiler.build import compile_program
+from tilewright.compiler.build import compile_program, write_llvm
 from tilewright.compiler.errors import ExpressionError, ScheduleError
-from tilewright.compiler.kernel import Kernel, load_kernel
+from tilewright.compiler.kernel import load_kernel
 from tilewright.compiler.lower import lower_schedule
 from tilewright.compiler.program import Program
 from tilewright.compiler.schedule import Schedule, create_schedule
@@ -164,7 +164,7 @@ def test_the_loops_of_a_factored_reduction() -> None:
     assert stage.op.reduce_axis[0].extent == 16
 
 
-def vector_sum(factor_axis: int) -> Kernel:
+def vector_sum(factor_axis: int) -> Program:
     a = te.placeholder((1 << 12,), name="A")
     k = te.reduce_axis((0, 1 << 12), "k")
     b = te.compute((1,), lambda i: te.sum(a[k], axis=k), name="B")
@@ -173,15 +173,17 @@ def vector_sum(factor_axis: int) -> Kernel:
     lane = s[part].op.axis[factor_axis]
     s[part].reorder(*[x for x in s[part].leaf if x is not lane], lane)
     s[part].vectorize(lane)
-    return load_kernel(compile_program(Program.from_schedule(s, [a, b]), Target.host()))
+    return Program.from_schedule(s, [a, b])
 
 
 @pytest.mark.skipif(not Target.host().triple.startswith("x86_64"), reason="reads x86 assembly")
 @pytest.mark.parametrize("factor_axis", [0, -1])
 def test_partial_sums_in_lanes_are_vector_code(factor_axis: int) -> None:
-    kernel = vector_sum(factor_axis)
-    assembly = kernel.source("asm")
-    assert re.search(r"v?addps\t.*%[xyz]mm", assembly)
+    program = vector_sum(factor_axis)
+    module, _ = write_llvm(program, Target.host(), 1)
+    assert re.search(r"= fadd .*<\d+ x float>", module.text)
+    kernel = load_kernel(compile_program(program, Target.host()))
+    assert re.search(r"v?addps\t.*%[xyz]mm", kernel.source("asm"))
     values = np.random.default_rng(0).uniform(-1, 1, 1 << 12).astype(np.float32)
     np.testing.assert_allclose(kernel(values), [values.astype(np.float64).sum()], rtol=1e-4, atol=1e-4)
 
@@ -194,6 +196,29 @@ def test_a_tail_masks_lanes_around_the_reduction() -> None:
     inner_in_lanes(s, b)
     kernel = load_kernel(compile_program(Program.from_schedule(s, [a, b]), Target.host()))
     assert "masked" in str(kernel.source("llvm"))
+
+
+def test_lanes_around_a_whole_reduction_hold_their_sums() -> None:
+    a = te.placeholder((3, 64), name="A")
+    k = te.reduce_axis((0, 64), "k")
+    b = te.compute((3,), lambda i: te.sum(a[i, k], axis=k), name="B")
+    s = create_schedule(b)
+    inner_in_lanes(s, b)
+    assert "B.rf.state0[0] = B.rf.state0[0] + A[i.rf, k.outer*16 + k.inner]" in str(lower_schedule(s, [a, b]))
+    assembly = load_kernel(compile_program(Program.from_schedule(s, [a, b]), Target.host())).source("asm")
+    assert "gather" not in assembly
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int64", "float16", "float64"])
+def test_lanes_hold_results_of_any_type(dtype: str) -> None:
+    a = te.placeholder((21, 9), dtype, name="A")
+    k = te.reduce_axis((0, 9), "k")
+    b = te.compute((21,), lambda i: te.max(a[i, k], axis=k), name="B")
+    s = create_schedule(b)
+    s[b].vectorize(b.op.axis[0])
+    values = np.random.default_rng(7).integers(0, 2 if dtype == "bool" else 100, a.shape).astype(dtype)
+    for name, result in results(Program.from_schedule(s, [a, b]), [values]).items():
+        np.testing.assert_array_equal(result, values.max(axis=1), err_msg=name)
 
 
 @pytest.mark.parametrize(

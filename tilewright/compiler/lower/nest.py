@@ -140,9 +140,16 @@ class StageWriter:
         body = self.placement.body
         self.first = self._first_reduction() if isinstance(body, Reduce) else len(self.leaves)
         self.first = min(self.first, self.call_depth)
-        if isinstance(body, Reduce) and body.kind == "fold":
+        if isinstance(body, Reduce) and (body.kind == "fold" or self._accumulates_in_lanes()):
             self._make_states(body)
         return self._loops(0)
+
+    def _accumulates_in_lanes(self) -> bool:
+        """Whether the whole reduction runs inside a vectorized loop, so that lanes can hold their sums."""
+        around, inside = self.leaves[: self.first], self.leaves[self.first :]
+        is_plain = self.placement.stage.inplace is None and self.call_depth == len(self.leaves)
+        only_reduces = all(axis.kind == "reduce" for axis in inside)
+        return is_plain and only_reduces and any(self.nest.is_in_lanes(axis) for axis in around)
 
     @property
     def call_depth(self) -> int:
@@ -336,6 +343,8 @@ class StageWriter:
             return Store(buffer, indices, self._value(body))
         if body.kind == "fold":
             return self._update_states(body)
+        if self.states:
+            buffer, indices = self.states[0], self.state_index
         current = Load(buffer, indices)
         value = self._value(body.update[0])
         return Store(buffer, indices, Binary(Reduce.IDENTITY[body.kind], current, value), update=True)
@@ -400,9 +409,11 @@ class StageWriter:
     def _finish(self) -> Stmt:
         body = self.placement.body
         assert isinstance(body, Reduce)
-        assert body.finish is not None
         buffer, indices = self._target()
-        return self._around(Store(buffer, indices, self._with_states(body, body.finish)))
+        result: Expr = Load(self.states[0], self.state_index)
+        if body.finish is not None:
+            result = self._with_states(body, body.finish)
+        return self._around(Store(buffer, indices, result))
 
 
 def write_nest(schedule: Schedule, regions: Regions, args: Sequence[Tensor]) -> LoopNest:
