@@ -70,9 +70,17 @@ def test_a_subrange_counts_its_valid_points() -> None:
 
 def test_an_invalid_index_has_no_configuration() -> None:
     assert not FILTERED.is_valid(0)
-    with pytest.raises(SpaceError, match="not valid"):
-        FILTERED.config(0)
+    for kind in (SpaceError, IndexError):
+        with pytest.raises(kind, match="not valid"):
+            FILTERED.config(0)
     assert FILTERED.config(15).index == 15
+
+
+def test_a_space_prints_its_knobs() -> None:
+    lines = str(FILTERED).splitlines()
+    assert lines[0] == f"ConfigSpace (len={len(FILTERED)}, range_length=64)"
+    assert lines[1] == "   0 y: split, 8 values, [-1, 1], [-1, 2], [-1, 4], [-1, 8], ..."
+    assert len(lines) == 3
 
 
 @pytest.mark.parametrize("index", [-1, 64])

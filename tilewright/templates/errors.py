@@ -15,6 +15,10 @@ class SpaceError(TilewrightError, RuntimeError):
     """A knob is wrongly defined, or a space has no valid configuration to offer."""
 
 
+class InvalidIndexError(SpaceError, IndexError):
+    """An index of a space has no configuration, since a constraint excludes it."""
+
+
 class ConfigError(TilewrightError):
     """A configuration does not belong to its space, or asks for a knob that it lacks."""
 

@@ -50,6 +50,9 @@ class Knob:
     def __len__(self) -> int:
         return len(self.entities)
 
+    def __str__(self) -> str:
+        return f"{self.name}: {self.kind}, {len(self)} values, {self._examples()}"
+
     @cached_property
     def _ordinals(self) -> dict[Entity, int]:
         return {entity: ordinal for ordinal, entity in enumerate(self.entities)}

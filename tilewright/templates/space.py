@@ -19,7 +19,7 @@ from tilewright.templates.constraints import (
     find_components,
     tabulate,
 )
-from tilewright.templates.errors import ConfigError, SpaceError
+from tilewright.templates.errors import ConfigError, InvalidIndexError
 from tilewright.templates.knobs import Knob
 from tilewright.templates.space_order import count_between, next_valid
 from tilewright.templates.space_sampling import (
@@ -149,6 +149,10 @@ class ConfigSpace:
     def __len__(self) -> int:
         return self.size
 
+    def __str__(self) -> str:
+        rows = "".join(f"\n{position:4} {knob}" for position, knob in enumerate(self.knobs))
+        return f"ConfigSpace (len={self.size_text}, range_length={self.range_length}){rows}"
+
     def knob(self, name: str) -> Knob:
         """Return the knob called `name`."""
         for knob in self.knobs:
@@ -207,7 +211,9 @@ class ConfigSpace:
         """Return the configuration at `index`."""
         ordinals = self.point_to_knob(index)
         if not self.is_valid(index):
-            raise SpaceError(f"configuration {index} is not valid: it breaks a constraint between knobs")
+            raise InvalidIndexError(
+                f"configuration {index} is not valid: it breaks a constraint between knobs"
+            )
         entities = tuple(knob.entities[digit] for knob, digit in zip(self.knobs, ordinals, strict=True))
         return Config(self.names, entities, int(index))
 
