@@ -4,7 +4,6 @@ import ast
 import pickle
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest

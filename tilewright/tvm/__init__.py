@@ -1,12 +1,11 @@
 """TVM's names for AutoTVM's users on CPUs: `import tilewright.tvm as tvm`. Nothing else imports this."""
 
-from tilewright.tvm import autotvm, nd, target, te, testing, tir, transform
+from tilewright.tvm import autotvm, nd, runtime, target, te, testing, tir, transform
 from tilewright.tvm.driver import build, lower
 from tilewright.tvm.module import Module
 from tilewright.tvm.nd import cpu, cuda, device, gpu
 
 context = device
-runtime = nd
 
 __all__ = [
     "Module",

@@ -40,22 +40,30 @@ class MeasureResult(NamedTuple):
     timestamp: float
 
 
-class Builder:
-    """Compiles candidates: a subclass of one's own offers `build`."""
-
+class _Worker:
     def __init__(self, timeout: float = 10, n_parallel: int | None = None) -> None:
         self.timeout, self.n_parallel = timeout, n_parallel
+        self.task: Task | None = None
+
+    def set_task(self, task: "Task", build_kwargs: Any = None) -> None:
+        """Take note of the task that is tuned, before its first batch."""
+        self.task = task
+
+
+class Builder(_Worker):
+    """Compiles candidates: a subclass of one's own offers `build`."""
 
     def build(self, measure_inputs: list[MeasureInput]) -> list[Any]:
         """What `Runner.run` takes of each input."""
         raise NotImplementedError("a builder of one's own offers build(measure_inputs)")
 
 
-class Runner:
+class Runner(_Worker):
     """Times what a builder made: a subclass of one's own offers `run`."""
 
-    def __init__(self, timeout: float = 10, n_parallel: int | None = None) -> None:
-        self.timeout, self.n_parallel = timeout, n_parallel
+    def get_build_kwargs(self) -> dict[str, Any]:
+        """What the builder has to know: nothing."""
+        return {}
 
     def run(self, measure_inputs: list[MeasureInput], build_results: list[Any]) -> list[MeasureResult]:
         """The result of each input."""

@@ -3,21 +3,9 @@
 from typing import Any
 
 from tilewright.compiler.errors import TilewrightError
+from tilewright.tvm.autotvm.measure.local_builder import BuildResult, LocalBuilder
 from tilewright.tvm.autotvm.measure.measure import Builder, MeasureInput, MeasureResult, Runner
-from tilewright.tvm.driver import build
 from tilewright.tvm.ignored import warn_ignored
-
-
-class LocalBuilder(Builder):
-    """Compiles in worker processes; with a runner of one's own, in this process."""
-
-    def __init__(self, timeout: float = 10, n_parallel: int | None = None, **options: Any) -> None:
-        super().__init__(timeout, n_parallel)
-        warn_ignored("LocalBuilder", options)
-
-    def build(self, measure_inputs: list[MeasureInput]) -> list[Any]:
-        """A module for each input, or the error that it ended with."""
-        return [_build(each) for each in measure_inputs]
 
 
 class LocalRunner(Runner):
@@ -52,11 +40,4 @@ def _named(given: Any, local: type, what: str) -> Any:
     return local() if isinstance(given, str) else given
 
 
-def _build(each: MeasureInput) -> Any:
-    try:
-        return build(*each.task.instantiate(each.config), target=each.target)
-    except TilewrightError as error:
-        return error
-
-
-__all__ = ["LocalBuilder", "LocalRunner", "measure_option"]
+__all__ = ["BuildResult", "LocalBuilder", "LocalRunner", "measure_option"]

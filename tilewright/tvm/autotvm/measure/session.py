@@ -26,6 +26,9 @@ class Session:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
+        if not self.is_local:
+            self.runner.set_task(self.task)
+            self.builder.set_task(self.task, self.runner.get_build_kwargs())
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from tilewright.templates.annotate import AnnotateEntity
+from tilewright.templates.annotate import AnnotateEntity as AnnotateEntity
 from tilewright.templates.collector import SpaceCollector
-from tilewright.templates.knobs import Knob, VirtualAxis
-from tilewright.templates.option import OtherOptionEntity
-from tilewright.templates.reorder import ReorderEntity
-from tilewright.templates.split import SplitEntity
-from tilewright.tvm.autotvm.task.entity import ConfigEntity
+from tilewright.templates.knobs import Knob
+from tilewright.templates.knobs import VirtualAxis as VirtualAxis
+from tilewright.templates.option import OtherOptionEntity as OtherOptionEntity
+from tilewright.templates.reorder import ReorderEntity as ReorderEntity
+from tilewright.templates.split import SplitEntity as SplitEntity
+from tilewright.tvm.autotvm.task.entity import ConfigEntity as ConfigEntity
 
 FallbackConfigEntity = SpaceCollector
 # AutoTVM's names for what our ConfigSpace offers.
@@ -42,6 +43,9 @@ class ConfigSpace(SpaceCollector):
     def __len__(self) -> int:
         return len(self.space())
 
+    def __str__(self) -> str:
+        return str(self.space())
+
     def __getattr__(self, name: str) -> Any:
         if name not in _NAMES:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -68,15 +72,3 @@ class ConfigSpace(SpaceCollector):
     def valid(self) -> bool:
         """True: a configuration that breaks a limit says so when it is instantiated."""
         return True
-
-
-__all__ = [
-    "AnnotateEntity",
-    "ConfigEntity",
-    "ConfigSpace",
-    "FallbackConfigEntity",
-    "OtherOptionEntity",
-    "ReorderEntity",
-    "SplitEntity",
-    "VirtualAxis",
-]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tilewright.tvm.autotvm.tuner.tuner import Tuner
 
 BATCH = 8
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("autotvm")  # the name that scripts set a level and a handler for
 
 
 def run_trials(
@@ -60,6 +60,8 @@ def _note(tuner: "Tuner", number: int, inp: MeasureInput, result: MeasureResult)
     if flops > tuner.best_flops:
         tuner.best_flops, tuner.best_config = flops, inp.config
         tuner.best_measure_pair, tuner.best_iter = (inp, result), number
+    speeds = f"{flops / 1e9:.2f}/{tuner.best_flops / 1e9:.2f}"
+    _log.debug("No: %d\tGFLOPS: %s\tresult: %s\t%s", number + 1, speeds, result, inp.config)
 
 
 __all__ = ["observations", "run_trials"]
