@@ -255,6 +255,22 @@ def test_the_cache_of_an_accumulation_is_not_factored() -> None:
         s.rfactor(cache, s[cache].op.reduce_axis[0])
 
 
+def test_a_cache_with_nothing_to_go_on_with_is_computed_where_its_reader_is() -> None:
+    c = matmul(4, 5, 6)
+    out = te.compute((4, 5), lambda i, j: c.output[i, j] + 1.0, name="out")
+    s = create_schedule(out)
+    stage = s[c.output]
+    whole_loop, rest = stage.split(c.output.op.reduce_axis[0], factor=6)
+    stage.reorder(whole_loop, *c.output.op.axis, rest)
+    cache = s.cache_inplace(c.output, "call", whole_loop)
+    copy = s.cache_read(cache, "call", [c.output])
+    s[cache].compute_at(s[copy], s[copy].op.axis[0])
+    stage.compute_at(s[out], out.op.axis[0])
+    x, y = (np.random.default_rng(0).uniform(-1, 1, t.shape).astype(np.float32) for t in c.inputs)
+    for name, result in results(Program.from_schedule(s, [*c.inputs, out]), [x, y]).items():
+        np.testing.assert_allclose(result, x @ y + 1, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
 def test_a_stage_inside_a_loop_that_moves_is_named() -> None:
     c = matmul(4, 5, 6)
     s = create_schedule(c.output)

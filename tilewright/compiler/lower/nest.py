@@ -372,14 +372,14 @@ class StageWriter:
         inplace = self.placement.stage.inplace
         if inplace is None:
             return zero
-        absolute = self.placement.absolute()
-        index = tuple(absolute[axis] for axis in self.placement.stage.axis)
-        source = Load(self.nest.buffers[inplace.stage], self.nest.position(inplace.stage, index))
         around = self.nest.regions.placements[inplace.stage].values
         steps = [simplify_index(around[axis], self.nest.regions.ranges) for axis in inplace.outer_axes]
         at_start = [binary("==", step, const(0)) for step in steps if not isinstance(step, Const)]
         if not at_start:
             return zero
+        absolute = self.placement.absolute()
+        index = tuple(absolute[axis] for axis in self.placement.stage.axis)
+        source = Load(self.nest.buffers[inplace.stage], self.nest.position(inplace.stage, index))
         return If(all_of(*at_start), zero, self._around(Store(buffer, indices, source)))
 
     # -- folds ----------------------------------------------------------------------------------
