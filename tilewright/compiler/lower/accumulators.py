@@ -46,7 +46,7 @@ class _Reduction:
     def vectors(self, target: Target) -> int:
         """The registers that the elements fill."""
         lanes = target.lanes(BYTES[self.store.buffer.dtype])
-        sizes = [(_extent(loop) or 0, loop.kind is LoopKind.VECTORIZE) for loop in self.tile]
+        sizes = [(constant_extent(loop) or 0, loop.kind is LoopKind.VECTORIZE) for loop in self.tile]
         return prod(-(-extent // lanes) if is_vector else extent for extent, is_vector in sizes)
 
 
@@ -76,7 +76,7 @@ class _Pass:
 
     def _hold_rows(self, rows: For) -> Stmt | None:
         """Unroll and jam a loop around a reduction."""
-        extent = _extent(rows)
+        extent = constant_extent(rows)
         if rows.kind is not LoopKind.SERIAL or extent is None or not isinstance(rows.body, For):
             return None
         found = _find_reduction(rows.body)
@@ -101,12 +101,12 @@ class _Pass:
         if found is None:
             return None
         tile = (*rows, *found.tile)
-        vectors = found.vectors(self.target) * prod(_extent(row) or 0 for row in rows)
+        vectors = found.vectors(self.target) * prod(constant_extent(row) or 0 for row in rows)
         if not tile or vectors > self._registers():
             return None
         store = found.store
         self.count += 1
-        shape = [_extent(part) or 0 for part in tile]
+        shape = [constant_extent(part) or 0 for part in tile]
         name = f"{store.buffer.name}.held{self.count}"
         held = Buffer(name, shape, store.buffer.dtype, "register")
         index = [part.var for part in tile]
@@ -129,28 +129,30 @@ class _Pass:
 
 def _find_reduction(loop: For) -> _Reduction | None:
     """The accumulation that is all that a loop does, if it can be held in registers."""
-    if loop.kind not in (LoopKind.SERIAL, LoopKind.UNROLL) or loop.outline:
-        return None
     inner: list[For] = []
-    body = loop.body
+    body: Stmt = loop
     while isinstance(body, For):
-        if body.kind not in _WRITTEN_OUT or body.factor or body.outline or _extent(body) is None:
+        if body.outline or (body is not loop and constant_extent(body) is None):
             return None
         inner.append(body)
         body = body.body
-    if not isinstance(body, Store) or not body.update or body.buffer.scope in ("register", "stack"):
+    if not isinstance(body, Store) or body.buffer.scope in ("register", "stack") or not is_accumulation(body):
         return None
-    if any(loop.var in variables(index) for index in body.indices) or _reads(body) != 1:
+    used = {var for index in body.indices for var in variables(index)}
+    is_tile = [part.var in used for part in inner]
+    steps = is_tile.index(True) if True in is_tile else 0
+    if not steps or not all(part.kind in (LoopKind.SERIAL, LoopKind.UNROLL) for part in inner[:steps]):
         return None
-    return _Reduction(loop, tuple(inner), body)
+    if any(part.kind not in _WRITTEN_OUT or part.factor for part in inner[steps:]):
+        return None
+    return _Reduction(loop, tuple(inner[1:]), body)
 
 
-def _reads(store: Store) -> int:
-    """How often a statement reads the buffer that it writes; more than the one read of an update is 2."""
+def is_accumulation(store: Store) -> bool:
+    """Whether a statement adds to the element that it writes, and reads nothing else of that buffer."""
     reads = [node for node in walk(store.value) if isinstance(node, Load) and node.source is store.buffer]
     value = store.value
-    is_update = isinstance(value, Binary) and any(value.a is read for read in reads)
-    return len(reads) if is_update else 2
+    return store.update and len(reads) == 1 and isinstance(value, Binary) and value.a is reads[0]
 
 
 def _redirect(value: Expr, store: Store, held: Load) -> Expr:
@@ -164,8 +166,8 @@ def _nest(loops: Sequence[For], body: Stmt) -> Stmt:
     return body
 
 
-def _extent(loop: For) -> int | None:
-    """The iterations of a loop from 0 to a constant."""
+def constant_extent(loop: For) -> int | None:
+    """The iterations of a loop that runs from 0 to a constant; None of any other."""
     if not (isinstance(loop.begin, Const) and loop.begin.value == 0 and isinstance(loop.end, Const)):
         return None
     return int(loop.end.value)
