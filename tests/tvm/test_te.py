@@ -96,6 +96,7 @@ def test_arrays_are_numpys() -> None:
     b = tvm.nd.empty((2, 2))
     assert a.copyto(b) is b
     assert (b == a).all()
+    assert b.copyfrom(np.full((2, 2), 7, "float32")).tolist() == [[7, 7], [7, 7]]
     assert a.copyto(tvm.cpu()) is not a
     assert tvm.nd.array(np.arange(3, dtype="int32")).dtype == np.int32
     assert tvm.device("llvm", 0) == tvm.cpu(0)
@@ -115,6 +116,20 @@ def test_there_is_no_gpu() -> None:
         te.thread_axis("threadIdx.x")
     with pytest.raises(TilewrightError, match="shapes are static"):
         te.var("n")
+
+
+def test_what_is_not_here_says_what_to_use() -> None:
+    for module, name, remedy in (
+        (tvm, "relay", "one by one"),
+        (tvm.autotvm, "RPCRunner", "on the device itself"),
+        (tvm.autotvm.task, "extract_from_program", "one by one"),
+        (te, "hybrid", "decl_tensor_intrin"),
+        (tvm.tir, "ir_builder", "decl_tensor_intrin"),
+    ):
+        with pytest.raises(TilewrightError, match=f"{name}: .*{remedy}"):
+            getattr(module, name)
+        with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+            module.nothing  # noqa: B018
 
 
 def test_targets_as_tvm_writes_them() -> None:

@@ -154,6 +154,13 @@ def test_history_is_learned_and_never_measured_again() -> None:
     assert not set(trials(tuner, 64)) & set(range(10))
 
 
+@pytest.mark.parametrize("kind", ALL)
+def test_costs_of_another_shape_are_not_those_of_this_one(kind: Any) -> None:
+    tuner = kind(sample_task(256))
+    tuner.load_history(sample_records(10))
+    assert len(trials(tuner, 100)) == 81
+
+
 def test_a_tuner_of_ones_own() -> None:
     class Backwards(Tuner):
         def __init__(self, task: Any) -> None:

@@ -30,6 +30,11 @@ class NDArray(np.ndarray[Any, Any]):
 
     asnumpy = numpy
 
+    def copyfrom(self, source: Any) -> "NDArray":
+        """Take over the contents of an array."""
+        np.copyto(self, source)
+        return self
+
     def copyto(self, target: Any) -> "NDArray":
         """Copy into an array, or to a device, which is a copy."""
         if isinstance(target, Device):

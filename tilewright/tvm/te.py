@@ -10,7 +10,10 @@ from tilewright.compiler.schedule import Stage as Stage
 from tilewright.compiler.schedule import create_schedule as create_schedule
 from tilewright.compiler.te import IterVar as IterVar
 from tilewright.compiler.te import Tensor as Tensor
+from tilewright.tvm.absent import refuse_absent
 from tilewright.tvm.tir import *  # noqa: F403
+
+__getattr__ = refuse_absent(__name__)
 
 
 def placeholder(  # type: ignore[no-redef]

@@ -10,7 +10,9 @@ from tilewright.compiler.errors import ExpressionError
 from tilewright.compiler.te import *  # noqa: F403
 from tilewright.compiler.te import cast, const, cos, floordiv, floormod, if_then_else, log, sin, trunc
 from tilewright.compiler.te.expr import FLOATS, INDEX, INTEGER_LIMITS, Expr, as_expr
+from tilewright.tvm.absent import refuse_absent
 
+__getattr__ = refuse_absent(__name__)
 # Python numbers are welcome where the classes of these names take expressions only.
 Cast, Select = cast, if_then_else  # type: ignore[misc, assignment]
 indexdiv, indexmod = floordiv, floormod

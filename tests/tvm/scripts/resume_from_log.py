@@ -29,12 +29,13 @@ measure_option = autotvm.measure_option(
 )
 
 
-def indices():
-    return [inp.config.index for inp, _ in autotvm.record.load_from_file(LOG)]
+def indices(shape=(64, 96)):
+    pairs = autotvm.record.load_from_file(LOG)
+    return [inp.config.index for inp, _ in pairs if inp.task.args == shape]
 
 
-def session(tuner_class, n_trial, resume, **options):
-    task = autotvm.task.create("user/outer_product", args=(64, 96), target="llvm")
+def session(tuner_class, n_trial, resume, shape=(64, 96), **options):
+    task = autotvm.task.create("user/outer_product", args=shape, target="llvm")
     tuner = tuner_class(task, **options)
     if resume:
         tuner.load_history(autotvm.record.load_from_file(LOG))
@@ -53,6 +54,10 @@ assert len(second) == 14
 
 # What was measured before is not measured again.
 assert len(set(second)) == 14
+
+# Another shape in the same log: whatever was learned of the first, all of its space is open.
+session(autotvm.tuner.GridSearchTuner, 4, resume=True, shape=(64, 48))
+assert indices((64, 48)) == [0, 1, 2, 3]
 
 session(autotvm.tuner.GATuner, 4, resume=True, pop_size=10)
 assert len(indices()) == 18

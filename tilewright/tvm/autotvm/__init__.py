@@ -1,5 +1,6 @@
 """AutoTVM's names: templates, tasks, tuners, measurement, records and dispatch."""
 
+from tilewright.tvm.absent import refuse_absent
 from tilewright.tvm.autotvm import database, feature, measure, record, task, tuner
 from tilewright.tvm.autotvm.measure import (
     LocalBuilder,
@@ -22,6 +23,8 @@ from tilewright.tvm.autotvm.task import (
 )
 from tilewright.tvm.autotvm.task import ApplyHistoryBest as apply_history_best  # noqa: N813 - TVM's name
 from tilewright.tvm.autotvm.tuner import callback
+
+__getattr__ = refuse_absent(__name__)
 
 __all__ = [
     "ApplyConfig",

@@ -1,5 +1,6 @@
 """`autotvm.task`: spaces, templates, tasks and what is in force."""
 
+from tilewright.tvm.absent import refuse_absent
 from tilewright.tvm.autotvm.task import dispatcher, space, task
 from tilewright.tvm.autotvm.task.dispatcher import ApplyConfig, DispatchContext, FallbackContext
 from tilewright.tvm.autotvm.task.history_best import ApplyHistoryBest
@@ -23,6 +24,8 @@ from tilewright.tvm.autotvm.task.task import (
     serialize_args,
     template,
 )
+
+__getattr__ = refuse_absent(__name__)
 
 __all__ = [
     "AnnotateEntity",

@@ -48,8 +48,9 @@ class Tuner:
         self.searcher.update(observations(zip(inputs, results, strict=True)))
 
     def load_history(self, data_set: Iterable[Any], min_seed_records: int = 500) -> None:
-        """Learn from the trials of a log, however few they are; none of them is measured again."""
-        self.searcher.update(observations(pair for pair in data_set if pair[0].task.name == self.task.name))
+        """Learn from the trials of this workload, however few they are; none of them is measured again."""
+        own = self.task.workload
+        self.searcher.update(observations(pair for pair in data_set if pair[0].task.workload == own))
 
     def tune(
         self,
