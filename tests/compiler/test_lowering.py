@@ -31,6 +31,15 @@ def expect(text: str) -> str:
     return textwrap.dedent(text).strip()
 
 
+def test_tensors_without_names_of_their_own_are_told_apart() -> None:
+    a = te.placeholder((8,))
+    b = te.placeholder((8,))
+    total = te.compute((8,), lambda i: te.compute((8,), lambda j: a[j] + b[j])[i] * 2.0)
+    schedule = create_schedule(total)
+    assert len({stage.name for stage in schedule.stages}) == 4
+    assert schedule[total].name == total.name != "compute"
+
+
 def test_an_unscheduled_matmul_is_three_loops() -> None:
     c = matmul(4, 5, 6)
     assert loops(create_schedule(c.output), c) == expect("""

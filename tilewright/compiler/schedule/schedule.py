@@ -24,6 +24,8 @@ class Schedule:
         self._by_name: dict[str, Stage] = {}
         self._tensors: dict[str, Tensor] = {}
         for tensor in topological_order(self.outputs):
+            # Tensors that were not given names of their own share the default one.
+            tensor.op.name = self.fresh_name(tensor.name)
             self.insert_stage(tensor, len(self.stages))
 
     def __getitem__(self, item: Tensor | Operation | Stage) -> Stage:
@@ -47,8 +49,6 @@ class Schedule:
 
     def insert_stage(self, tensor: Tensor, position: int, scope: str = "global") -> Stage:
         """Add a stage for a tensor, in the order of computation."""
-        if tensor.name in self._by_name:
-            raise ScheduleError(f"two tensors are named {tensor.name}: give each its own name=")
         stage = Stage(self, tensor.name, self._own_axes(tensor.op), scope)
         self.stages.insert(position, stage)
         self._by_name[tensor.name] = stage
