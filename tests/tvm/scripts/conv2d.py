@@ -7,8 +7,7 @@ import tilewright.tvm.testing
 from tilewright.tvm import autotvm, te
 
 
-@autotvm.template("user/conv2d_relu")
-def conv2d_relu(N, H, W, CO, CI, KH, KW, stride, padding):
+def compute_conv2d_relu(N, H, W, CO, CI, KH, KW, stride, padding):
     data = te.placeholder((N, CI, H, W), name="data")
     kernel = te.placeholder((CO, CI, KH, KW), name="kernel")
     bias = te.placeholder((CO,), name="bias")
@@ -40,6 +39,12 @@ def conv2d_relu(N, H, W, CO, CI, KH, KW, stride, padding):
     biased = te.compute(conv.shape, lambda n, f, y, x: conv[n, f, y, x] + bias[f], name="biased")
     out = te.compute(conv.shape, lambda *i: te.max(biased(*i), tvm.tir.const(0, "float32")), name="out")
 
+    return data, kernel, bias, pad, conv, biased, out
+
+
+@autotvm.template("user/conv2d_relu")
+def conv2d_relu(N, H, W, CO, CI, KH, KW, stride, padding):
+    data, kernel, bias, pad, conv, biased, out = compute_conv2d_relu(N, H, W, CO, CI, KH, KW, stride, padding)
     s = te.create_schedule([out.op])
     cfg = autotvm.get_config()
 
