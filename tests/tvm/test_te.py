@@ -74,6 +74,18 @@ def test_what_lower_made_can_be_built() -> None:
     assert "ret" in f.get_source("asm")
 
 
+def test_an_input_that_nothing_reads_is_taken() -> None:
+    schedule, (a, b) = add_one()
+    unused = te.placeholder((3,), name="unused")
+    f = tvm.build(tvm.lower(schedule, [unused, a, b]))
+    out = tvm.nd.empty((64,))
+    f(np.zeros(3, "float32"), np.ones(64, "float32"), out)
+    assert (out == 2).all()
+    assert len(f.time_evaluator("main", number=1)(np.zeros(3, "float32"), out, out.copy()).results) == 1
+    with pytest.raises(ArgumentError, match="takes 3 arrays"):
+        f(out, out)
+
+
 def test_time_evaluator_gives_seconds_of_one_call() -> None:
     f = tvm.build(*add_one(), name="plus")
     arrays = tvm.nd.array(np.ones(64, "float32")), tvm.nd.empty((64,))

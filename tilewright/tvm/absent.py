@@ -5,9 +5,7 @@ from typing import Any
 
 from tilewright.compiler.errors import TilewrightError
 
-_GRAPH = (
-    "no graphs here; tune operators one by one, or use ONNX Runtime or TVM's MetaSchedule"
-)
+_GRAPH = "no graphs here; tune operators one by one, or use ONNX Runtime or TVM's MetaSchedule"
 _POOL = "there are no remote devices; run tilewright on the device itself"
 _BODY = "not here; write stages with te.compute, or an instruction with te.decl_tensor_intrin"
 _ABSENT = {

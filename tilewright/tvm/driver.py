@@ -19,7 +19,7 @@ class LoweredModule:
 
     def __init__(self, schedule: Schedule, args: Sequence[Tensor], name: str, simple_mode: bool) -> None:
         self.schedule, self.args, self.name = schedule, tuple(args), name
-        self.loops = lower_loops(schedule, self.args, simple_mode)
+        self.loops = lower_loops(schedule, _parts(schedule, args), simple_mode)
 
     def __str__(self) -> str:
         return str(self.loops)
@@ -50,8 +50,15 @@ def build(
     if args is None:
         raise ScheduleError("build: give the arguments, every input and output tensor, as args=[...]")
     machine = Target(target or Target.current() or "llvm").machine
-    kernel = build_schedule(inputs, args, target=machine, threads=tvm_threads())
-    return Module(kernel, [isinstance(tensor.op, PlaceholderOp) for tensor in args], name)
+    parts = _parts(inputs, args)
+    kernel = build_schedule(inputs, parts, target=machine, threads=tvm_threads())
+    return Module(kernel, [isinstance(t.op, PlaceholderOp) if t in parts else None for t in args], name)
+
+
+def _parts(schedule: Schedule, args: Sequence[Tensor]) -> list[Tensor]:
+    """The arguments without the inputs that nothing reads; TVM takes those and so does the module."""
+    read = {stage.op for stage in schedule.stages}
+    return [tensor for tensor in args if tensor.op in read or not isinstance(tensor.op, PlaceholderOp)]
 
 
 __all__ = ["LoweredModule", "build", "lower"]

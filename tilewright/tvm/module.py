@@ -13,7 +13,7 @@ _SOURCES = {"": "llvm", "ll": "llvm", "s": "asm", "asm": "asm"}
 class Module:
     """A kernel that takes its outputs as arguments."""
 
-    def __init__(self, kernel: Kernel, is_input: Sequence[bool], name: str) -> None:
+    def __init__(self, kernel: Kernel, is_input: Sequence[bool | None], name: str) -> None:
         self.kernel = kernel
         self.entry_name = name
         self._is_input = tuple(is_input)
@@ -40,7 +40,7 @@ class Module:
                 f"{len(arrays)} given"
             )
         pairs = list(zip(arrays, self._is_input, strict=True))
-        return [array for array, is_in in pairs if is_in], [array for array, is_in in pairs if not is_in]
+        return [array for array, is_in in pairs if is_in], [array for array, is_in in pairs if is_in is False]
 
     def time_evaluator(
         self,
