@@ -1,4 +1,4 @@
-"""Tune in two sessions: the second learns from the log of the first and appends to it."""
+"""Tune in two runs: the second learns from the log of the first and appends to it."""
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def indices(shape=(64, 96)):
     return [inp.config.index for inp, _ in pairs if inp.task.args == shape]
 
 
-def session(tuner_class, n_trial, resume, shape=(64, 96), **options):
+def tune(tuner_class, n_trial, resume, shape=(64, 96), **options):
     task = autotvm.task.create("user/outer_product", args=shape, target="llvm")
     tuner = tuner_class(task, **options)
     if resume:
@@ -43,11 +43,11 @@ def session(tuner_class, n_trial, resume, shape=(64, 96), **options):
     return tuner
 
 
-session(autotvm.tuner.RandomTuner, 6, resume=False)
+tune(autotvm.tuner.RandomTuner, 6, resume=False)
 first = indices()
 assert len(first) == 6
 
-session(autotvm.tuner.XGBTuner, 8, resume=True)
+tune(autotvm.tuner.XGBTuner, 8, resume=True)
 second = indices()
 assert second[:6] == first, "the log is appended to"
 assert len(second) == 14
@@ -56,10 +56,10 @@ assert len(second) == 14
 assert len(set(second)) == 14
 
 # Another shape in the same log: whatever was learned of the first, all of its space is open.
-session(autotvm.tuner.GridSearchTuner, 4, resume=True, shape=(64, 48))
+tune(autotvm.tuner.GridSearchTuner, 4, resume=True, shape=(64, 48))
 assert indices((64, 48)) == [0, 1, 2, 3]
 
-session(autotvm.tuner.GATuner, 4, resume=True, pop_size=10)
+tune(autotvm.tuner.GATuner, 4, resume=True, pop_size=10)
 assert len(indices()) == 18
 
 with autotvm.apply_history_best(LOG):
