@@ -53,7 +53,7 @@ def test_rows_are_jammed_and_their_sums_held() -> None:
     compute = matmul(32, 2 * lanes, 16)
     program = rows_of_vectors(compute, 2 * lanes, 4)
     text = str(held(program))
-    rows = min(8, (Target.host().vector_registers - 2) // 2 - 1)
+    rows = min(16, (Target.host().vector_registers - 2) // 2 - 1)
     rows = max(n for n in range(1, rows + 1) if 32 % n == 0)
     assert f"C.held1 = alloc(({rows}, {2 * lanes}), float32, register)" in text
     assert f"for i.i in unrolled({rows}):" in text

@@ -25,15 +25,18 @@ from tilewright.compiler.ir.visit import map_stmt, substitute_stmt, variables, w
 from tilewright.compiler.target import Target
 from tilewright.compiler.te.expr import BYTES, Binary, Const, Expr, IterVar, Load, Var, const
 
-_MOST_ROWS = 8
+_MOST_ROWS = 16
+# Fewer rows read too much of the other operand from the second cache.
+_FEWEST_MOVED_ROWS = 4
 _WRITTEN_OUT = (LoopKind.UNROLL, LoopKind.VECTORIZE)
 
 
 @dataclass(frozen=True, slots=True)
 class _Reduction:
-    """A loop whose whole body is one accumulation, and the loops inside, all of them written out."""
+    """A loop whose whole body is one accumulation: the reduction's further loops, then loops written out."""
 
     loop: For
+    steps: tuple[For, ...]
     inner: tuple[For, ...]
     store: Store
 
@@ -74,26 +77,48 @@ class _Pass:
                 return held
         return map_stmt(stmt, lambda expr: expr, self.visit)
 
-    def _hold_rows(self, rows: For) -> Stmt | None:
-        """Unroll and jam a loop around a reduction."""
-        extent = constant_extent(rows)
-        if rows.kind is not LoopKind.SERIAL or extent is None or not isinstance(rows.body, For):
+    def _hold_rows(self, loop: For) -> Stmt | None:
+        """Unroll and jam a loop around a reduction, moved out of the reduction's loops around it."""
+        around, rows = self._find_rows(loop)
+        extent = None if rows is None else constant_extent(rows)
+        if rows is None or extent is None or not isinstance(rows.body, For):
             return None
         found = _find_reduction(rows.body)
-        if found is None or not any(rows.var in variables(index) for index in found.store.indices):
+        if found is None or not self._is_worth_moving(found, around):
             return None
         room = self._registers() // max(1, found.vectors(self.target)) - 1
         count = max((n for n in range(1, min(room, _MOST_ROWS) + 1) if extent % n == 0), default=1)
-        if count == 1:
+        if count == 1 or (around and count < _FEWEST_MOVED_ROWS):
             return None
         outer = self._variable(f"{rows.var.name}.o", extent // count)
         inner = self._variable(f"{rows.var.name}.i", count)
-        body = substitute_stmt(rows.body, {rows.var: outer * count + inner})
+        body = _nest(around, substitute_stmt(rows.body, {rows.var: outer * count + inner}))
         assert isinstance(body, For)
         held = self._hold(body, (For(inner, const(0), const(count), body, LoopKind.UNROLL),))
         if held is None:
             return None
         return For(outer, const(0), const(extent // count), held, rows.kind, rows.factor, rows.outline)
+
+    def _find_rows(self, loop: For) -> tuple[list[For], For | None]:
+        """The loop over rows of an accumulation, and the reduction's loops around it."""
+        loops: list[For] = []
+        body: Stmt = loop
+        while isinstance(body, For):
+            loops.append(body)
+            body = body.body
+        if not isinstance(body, Store):
+            return [], None
+        used = {var for index in body.indices for var in variables(index)}
+        place = next((n for n, part in enumerate(loops) if part.var in used), len(loops))
+        if place == len(loops) or any(not _is_plain(part) for part in loops[: place + 1]):
+            return [], None
+        return loops[:place], loops[place]
+
+    def _is_worth_moving(self, found: _Reduction, around: list[For]) -> bool:
+        """Whether what a row block reads of the other operand stays in the second cache."""
+        steps = prod(constant_extent(part) or 0 for part in (*around, found.loop, *found.steps))
+        panel = steps * found.vectors(self.target) * self.target.vector_bits // 8
+        return not around or panel <= self.target.l2_bytes // 2
 
     def _hold(self, loop: For, rows: tuple[For, ...]) -> Stmt | None:
         """Accumulate in registers across a loop; ``rows`` are further loops of the tile."""
@@ -114,7 +139,7 @@ class _Pass:
         update = Store(held, index, value, update=True)
         read = Store(held, index, Load(store.buffer, store.indices))
         write = Store(store.buffer, store.indices, Load(held, index))
-        steps = loop.replace(body=_nest((*rows, *found.inner), update))
+        steps = loop.replace(body=_nest((*found.steps, *rows, *found.inner), update))
         return Alloc(held, block([_nest(tile, read), steps, _nest(tile, write)]))
 
     def _registers(self) -> int:
@@ -145,7 +170,7 @@ def _find_reduction(loop: For) -> _Reduction | None:
         return None
     if any(part.kind not in _WRITTEN_OUT or part.factor for part in inner[steps:]):
         return None
-    return _Reduction(loop, tuple(inner[1:]), body)
+    return _Reduction(loop, tuple(inner[1:steps]), tuple(inner[steps:]), body)
 
 
 def is_accumulation(store: Store) -> bool:
@@ -153,6 +178,11 @@ def is_accumulation(store: Store) -> bool:
     reads = [node for node in walk(store.value) if isinstance(node, Load) and node.source is store.buffer]
     value = store.value
     return store.update and len(reads) == 1 and isinstance(value, Binary) and value.a is reads[0]
+
+
+def _is_plain(loop: For) -> bool:
+    marked = loop.kind is not LoopKind.SERIAL or loop.factor or loop.outline
+    return not marked and constant_extent(loop) is not None
 
 
 def _redirect(value: Expr, store: Store, held: Load) -> Expr:
