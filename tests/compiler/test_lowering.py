@@ -31,6 +31,22 @@ def expect(text: str) -> str:
     return textwrap.dedent(text).strip()
 
 
+def test_what_tvm_scripts_ask_of_operations() -> None:
+    a = te.placeholder((8, 16), name="A")
+    k = te.reduce_axis((0, 16), "k")
+    b = te.compute((8,), lambda i: te.sum(a[i][k], axis=k, where=a[i][k] > 0.0), name="B", tag="positive")
+    assert b.op.axis[0].dom.extent == 8
+    assert (b.op.tag, b.op.input_tensors, b.op.output(0).name) == ("positive", (a,), "B")
+    schedule = create_schedule(b.op).normalize()
+    x = np.random.default_rng(0).uniform(-1, 1, (8, 16)).astype("float32")
+    kernel = load_kernel(compile_program(Program.from_schedule(schedule, [a, b]), Target.host()))
+    np.testing.assert_allclose(kernel(x), np.where(x > 0, x, 0).sum(axis=1), rtol=1e-5)
+    with pytest.raises(ExpressionError, match=r"B\.output\(1\)"):
+        b.op.output(1)
+    with pytest.raises(ExpressionError, match="2 dimensions, 3 indices"):
+        a[0][1, 2]
+
+
 def test_tensors_without_names_of_their_own_are_told_apart() -> None:
     a = te.placeholder((8,))
     b = te.placeholder((8,))

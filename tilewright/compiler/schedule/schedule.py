@@ -83,6 +83,10 @@ class Schedule:
         self.steps.append(step)
         return result
 
+    def normalize(self) -> Schedule:
+        """The schedule itself: TVM's scripts ask for its normal form, which lowering makes here."""
+        return self
+
     def replay(self, recorded: Iterable[steps.Step]) -> None:
         """Carry out recorded steps."""
         for step in recorded:

@@ -6,7 +6,7 @@ Nodes are immutable by rule and compared by identity; a pass that changes nothin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -149,6 +149,13 @@ class Var(Expr):
         self.dtype = dtype
 
 
+class Range(NamedTuple):
+    """The values of an axis: ``extent`` of them, from ``min``."""
+
+    min: int
+    extent: int
+
+
 class IterVar(Var):
     """An axis of a computation or of a stage: a variable in ``[0, extent)``.
 
@@ -166,6 +173,11 @@ class IterVar(Var):
     def var(self) -> IterVar:
         """The variable itself (TVM keeps the two apart)."""
         return self
+
+    @property
+    def dom(self) -> Range:
+        """Its range."""
+        return Range(0, self.extent)
 
 
 class Unary(Expr):

@@ -20,6 +20,7 @@ from tilewright.compiler.te.expr import (
     cast,
     const,
 )
+from tilewright.compiler.te.intrinsics import if_then_else
 
 Axes = IterVar | Sequence[IterVar]
 State = tuple[Expr, ...]
@@ -45,8 +46,12 @@ def highest(dtype: str) -> float | int | bool:
     return float("inf") if dtype in FLOATS else True if dtype == "bool" else int(np.iinfo(dtype).max)
 
 
-def _reduce(kind: str, value: ExprLike, axis: Axes | ExprLike, identity: float | int | bool) -> Expr:
+def _reduce(
+    kind: str, value: ExprLike, axis: Axes | ExprLike, identity: float | int | bool, where: ExprLike | None
+) -> Expr:
     expr = as_expr(value)
+    if where is not None:
+        expr = if_then_else(where, expr, const(identity, expr.dtype))
     if isinstance(axis, (int, float, np.generic, Expr)) and not isinstance(axis, IterVar):
         return binary(Reduce.IDENTITY[kind], expr, axis)  # as in TVM: te.max(x, 0.0)
     if expr.dtype == "bool" and kind in ("sum", "prod"):
@@ -56,24 +61,36 @@ def _reduce(kind: str, value: ExprLike, axis: Axes | ExprLike, identity: float |
     return Reduce(kind, _axes(kind, axis), (const(identity, expr.dtype),), (expr,))
 
 
-def sum(expr: ExprLike, axis: Axes | ExprLike) -> Expr:
-    """The sum of ``expr`` over ``axis``, in the type of ``expr``; of two values where ``axis`` is one."""
-    return _reduce("sum", expr, axis, 0)
+def sum(expr: ExprLike, axis: Axes | ExprLike, where: ExprLike | None = None) -> Expr:
+    """The sum of ``expr`` over ``axis``, in the type of ``expr``; of two values where ``axis`` is one.
+
+    Terms for which ``where`` does not hold are left out.
+    """
+    return _reduce("sum", expr, axis, 0, where)
 
 
-def prod(expr: ExprLike, axis: Axes | ExprLike) -> Expr:
-    """The product of ``expr`` over ``axis``; of two values where ``axis`` is one."""
-    return _reduce("prod", expr, axis, 1)
+def prod(expr: ExprLike, axis: Axes | ExprLike, where: ExprLike | None = None) -> Expr:
+    """The product of ``expr`` over ``axis``; of two values where ``axis`` is one.
+
+    Terms for which ``where`` does not hold are left out.
+    """
+    return _reduce("prod", expr, axis, 1, where)
 
 
-def max(expr: ExprLike, axis: Axes | ExprLike) -> Expr:
-    """The greatest ``expr`` over ``axis``; of two values where ``axis`` is one."""
-    return _reduce("max", expr, axis, lowest(as_expr(expr).dtype))
+def max(expr: ExprLike, axis: Axes | ExprLike, where: ExprLike | None = None) -> Expr:
+    """The greatest ``expr`` over ``axis``; of two values where ``axis`` is one.
+
+    Terms for which ``where`` does not hold are left out.
+    """
+    return _reduce("max", expr, axis, lowest(as_expr(expr).dtype), where)
 
 
-def min(expr: ExprLike, axis: Axes | ExprLike) -> Expr:
-    """The least ``expr`` over ``axis``; of two values where ``axis`` is one."""
-    return _reduce("min", expr, axis, highest(as_expr(expr).dtype))
+def min(expr: ExprLike, axis: Axes | ExprLike, where: ExprLike | None = None) -> Expr:
+    """The least ``expr`` over ``axis``; of two values where ``axis`` is one.
+
+    Terms for which ``where`` does not hold are left out.
+    """
+    return _reduce("min", expr, axis, highest(as_expr(expr).dtype), where)
 
 
 def fold(

@@ -18,10 +18,11 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*\Z")
 class PlaceholderOp:
     """An input of the program."""
 
-    __slots__ = ("dtype", "name", "shape")
+    __slots__ = ("dtype", "name", "shape", "tag")
 
     def __init__(self, name: str, shape: tuple[int, ...], dtype: str) -> None:
         self.name = name
+        self.tag = ""
         self.shape = shape
         self.dtype = dtype
 
@@ -31,15 +32,23 @@ class PlaceholderOp:
         return ()
 
     reduce_axis = axis
+    input_tensors = axis
+
+    def output(self, number: int = 0) -> Tensor:
+        """The tensor that it defines."""
+        return _only_output(self, number)
 
 
 class ComputeOp:
     """A tensor defined element by element: ``body`` at every point of ``axis``."""
 
-    __slots__ = ("axis", "body", "flops", "name")
+    __slots__ = ("axis", "body", "flops", "name", "tag")
 
-    def __init__(self, name: str, axis: Sequence[IterVar], body: Expr, flops: float | None = None) -> None:
+    def __init__(
+        self, name: str, axis: Sequence[IterVar], body: Expr, flops: float | None = None, tag: str = ""
+    ) -> None:
         self.name = name
+        self.tag = tag
         self.flops = flops  # what the author says that it costs
         self.axis = tuple(axis)
         self.body = body
@@ -64,8 +73,23 @@ class ComputeOp:
         """The tensors that the body reads, each once, in order of first appearance."""
         return tuple(dict.fromkeys(load.source for load in loads(self.body)))  # type: ignore[misc]
 
+    @property
+    def input_tensors(self) -> tuple[Tensor, ...]:
+        """The same under TVM's name."""
+        return self.inputs
+
+    def output(self, number: int = 0) -> Tensor:
+        """The tensor that it defines."""
+        return _only_output(self, number)
+
 
 Operation = PlaceholderOp | ComputeOp
+
+
+def _only_output(op: Operation, number: int) -> Tensor:
+    if number != 0:
+        raise ExpressionError(f"{op.name}.output({number}): an operation defines one tensor, output(0)")
+    return Tensor(op)
 
 
 class Tensor:
@@ -88,8 +112,10 @@ class Tensor:
         """The number of dimensions."""
         return len(self.shape)
 
-    def __getitem__(self, indices: ExprLike | tuple[ExprLike, ...]) -> Expr:
+    def __getitem__(self, indices: ExprLike | tuple[ExprLike, ...]) -> Any:
         index = indices if isinstance(indices, tuple) else (indices,)
+        if len(index) < len(self.shape):
+            return TensorSlice(self, index)
         if len(index) != len(self.shape):
             raise ExpressionError(f"{self.name} has {len(self.shape)} dimensions, {len(index)} indices given")
         exprs = tuple(as_expr(i) for i in index)
@@ -98,12 +124,25 @@ class Tensor:
                 raise ExpressionError(f"{self.name}[{expr}]: an index must be an integer, not {expr.dtype}")
         return Load(self, tuple(e.astype("int64") for e in exprs))
 
-    def __call__(self, *indices: ExprLike) -> Expr:
+    def __call__(self, *indices: ExprLike) -> Any:
         """The element at the indices, as indexing gives it."""
         return self[indices]
 
     def __repr__(self) -> str:
         return f"Tensor({self.name}, shape={self.shape}, dtype={self.dtype})"
+
+
+class TensorSlice:
+    """A tensor with its first indices given; indexing goes on: ``A[i][j]`` is ``A[i, j]``."""
+
+    __slots__ = ("indices", "tensor")
+
+    def __init__(self, tensor: Tensor, indices: tuple[ExprLike, ...]) -> None:
+        self.tensor = tensor
+        self.indices = indices
+
+    def __getitem__(self, indices: ExprLike | tuple[ExprLike, ...]) -> Any:
+        return self.tensor[(*self.indices, *(indices if isinstance(indices, tuple) else (indices,)))]
 
 
 def loads(expr: Expr) -> Iterator[Load]:
@@ -153,7 +192,7 @@ def compute(
         shape: its extents.
         fcompute: makes the element from the indices.
         name: for messages, schedules and printed nests.
-        tag: a remark that has no effect.
+        tag: a remark, kept as ``op.tag``.
         attrs: ``{"FLOP": n}`` states the operations of the whole tensor; other entries have no effect.
     """
     extents = _check_shape(name, shape)
@@ -163,7 +202,7 @@ def compute(
     parts = children(body) if isinstance(body, Reduce) else (body,)
     if any(_contains_reduce(part) for part in parts):
         raise ExpressionError(f"{name}: a reduction must be the whole body; compute it in a stage of its own")
-    return Tensor(ComputeOp(name, axes, body, (attrs or {}).get("FLOP")))
+    return Tensor(ComputeOp(name, axes, body, (attrs or {}).get("FLOP"), tag))
 
 
 def _contains_reduce(expr: Expr) -> bool:
