@@ -255,7 +255,7 @@ def of_a_stage() -> Tensor:
         (lambda: te.decl_tensor_intrin(a_fold(), "", "f"), "f: y is a te.fold"),
         (lambda: te.decl_tensor_intrin(of_a_stage(), "", "f"), "f: z reads y, which is no placeholder"),
         (lambda: te.decl_tensor_intrin(two_of_one_name(), "", "f"), "f: two placeholders are named x"),
-        (lambda: te.decl_tensor_intrin(scale().op, "", "body"), "must be one that a function of its own can"),
+        (lambda: te.decl_tensor_intrin(scale().op, "", "bound"), "must be one that a function of its own can"),
         (lambda: te.decl_tensor_intrin(scale().op, "", "a b"), "must be one that a function"),
         (lambda: te.decl_tensor_intrin(scale().op, None, "f"), "llvm_ir is NoneType"),  # type: ignore[arg-type]
     ],
@@ -270,7 +270,7 @@ def test_what_is_no_intrinsic_is_named(make: Callable[[], object], message: str)
     [
         (TensorIntrin("gemv", "[]", GEMV_IR), ExpressionError, "gemv: the stored pattern is no computation"),
         (TensorIntrin("gemv", "{", GEMV_IR), ExpressionError, "gemv: the stored pattern is no computation"),
-        (TensorIntrin("body", gemv().pattern, GEMV_IR), ScheduleError, "no function can be named 'body'"),
+        (TensorIntrin("bound", gemv().pattern, GEMV_IR), ScheduleError, "no function can be named 'bound'"),
         (TensorIntrin("a()\n", gemv().pattern, GEMV_IR), ScheduleError, "no function can be named"),
     ],
 )

@@ -55,7 +55,7 @@ def write_llvm(
 ) -> tuple[ModuleText, bool]:
     """The LLVM IR of a program, and whether it wants LLVM's own loop optimizers."""
     nest = lower_for_target(program, target)
-    return write_module(nest, target, "kernel", line_limit, threads), has_plain_loop(nest.body)
+    return write_module(nest, target, line_limit, threads, program.constants), has_plain_loop(nest.body)
 
 
 def has_plain_loop(body: Stmt) -> bool:
@@ -90,7 +90,7 @@ def compile_program(
     start = time.perf_counter()
     nest = lower_for_target(program, target)
     lowered = time.perf_counter()
-    module = write_module(nest, target, "kernel", line_limit, threads)
+    module = write_module(nest, target, line_limit, threads, program.constants)
     return ObjectCode(
         object=emit_object(module.text, target, has_plain_loop(nest.body), module.linked),
         inputs=program.inputs,

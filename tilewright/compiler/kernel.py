@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 ALIGNMENT = 64
 SOURCES = ("loops", "llvm", "asm", "numba")
+ENTRIES = ("kernel", "prepare", "bound")
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
@@ -75,8 +76,12 @@ class Kernel:
             self._run = _python_runner(code)
 
     def _load(self) -> None:
-        self._loaded = Loaded(self.code.object, ("kernel",))
-        self.address = self._loaded.addresses["kernel"]
+        self._loaded = Loaded(self.code.object, ENTRIES if self.constants else ENTRIES[:1])
+        self._connect(self._loaded.addresses["kernel"])
+
+    def _connect(self, address: int) -> None:
+        """Make one of the entries what a call runs."""
+        self.address = address
         self.launch: int | None = None
         self._takes_turns = False
         if self.code.is_parallel:
@@ -153,9 +158,13 @@ class Kernel:
         PreparedCall(self, inputs, outputs).run(1)
 
     def prepare(self, *arrays: Any, out: Any = None) -> PreparedCall:
-        """The kernel with its arguments in place, for timing."""
+        """The kernel with its arguments in place, for timing; constants are bound, as users bind them."""
         if self.code.backend != "llvm":
             raise CompileError(f"the {self.code.backend} backend cannot be timed; build with backend='llvm'")
+        if self.constants:
+            named = dict(zip((spec.name for spec in self.inputs), arrays, strict=True))
+            bound = self.bind(**{name: named.pop(name) for name in self.constants})
+            return bound.prepare(*named.values(), out=out)
         inputs, outputs = self._check_inputs(arrays), self._check_outputs(out)
         _check_overlap(self.inputs, inputs, self.outputs, outputs)
         return PreparedCall(self, inputs, outputs)
@@ -164,7 +173,7 @@ class Kernel:
         if len(arrays) != len(self.inputs):
             names = ", ".join(spec.name for spec in self.inputs)
             raise ArgumentError(f"the kernel takes {len(self.inputs)} arrays ({names}), {len(arrays)} given")
-        return [_check_array(spec, array) for spec, array in zip(self.inputs, arrays, strict=True)]
+        return [check_array(spec, array) for spec, array in zip(self.inputs, arrays, strict=True)]
 
     def _check_outputs(self, out: Any) -> list[Array]:
         if out is None:
@@ -172,11 +181,28 @@ class Kernel:
         given = list(out) if isinstance(out, (tuple, list)) else [out]
         if len(given) != len(self.outputs):
             raise ArgumentError(f"out: the kernel has {len(self.outputs)} outputs, {len(given)} given")
-        checked = [_check_array(spec, array) for spec, array in zip(self.outputs, given, strict=True)]
+        checked = [check_array(spec, array) for spec, array in zip(self.outputs, given, strict=True)]
         for spec, array in zip(self.outputs, checked, strict=True):
             if not array.flags.writeable:
                 raise ArgumentError(f"{spec.name} (out) is read-only; pass a writable array")
         return checked
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        """The names of the inputs that can be bound."""
+        return self.code.program.constants
+
+    def bind(self, **constants: Any) -> Kernel:
+        """A kernel of the other inputs; what follows from the constants alone is computed now, once.
+
+        ``layer = dense.bind(weight=w)``, then ``layer(x)``.
+
+        Raises:
+            ArgumentError: a name is no constant's, one is missing, or an array does not fit.
+        """
+        from tilewright.compiler.bound import BoundKernel
+
+        return BoundKernel(self, constants)
 
     # -- inspection -----------------------------------------------------------------------------
 
@@ -230,7 +256,12 @@ def _python_runner(code: ObjectCode) -> Callable[[list[Array], list[Array]], Non
     return run
 
 
-def _check_array(spec: TensorSpec, value: Any) -> Array:
+def check_array(spec: TensorSpec, value: Any) -> Array:
+    """The value as an array that fits an argument.
+
+    Raises:
+        ArgumentError: it does not.
+    """
     array: Array = value
     if not isinstance(value, np.ndarray):
         if not hasattr(value, "__dlpack__"):

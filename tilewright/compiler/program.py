@@ -31,15 +31,22 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A scheduled program. ``text`` is its JSON, equal for equal programs."""
+    """A scheduled program. ``text`` is its JSON, equal for equal programs.
+
+    ``constants`` names the inputs that are the same in many calls.
+    """
 
     text: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    constants: tuple[str, ...] = ()
 
     @staticmethod
-    def from_schedule(schedule: Schedule, args: Sequence[Tensor]) -> Program:
-        """The program that a schedule computes, with its inputs and outputs in the order of a call."""
+    def from_schedule(schedule: Schedule, args: Sequence[Tensor], constants: Sequence[str] = ()) -> Program:
+        """The program that a schedule computes, with its inputs and outputs in the order of a call.
+
+        What it computes from the inputs named ``constants`` alone can be done once: see ``Kernel.bind``.
+        """
         graph = _graph(schedule)
         known = {tensor.op for tensor in graph}
         for tensor in args:
@@ -51,7 +58,9 @@ class Program:
             "ops": encode_graph(graph),
             "steps": msgspec.to_builtins(tuple(schedule.steps)),
         }
-        return _program(msgspec.json.encode(data).decode(), args)
+        if constants:
+            data["constants"] = list(constants)
+        return _program(msgspec.json.encode(data).decode(), args, constants)
 
     @staticmethod
     def from_json(text: str) -> Program:
@@ -63,7 +72,7 @@ class Program:
         try:
             data = msgspec.json.decode(text)
             tensors = decode_graph(data["ops"])
-            return _program(text, [tensors[name] for name in data["args"]])
+            return _program(text, [tensors[name] for name in data["args"]], data.get("constants", ()))
         except MALFORMED as error:
             kind = type(error).__name__
             raise ExpressionError(f"the text is no stored program: {error} ({kind})") from error
@@ -89,7 +98,7 @@ class Program:
     def unscheduled(self) -> Program:
         """The same computation with no steps."""
         schedule, args = self.schedule(scheduled=False)
-        return Program.from_schedule(schedule, args)
+        return Program.from_schedule(schedule, args, self.constants)
 
 
 def _decode_steps(items: Json) -> tuple[Step, ...]:
@@ -99,10 +108,14 @@ def _decode_steps(items: Json) -> tuple[Step, ...]:
         raise ScheduleError(f"a stored program has a step that is none: {error}") from error
 
 
-def _program(text: str, args: Sequence[Tensor]) -> Program:
+def _program(text: str, args: Sequence[Tensor], constants: Sequence[str]) -> Program:
     specs = [(TensorSpec(t.name, t.shape, t.dtype), isinstance(t.op, PlaceholderOp)) for t in args]
     inputs = tuple(spec for spec, is_input in specs if is_input)
-    return Program(text, inputs, tuple(spec for spec, is_input in specs if not is_input))
+    unknown = set(constants) - {spec.name for spec in inputs}
+    if unknown:
+        raise ScheduleError(f"constant {min(unknown)!r} is no input of the program")
+    outputs = tuple(spec for spec, is_input in specs if not is_input)
+    return Program(text, inputs, outputs, tuple(constants))
 
 
 def _graph(schedule: Schedule) -> list[Tensor]:

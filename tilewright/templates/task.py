@@ -79,7 +79,7 @@ class Task:
         """Return the program of one configuration."""
         schedule, tensors = self._run(ChosenConfig(config, self.target, self.threads))
         try:
-            return Program.from_schedule(schedule, tensors)
+            return Program.from_schedule(schedule, tensors, self.constants)
         except TilewrightError as error:
             raise InvalidConfigError(f"{self.workload}, configuration {config}: {error}") from error
 
@@ -105,6 +105,12 @@ class Task:
         arguments = self.workload.arguments
         given = arguments if takes_all else {name: arguments[name] for name in arguments if name in keywords}
         return functools.partial(function, **given) if given else function
+
+    @property
+    def constants(self) -> tuple[str, ...]:
+        """The names of the operands that are the same in many calls: the workload's, else the template's."""
+        stated = self.workload.arguments.get("constant", self.template.constants)
+        return tuple(str(name) for name in stated) if isinstance(stated, tuple) else ()
 
     @property
     def template_hash(self) -> str:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+from tilewright.compiler.backends.llvm_entries import KernelEntries
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand
 from tilewright.compiler.backends.llvm_intrinsics import LinkedFunction
-from tilewright.compiler.backends.llvm_stmt import THREAD_SCRATCH, THREAD_STRIDE, StmtWriter
+from tilewright.compiler.backends.llvm_stmt import (
+    ALIGNMENT,
+    THREAD_SCRATCH,
+    THREAD_STRIDE,
+    StmtWriter,
+    padded_bytes,
+)
 from tilewright.compiler.errors import CodeSizeError, CompileError
-from tilewright.compiler.ir.loops import Intrinsic, LoopNest, Store
+from tilewright.compiler.ir.loops import Buffer, Intrinsic, LoopNest, Stmt, Store
 from tilewright.compiler.ir.visit import statements
+from tilewright.compiler.lower.constants import divide_constants
 from tilewright.compiler.target import Target
 
 
@@ -42,36 +52,51 @@ class ModuleWriter:
         self.has_parallel = False
         self.linked: dict[str, LinkedFunction] = {}
 
-    def write(self, name: str) -> ModuleText:
-        """The whole module."""
-        written = {s.buffer for s in statements(self.nest.body) if isinstance(s, Store)}
-        body = StmtWriter(self, written)
-        arguments = []
-        for number, buffer in enumerate((*self.nest.inputs, *self.nest.outputs)):
-            attribute = "noalias" if buffer in written else "noalias readonly"
-            arguments.append(f"ptr {attribute} %a{number}")
-            body.memory.pointers[buffer] = Operand(f"%a{number}", "ptr", 0, 0)
-        body.write(self.nest.body)
-        self.scratch_bytes = body.scratch_peak
-        self.lines += body.text.lines_written
-        self.define("body", [*arguments, "ptr noalias %scratch", "ptr %launch"], body, "internal ")
-        parts = [*self.functions, self._entry(name), *sorted(self.declarations), self._attributes()]
+    def write(self, constants: Sequence[str] = ()) -> ModuleText:
+        """The whole module: `kernel`, and with constants `prepare` and `bound`, which share its parts."""
+        divided = divide_constants(self.nest, constants)
+        entries = KernelEntries((*self.nest.inputs, *self.nest.outputs), tuple(constants))
+        top = entries.slot_bytes
+        offsets: dict[Buffer, int] = {}
+        for buffer in divided.prepared:
+            offsets[buffer] = top
+            top += -(-padded_bytes(buffer, buffer.size) // ALIGNMENT) * ALIGNMENT
+        bodies = {"run_part": self._body(divided.run, offsets, top)}
+        if constants:
+            bodies["prepare_part"] = self._body(divided.prepare, offsets, top)
+        self.scratch_bytes = max(body.scratch_peak for body in bodies.values())
+        arguments = [f"ptr %a{number}" for number in range(len(entries.arguments))]
+        for part, body in bodies.items():
+            body.scratch_peak = self.scratch_bytes
+            self.lines += body.text.lines_written
+            self.define(
+                part, [*self._typed(arguments), "ptr noalias %scratch", "ptr %launch"], body, "internal "
+            )
+        parts = [*self.functions, *entries.write(), *sorted(self.declarations), self._attributes()]
         text = "\n".join(parts).replace(THREAD_STRIDE, str(self.thread_scratch_bytes))
         scratch = (self.scratch_bytes, self.thread_scratch_bytes)
         return ModuleText(text, *scratch, self.lines, self.has_parallel, tuple(self.linked.values()))
 
-    def _entry(self, name: str) -> str:
-        """The kernel as it is called: the addresses of its arguments lie in an array."""
-        lines = [f"define void @{name}(ptr %args, ptr %scratch, ptr %launch) #0 {{"]
-        values = []
-        for number in range(len(self.nest.inputs) + len(self.nest.outputs)):
-            lines += [
-                f"  %p{number} = getelementptr inbounds ptr, ptr %args, i64 {number}",
-                f"  %a{number} = load ptr, ptr %p{number}, align 8",
-            ]
-            values.append(f"ptr %a{number}")
-        lines.append(f"  call void @body({', '.join([*values, 'ptr %scratch', 'ptr %launch'])})")
-        return "\n".join([*lines, "  ret void", "}", ""])
+    def _body(self, stmt: Stmt, prepared: Mapping[Buffer, int], top: int) -> StmtWriter:
+        """The text of a part; prepared buffers lie at the beginning of the scratch memory."""
+        body = StmtWriter(self, self._written)
+        for number, buffer in enumerate((*self.nest.inputs, *self.nest.outputs)):
+            body.memory.pointers[buffer] = Operand(f"%a{number}", "ptr", 0, 0)
+        for buffer, offset in prepared.items():
+            where = body.text.pure(f"getelementptr inbounds i8, ptr %scratch, i64 {offset}", "ptr", 0)
+            body.memory.pointers[buffer] = where
+        body.scratch_top = body.scratch_peak = top
+        body.write(stmt)
+        return body
+
+    @cached_property
+    def _written(self) -> set[Buffer]:
+        return {s.buffer for s in statements(self.nest.body) if isinstance(s, Store)}
+
+    def _typed(self, arguments: Sequence[str]) -> list[str]:
+        buffers = (*self.nest.inputs, *self.nest.outputs)
+        kinds = ["ptr noalias" if buffer in self._written else "ptr noalias readonly" for buffer in buffers]
+        return [argument.replace("ptr", kind, 1) for argument, kind in zip(arguments, kinds, strict=True)]
 
     def _attributes(self) -> str:
         bits = self.target.vector_bits
@@ -113,9 +138,12 @@ class ModuleWriter:
             )
 
 
-def write_module(nest: LoopNest, target: Target, name: str, line_limit: int, threads: int) -> ModuleText:
-    """The LLVM IR of a nest, as the function ``name(args, scratch, launch)``.
+def write_module(
+    nest: LoopNest, target: Target, line_limit: int, threads: int, constants: Sequence[str] = ()
+) -> ModuleText:
+    """The LLVM IR of a nest, as the function ``kernel(args, scratch, launch)``.
 
     ``args`` holds the addresses of the arguments. Scratch memory for threads lies behind the kernel's own.
+    With ``constants`` there are two functions more: see :mod:`llvm_entries`.
     """
-    return ModuleWriter(nest, target, line_limit, threads).write(name)
+    return ModuleWriter(nest, target, line_limit, threads).write(constants)

@@ -13,7 +13,7 @@ from tilewright.compiler.te.tensor import ComputeOp, Operation, PlaceholderOp, T
 
 SYMBOL = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*\Z")
 # Functions that every kernel has.
-TAKEN = re.compile(r"(kernel|body|parallel\d*|outlined\d*|llvm\..*)\Z")
+TAKEN = re.compile(r"(kernel|prepare|bound|run_part|prepare_part|parallel\d*|outlined\d*|llvm\..*)\Z")
 
 
 class TensorIntrin(msgspec.Struct, frozen=True):
