@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from tilewright.templates.template import Template
 
 OPERATORS = {
+    "batch_matmul": "tilewright.templates.operators.batch_matmul",
+    "dense": "tilewright.templates.operators.dense",
     "matmul": "tilewright.templates.operators.matmul",
 }
 
