@@ -217,7 +217,10 @@ def test_the_new_fields_are_kept_and_checked() -> None:
 
 
 def test_a_run_records_the_kinds_of_its_knobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "Measurer", FakeMeasurer)
+    class Fake(FakeMeasurer):
+        """Counts on its own."""
+
+    monkeypatch.setattr(run, "Measurer", Fake)
     tune(scaling, n=64, threads=1, db=tmp_path / "tune.db", trials=2, tuner="grid")
     with RecordStore(tmp_path / "tune.db") as store:
         records = list(store.iter_trials())

@@ -35,7 +35,7 @@ class TimingPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         longest_seconds: after which no further slice begins.
         slow_factor: a first run this much slower than the best ends the measurement.
         noise_limit: width of the interval, relative to the cost, from which it is noisy.
-        cold_seconds: a first run that is shorter and slow is repeated, now that the caches are warm.
+        cold_seconds: a first run that is shorter and slow is repeated, twice for warm caches.
         stages: after so many slices a candidate that is so much slower than the best is timed no further.
     """
 
@@ -173,9 +173,9 @@ def _time_first_run(
         return None
     limit = plan.slow_factor * best_seconds
     observed = first_seconds if first_seconds is not None else kernel(1) * _NANOSECOND
-    # The first run may have paid for caches and pages, which a long one hardly feels.
+    # A run may pay for caches and pages, which a long one hardly feels.
     if limit < observed < plan.cold_seconds:
-        observed = min(observed, max(1, kernel(1)) * _NANOSECOND)
+        observed = min(observed, *(max(1, kernel(1)) * _NANOSECOND for _ in range(2)))
     if observed <= limit:
         return None
     speed = reference.nominal_seconds / reference.slice(reference.repeats(plan.reference_slice_seconds))
