@@ -14,6 +14,7 @@ from tilewright.cli.records import apply_records
 
 if TYPE_CHECKING:
     from tilewright.cli.peers import Arrays, Call
+    from tilewright.compiler.kernel import Kernel
     from tilewright.templates.task import Task
     from tilewright.templates.template import Template
 
@@ -79,7 +80,16 @@ def _prepare_kernels(
     current_invocation().say(str(explain()[-1]))
     default = build(template, threads=task.threads, config="default", **params)
     arrays = make_inputs(best.inputs)
-    return {OURS: lambda: best(*arrays), DEFAULT: lambda: default(*arrays)}, arrays
+    return {OURS: _make_call(best, arrays), DEFAULT: _make_call(default, arrays)}, arrays
+
+
+def _make_call(kernel: "Kernel", arrays: "Arrays") -> "Call":
+    """The kernel on its arrays, the constant ones bound as a user binds them."""
+    if not kernel.constants:
+        return lambda: kernel(*arrays)
+    named = dict(zip((spec.name for spec in kernel.inputs), arrays, strict=True))
+    bound = kernel.bind(**{name: named.pop(name) for name in kernel.constants})
+    return lambda: bound(*named.values())
 
 
 def _prepare_peers(task: "Task", arrays: "Arrays", names: Sequence[str] | None) -> dict[str, "Call"]:
