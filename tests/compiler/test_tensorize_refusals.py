@@ -255,7 +255,7 @@ def of_a_stage() -> Tensor:
         (lambda: te.decl_tensor_intrin(a_fold(), "", "f"), "f: y is a te.fold"),
         (lambda: te.decl_tensor_intrin(of_a_stage(), "", "f"), "f: z reads y, which is no placeholder"),
         (lambda: te.decl_tensor_intrin(two_of_one_name(), "", "f"), "f: two placeholders are named x"),
-        (lambda: te.decl_tensor_intrin(scale().op, "", "bound"), "must be one that a function of its own can"),
+        (lambda: te.decl_tensor_intrin(scale().op, "", "bound"), "must be one that a function of its"),
         (lambda: te.decl_tensor_intrin(scale().op, "", "a b"), "must be one that a function"),
         (lambda: te.decl_tensor_intrin(scale().op, None, "f"), "llvm_ir is NoneType"),  # type: ignore[arg-type]
     ],

@@ -1,0 +1,101 @@
+"""Matrix products of all kinds, over random shapes and configurations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tilewright.compiler.build import LINE_LIMIT_MOST, compile_program, lower_for_target
+from tilewright.compiler.errors import CodeSizeError
+from tilewright.compiler.kernel import load_kernel
+from tilewright.compiler.lower.constants import divide_constants
+from tilewright.compiler.target import Target
+from tilewright.deploy import build
+from tilewright.templates.errors import WorkloadError
+from tilewright.templates.task import Task
+
+
+def check(task: Task, index: int | None, rng: np.random.Generator) -> bool:
+    config = task.default_config if index is None else task.space.config(index)
+    try:
+        code = compile_program(
+            task.instantiate(config), task.target, task.threads, line_limit=LINE_LIMIT_MOST
+        )
+    except CodeSizeError:
+        return False
+    kernel = load_kernel(code)
+    arrays = [rng.uniform(-1, 1, spec.shape).astype(spec.dtype) for spec in kernel.inputs]
+    assert task.reference is not None
+    expected = task.reference(*(a.astype(np.float64) for a in arrays))
+    tolerance = 1e-4 if kernel.outputs[0].dtype == "float32" else 1e-11
+    np.testing.assert_allclose(kernel(*arrays), expected, rtol=tolerance, atol=tolerance, err_msg=str(config))
+    return True
+
+
+def draw_products(rng: np.random.Generator) -> list[tuple[str, dict[str, Any]]]:
+    """A case of each operator, of one random shape."""
+    m, n, k = (int(2 ** rng.uniform(0, 7.5)) for _ in range(3))
+    shape = {"m": m, "n": n, "k": k, "dtype": str(rng.choice(["float32", "float64"]))}
+    flags = {"transpose_a": bool(rng.integers(2)), "transpose_b": bool(rng.integers(2))}
+    small = {"b": int(rng.integers(1, 5)), "m": min(m, 40), "n": min(n, 40), "k": k, "dtype": shape["dtype"]}
+    constant = ("weight",) if rng.integers(2) else ()
+    return [
+        ("matmul", {**shape, **flags}),
+        ("dense", {**shape, "constant": constant}),
+        ("batch_matmul", {**small, **flags}),
+    ]
+
+
+@pytest.mark.parametrize("seed", range(14))
+def test_default_and_random_configurations_are_right(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for op, params in draw_products(rng):
+        task = Task.create(op, Target.host(), int(rng.integers(1, 3)), **params)
+        assert check(task, None, rng)
+        for index in task.space.sample(2, rng):
+            check(task, int(index), rng)
+
+
+@pytest.mark.parametrize("shape", [(1, 100, 64), (100, 1, 64), (1, 1, 300), (3, 257, 1)])
+def test_vectors_are_products_too(shape: tuple[int, int, int]) -> None:
+    m, n, k = shape
+    rng = np.random.default_rng(0)
+    for op in ("matmul", "dense"):
+        assert check(Task.create(op, Target.host(), 1, m=m, n=n, k=k), None, rng)
+
+
+def test_a_constant_weight_is_packed_ahead() -> None:
+    task = Task.create("dense", Target.host(), 1, m=20, n=50, k=30)
+    assert task.constants == ("weight",)
+    assert task.default_config["pack"].val == "b"
+    divided = divide_constants(
+        lower_for_target(task.instantiate(task.default_config), Target.host()), ("weight",)
+    )
+    assert [buffer.name for buffer in divided.prepared] == ["weight.pack"]
+    kernel = build("dense", threads=1, m=20, n=50, k=30)
+    rng = np.random.default_rng(0)
+    x, weight = rng.uniform(-1, 1, (20, 30)).astype("float32"), rng.uniform(-1, 1, (50, 30)).astype("float32")
+    layer = kernel.bind(weight=weight)
+    np.testing.assert_allclose(layer(x), x @ weight.T, rtol=1e-4, atol=1e-5)
+    assert Task.create("dense", Target.host(), 1, m=20, n=50, k=30, constant=()).constants == ()
+
+
+def test_a_constant_must_be_an_operand() -> None:
+    with pytest.raises(WorkloadError, match="constant"):
+        Task.create("dense", Target.host(), 1, m=2, n=5, k=3, constant=("x",))
+
+
+def test_blocks_of_k_are_accumulated() -> None:
+    task = Task.create("matmul", Target.host(), 1, m=50, n=70, k=300)
+    values = {**task.default_config.to_json(), "block_k": 64, "block_m": 48, "pack": "ab", "unroll_k": 4}
+    config = task.space.from_values(values)
+    assert check(task, config.index, np.random.default_rng(0))
+
+
+def test_operations_are_counted() -> None:
+    shape = {"m": 7, "n": 11, "k": 13}
+    assert Task.create("matmul", Target.host(), 1, **shape).flops == 2 * 7 * 11 * 13
+    assert Task.create("dense", Target.host(), 1, **shape).flops == 2 * 7 * 11 * 13
+    assert Task.create("batch_matmul", Target.host(), 1, b=3, **shape).flops == 3 * 2 * 7 * 11 * 13
