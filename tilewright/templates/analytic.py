@@ -102,6 +102,11 @@ def choose_depth(
     return 1
 
 
+def fits_level2(depth: int, rows: int, item: int, target: Target) -> bool:
+    """Whether so many rows of a whole reduction stay in the second cache."""
+    return depth * rows * item <= L2_SHARE * target.l2_bytes
+
+
 def choose_columns(depth: int, item: int, target: Target) -> int:
     """Columns of a packed block that stays in the second cache while rows stream past it."""
     return max(1, int(PACKED_SHARE * target.l2_bytes) // (depth * item))

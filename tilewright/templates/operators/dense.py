@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 
 from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import get_config
-from tilewright.templates.operators.product import Dtype, Product, default_product, schedule_product
+from tilewright.templates.epilogue import finish
+from tilewright.templates.operators.product import Dtype, Product
+from tilewright.templates.operators.product_forms import default_product, schedule_product
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
 Constant = tuple[Literal["weight"], ...]
 
 
-def layer(m: int, n: int, k: int, dtype: str, constant: Constant) -> Product:
+def layer(m: int, n: int, k: int, dtype: str, epilogue: tuple[str, ...], constant: Constant) -> Product:
     """The product that a layer is."""
-    return Product(m, n, k, False, True, dtype, has_constant="weight" in constant, names=("x", "weight", "y"))
+    names, has_constant = ("x", "weight", "y"), "weight" in constant
+    return Product(m, n, k, False, True, dtype, None, has_constant, names, epilogue)
 
 
-def reference(x: Array, weight: Array) -> Array:
+def reference(x: Array, weight: Array, *operands: Array, epilogue: Sequence[str]) -> Array:
     """The layer in NumPy."""
-    return np.asarray(x @ weight.T)
+    return finish(x @ weight.T, epilogue, operands)
 
 
-def default(
-    target: Target, threads: int, m: int, n: int, k: int, dtype: str, constant: Constant
-) -> dict[str, Any]:
+def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
     """The untuned configuration."""
-    return default_product(layer(m, n, k, dtype, constant), target, threads)
+    return default_product(layer(**arguments), target, threads)
 
 
 @template("dense", reference=reference, default=default)
 def dense(
-    m: int, n: int, k: int, dtype: Dtype = "float32", constant: Constant = ("weight",)
+    m: int,
+    n: int,
+    k: int,
+    dtype: Dtype = "float32",
+    epilogue: tuple[str, ...] = (),
+    constant: Constant = ("weight",),
 ) -> tuple[Schedule, list[Tensor]]:
     """The product's schedule; a constant weight is packed once, ahead."""
-    return schedule_product(get_config(), layer(m, n, k, dtype, constant))
+    return schedule_product(get_config(), layer(m, n, k, dtype, epilogue, constant))

@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import get_config
-from tilewright.templates.operators.product import Dtype, Product, default_product, schedule_product
+from tilewright.templates.epilogue import finish
+from tilewright.templates.operators.product import Dtype, Product
+from tilewright.templates.operators.product_forms import default_product, schedule_product
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
 
 
-def reference(a: Array, b: Array, *, transpose_a: bool, transpose_b: bool) -> Array:
+def reference(
+    a: Array, b: Array, *operands: Array, transpose_a: bool, transpose_b: bool, epilogue: Sequence[str]
+) -> Array:
     """The product in NumPy."""
-    return np.asarray((a.T if transpose_a else a) @ (b.T if transpose_b else b))
+    return finish((a.T if transpose_a else a) @ (b.T if transpose_b else b), epilogue, operands)
 
 
-def default(
-    target: Target, threads: int, m: int, n: int, k: int, transpose_a: bool, transpose_b: bool, dtype: str
-) -> dict[str, Any]:
+def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
     """The untuned configuration."""
-    return default_product(Product(m, n, k, transpose_a, transpose_b, dtype), target, threads)
+    return default_product(Product(**arguments), target, threads)
 
 
 @template("matmul", reference=reference, default=default)
 def matmul(
-    m: int, n: int, k: int, transpose_a: bool = False, transpose_b: bool = False, dtype: Dtype = "float32"
+    m: int,
+    n: int,
+    k: int,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    dtype: Dtype = "float32",
+    epilogue: tuple[str, ...] = (),
 ) -> tuple[Schedule, list[Tensor]]:
     """A register tile of C, accumulated over blocks of k, with packed operands."""
-    return schedule_product(get_config(), Product(m, n, k, transpose_a, transpose_b, dtype))
+    return schedule_product(
+        get_config(), Product(m, n, k, transpose_a, transpose_b, dtype, epilogue=epilogue)
+    )

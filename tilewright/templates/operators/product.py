@@ -14,11 +14,13 @@ from tilewright.templates.analytic import (
     choose_columns,
     choose_depth,
     choose_register_tile,
+    fits_level2,
     fits_registers,
     nearest,
     pays_packing,
 )
 from tilewright.templates.collector import TemplateConfig
+from tilewright.templates.epilogue import apply_epilogue, is_costly
 
 Dtype = Literal["float32", "float64"]
 BYTES = {"float32": 4, "float64": 8}
@@ -40,6 +42,7 @@ class Product:
         batch: the number of products; None for one, without a dimension for it.
         has_constant: B is the same in many calls, so that packing it costs nothing.
         names: of the operands and the result.
+        epilogue: what is done with each element of the result; its channels are the columns.
     """
 
     m: int
@@ -51,6 +54,7 @@ class Product:
     batch: int | None = None
     has_constant: bool = False
     names: tuple[str, str, str] = ("A", "B", "C")
+    epilogue: tuple[str, ...] = ()
 
     @property
     def item(self) -> int:
@@ -87,18 +91,23 @@ class Product:
         return a, b, te.compute((*head, m, n), lambda b, i, j: element(b, i, j), name=result)
 
 
-def default_product(product: Product, target: Target, threads: int) -> dict[str, Any]:
-    """The untuned configuration, from registers and cache sizes."""
+def default_tiles(product: Product, target: Target, threads: int) -> dict[str, Any]:
+    """The untuned configuration, from registers and cache sizes.
+
+    An epilogue is fused where the whole reduction of a block of rows can stay in the second cache.
+    """
     m, n, k, item = product.m, product.n, product.k, product.item
     lanes = target.lanes(item)
     heights, widths = _heights(m), _widths(n, lanes)
     tile = choose_register_tile(m, n, k, lanes, target.vector_registers, heights, widths)
-    share = -(-m // threads) if product.batch is None else m
-    block_rows = nearest(
-        [v for v in up_to(ROW_BLOCKS, m) if v <= 192] or up_to(ROW_BLOCKS, m), min(share, 96)
-    )
+    share = -(-m // -(-threads // (product.batch or 1)))
+    heights_of_blocks = [v for v in up_to(ROW_BLOCKS, m) if v <= 192] or up_to(ROW_BLOCKS, m)
+    block_rows = nearest(heights_of_blocks, min(share, 96))
     panel = tile.vectors * lanes
     depth = nearest(up_to(DEPTHS, k), choose_depth(k, block_rows, panel, tile.rows, item, target))
+    whole = [v for v in heights_of_blocks if v <= block_rows and fits_level2(k, v + panel, item, target)]
+    if product.epilogue and whole:
+        depth, block_rows = k, whole[-1]
     columns = up_to(COLUMN_BLOCKS, n)
     fitting = [c for c in columns if c <= choose_columns(depth, item, target)] or columns[:1]
     is_packed = pays_packing(m, k, n, item, target) or (product.transpose_b and m > tile.rows)
@@ -143,40 +152,119 @@ def define_space(cfg: TemplateConfig, product: Product) -> None:
     cfg.constrain(("rows", "block_m"), lambda rows, block: rows.val <= block.val)
 
 
-def schedule_product(cfg: TemplateConfig, product: Product) -> tuple[Schedule, list[Tensor]]:
-    """A register tile of C, accumulated over blocks of k, with packed operands."""
+def schedule_tiles(cfg: TemplateConfig, product: Product) -> tuple[Schedule, list[Tensor]]:
+    """A register tile of C, accumulated over blocks of k, with packed operands.
+
+    The epilogue finishes a tile before it is stored where one block is the whole of k; else it finishes
+    blocks of columns, each as soon as it is complete.
+    """
     define_space(cfg, product)
     a, b, c = product.tensors()
-    lanes = cfg.target.lanes(product.item)
-    rows, columns = cfg["rows"].val, cfg["vectors"].val * lanes
-    s = create_schedule(c)
-    (*batch, i, j), (r,) = s[c].op.axis, s[c].op.reduce_axis
-
-    block_k, _ = s[c].split(r, cfg["block_k"].val)
-    block_n, j = s[c].split(j, cfg["block_n"].val)
-    block_m, i = s[c].split(i, cfg["block_m"].val)
-    tile_m, i = s[c].split(i, rows)
-    tile_n, j = s[c].split(j, columns)
-    tiles = (tile_n, tile_m) if cfg["order"].val == "nm" else (tile_m, tile_n)
-    s[c].reorder(*batch, block_n, block_k, block_m, *tiles, i, j)
-
-    tile = s.cache_inplace(c, "register", axis=block_k)
-    s[tile].compute_at(s[c], tiles[1])
+    finished = apply_epilogue(c, product.epilogue)
+    output = finished.output
+    s = create_schedule(output)
+    if product.epilogue and cfg["block_k"].val >= product.k:
+        in_registers = not is_costly(product.epilogue)
+        main, tile = output, s.cache_write(c, "register" if in_registers else "call")
+        s[c].compute_inline()
+        loops = split_blocks(s, cfg, product, output)
+        s[output].unroll(loops.i, 0 if in_registers else 1)
+    else:
+        around = finish_blocks(s, cfg, product, output) if product.epilogue else None
+        if around is not None:
+            s[c].compute_at(s[output], around)
+        loops = split_blocks(s, cfg, product, c, is_inside=around is not None)
+        main, tile = c, s.cache_inplace(c, "register", axis=loops.depth)
+        s[c].unroll(loops.i)
+    s[main].vectorize(loops.j)
+    s[tile].compute_at(s[main], loops.tile)
     compute_tile(s, tile, cfg["unroll_k"].val)
-    s[c].unroll(i)
-    s[c].vectorize(j)
-    s[c].parallel(batch[0] if batch else block_m)
+    pack_operands(s, cfg, product, (a, b), (tile, main), loops)
+    return s, [a, b, *finished.operands, output]
 
+
+@dataclass(frozen=True, slots=True)
+class Loops:
+    """Where things happen in a blocked stage.
+
+    Attributes:
+        depth: the loop over blocks of k; without one, the loop around that reads the same panel of B.
+        rows: the loop over blocks of rows.
+        tile: the loop whose body is one register tile, of the loops ``i`` and ``j``.
+        is_shared: no loop around ``depth`` is parallel, so that threads may share what is done there.
+    """
+
+    depth: IterVar
+    rows: IterVar
+    tile: IterVar
+    i: IterVar
+    j: IterVar
+    is_shared: bool
+
+
+def split_blocks(
+    s: Schedule, cfg: TemplateConfig, product: Product, main: Tensor, is_inside: bool = False
+) -> Loops:
+    """Split a stage into blocks and tiles; ``is_inside``: it computes one block of columns of its reader."""
+    stage, lanes = s[main], cfg.target.lanes(product.item)
+    *batch, i, j = stage.op.axis
+    depths = [stage.split(r, cfg["block_k"].val)[0] for r in stage.op.reduce_axis]
+    block_n = None
+    if not is_inside:
+        block_n, j = stage.split(j, cfg["block_n"].val)
+    block_m, i = stage.split(i, cfg["block_m"].val)
+    tile_m, i = stage.split(i, cfg["rows"].val)
+    tile_n, j = stage.split(j, cfg["vectors"].val * lanes)
+    tiles = (tile_n, tile_m) if cfg["order"].val == "nm" else (tile_m, tile_n)
+    across = [] if block_n is None else [block_n]
+    if batch:
+        stage.reorder(*batch, block_m, *across, *depths, *tiles, i, j)
+        rows = stage.fuse(*batch, block_m)
+    else:
+        stage.reorder(*across, *depths, block_m, *tiles, i, j)
+        rows = block_m
+    if not (batch and is_inside):
+        stage.parallel(rows)
+    return Loops([*across, *depths][-1], rows, tiles[1], i, j, not batch)
+
+
+def finish_blocks(s: Schedule, cfg: TemplateConfig, product: Product, output: Tensor) -> IterVar:
+    """Let the epilogue run over blocks of columns; the loop at which the product of one is computed."""
+    stage, lanes = s[output], cfg.target.lanes(product.item)
+    *batch, i, j = stage.op.axis
+    block_n, j = stage.split(j, cfg["block_n"].val)
+    block_m, i = stage.split(i, cfg["block_m"].val)
+    vectors, j = stage.split(j, cfg["vectors"].val * lanes)
+    if batch:
+        stage.reorder(*batch, block_m, block_n, i, vectors, j)
+        stage.parallel(stage.fuse(*batch, block_m))
+    else:
+        stage.reorder(block_n, block_m, i, vectors, j)
+        stage.parallel(block_m)
+    stage.vectorize(j)
+    return block_n
+
+
+def pack_operands(
+    s: Schedule,
+    cfg: TemplateConfig,
+    product: Product,
+    operands: tuple[Tensor, Tensor],
+    stages: tuple[Tensor, Tensor],
+    loops: Loops,
+) -> None:
+    """Copy operands into the order in which the tile reads them; a constant B whole, ahead."""
+    (a, b), (tile, main) = operands, stages
+    rows, columns = cfg["rows"].val, cfg["vectors"].val * cfg.target.lanes(product.item)
     if "b" in cfg["pack"].val:
         packed = s.pack(b, tile, {product.column_axis: columns})
         if not product.has_constant:
-            s[packed].compute_at(s[c], block_k)
-        copy_panel(s, packed, product.column_axis, columns, parallel=not batch)
+            s[packed].compute_at(s[main], loops.depth)
+        copy_panel(s, packed, product.column_axis, columns, loops.is_shared or product.has_constant)
     if "a" in cfg["pack"].val:
         packed = s.pack(a, tile, {product.row_axis: rows})
-        s[packed].compute_at(s[c], block_m)
+        s[packed].compute_at(s[main], loops.rows if loops.is_shared else loops.depth)
         copy_panel(s, packed, product.row_axis, rows, parallel=False)
-    return s, [a, b, c]
 
 
 def compute_tile(s: Schedule, tile: Tensor, unroll_k: int) -> None:

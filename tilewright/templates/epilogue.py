@@ -1,0 +1,142 @@
+"""Epilogues: what is done with each element of an operator's result before it is stored.
+
+An epilogue is plain data, a tuple of names such as ``("bias", "relu")``, and part of the workload. Nothing in
+it is evaluated: a name is one of the list below, or ``clip`` with its two bounds, as in ``clip:-1:1``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewright.compiler import te
+from tilewright.compiler.te import Tensor
+from tilewright.templates.errors import WorkloadError
+
+Array = npt.NDArray[Any]
+
+_CLIP = re.compile(r"clip:([-+]?(?:\d+\.?\d*|\.\d+)):([-+]?(?:\d+\.?\d*|\.\d+))", re.ASCII)
+_ERF = np.vectorize(math.erf, otypes=[np.float64])
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """An elementwise function: as an expression and in NumPy."""
+
+    express: Callable[[te.Expr], te.Expr]
+    compute: Callable[[Array], Array]
+    is_costly: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A function of the element and of one more operand: a vector over the channels, or a whole tensor."""
+
+    name: str
+    join: Callable[[Any, Any], Any]
+    is_vector: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A result with its epilogue: ``output`` is the last stage, ``operands`` are what a call takes beside."""
+
+    output: Tensor
+    operands: tuple[Tensor, ...]
+
+
+def _sigmoid(x: Array) -> Array:
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * x)))
+
+
+FUNCTIONS = {
+    "relu": Function(lambda x: te.maximum(x, 0), lambda x: np.maximum(x, 0)),
+    "relu6": Function(lambda x: te.minimum(te.maximum(x, 0), 6), lambda x: np.clip(x, 0, 6)),
+    "sigmoid": Function(te.sigmoid, _sigmoid, is_costly=True),
+    "tanh": Function(te.tanh, np.tanh, is_costly=True),
+    "gelu": Function(
+        lambda x: x * 0.5 * (te.erf(x * math.sqrt(0.5)) + 1),
+        lambda x: 0.5 * x * (1 + _ERF(x * math.sqrt(0.5))),
+        is_costly=True,
+    ),
+    "silu": Function(lambda x: x * te.sigmoid(x), lambda x: x * _sigmoid(x), is_costly=True),
+}
+OPERANDS = {
+    "bias": Operand("bias", lambda x, y: x + y, is_vector=True),
+    "scale": Operand("scale", lambda x, y: x * y, is_vector=True),
+    "add": Operand("residual", lambda x, y: x + y, is_vector=False),
+}
+NAMES = (*OPERANDS, *FUNCTIONS, "clip:LOW:HIGH")
+
+
+def parse_epilogue(epilogue: Sequence[str]) -> tuple[Function | Operand, ...]:
+    """The steps that names stand for.
+
+    Raises:
+        WorkloadError: one of them is no such name.
+    """
+    return tuple(_step(name) for name in epilogue)
+
+
+def is_costly(epilogue: Sequence[str]) -> bool:
+    """Whether an element takes tens of instructions, too many to write out for each of a register tile."""
+    return any(isinstance(step, Function) and step.is_costly for step in parse_epilogue(epilogue))
+
+
+def apply_epilogue(tensor: Tensor, epilogue: Sequence[str], channel: int = -1) -> Finished:
+    """Extend a tensor by its epilogue, all of it one more stage; ``channel`` is the axis of its vectors."""
+    steps = parse_epilogue(epilogue)
+    if not steps:
+        return Finished(tensor, ())
+    places = channel % tensor.ndim
+    shapes = {True: tensor.shape[places : places + 1], False: tensor.shape}
+    operands = tuple(
+        te.placeholder(shapes[step.is_vector], tensor.dtype, name=step.name)
+        for step in steps
+        if isinstance(step, Operand)
+    )
+
+    def element(*index: te.IterVar) -> te.Expr:
+        value: te.Expr = tensor[index]
+        left = iter(operands)
+        for step in steps:
+            if isinstance(step, Function):
+                value = step.express(value)
+            else:
+                value = step.join(value, next(left)[index[places] if step.is_vector else index])
+        return value
+
+    return Finished(te.compute(tensor.shape, element, name=f"{tensor.name}.finished"), operands)
+
+
+def finish(result: Array, epilogue: Sequence[str], operands: Sequence[Array], channel: int = -1) -> Array:
+    """The epilogue in NumPy."""
+    left = iter(operands)
+    shape = [1] * result.ndim
+    shape[channel] = -1
+    for step in parse_epilogue(epilogue):
+        if isinstance(step, Function):
+            result = step.compute(result)
+        else:
+            operand = next(left)
+            result = step.join(result, operand.reshape(shape) if step.is_vector else operand)
+    return np.asarray(result)
+
+
+def _step(name: str) -> Function | Operand:
+    step = FUNCTIONS.get(name) or OPERANDS.get(name)
+    if step is not None:
+        return step
+    match = _CLIP.fullmatch(name)
+    if match is None:
+        raise WorkloadError(f"epilogue: {name!r} is none of {', '.join(NAMES)}")
+    low, high = float(match[1]), float(match[2])
+    if low > high:
+        raise WorkloadError(f"epilogue: {name!r}: the lower bound comes first")
+    return Function(lambda x: te.minimum(te.maximum(x, low), high), lambda x: np.clip(x, low, high))
