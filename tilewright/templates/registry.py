@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 OPERATORS = {
     "batch_matmul": "tilewright.templates.operators.batch_matmul",
+    "conv2d": "tilewright.templates.operators.conv2d",
     "dense": "tilewright.templates.operators.dense",
     "matmul": "tilewright.templates.operators.matmul",
 }

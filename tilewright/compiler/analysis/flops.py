@@ -45,8 +45,10 @@ def _count(expr: Expr) -> int:
         case Load():
             return 0
         case Binary():
-            own = 0 if expr.a.dtype == INDEX else 1
-            return own + _count(expr.a) + _count(expr.b)
+            inside = _count(expr.a) + _count(expr.b)
+            # What joins comparisons of indices, as those of padding, is arithmetic of indices too.
+            is_free = expr.a.dtype == INDEX or (expr.op in ("and", "or") and not inside)
+            return inside + (0 if is_free else 1)
         case Select():
             return _count(expr.condition) + max(_count(expr.then), _count(expr.otherwise))
         case _:

@@ -1,0 +1,106 @@
+"""Convolutions over random shapes, windows, layouts and configurations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.templates.operators.test_products import check
+from tilewright.compiler.target import Target
+from tilewright.deploy import build
+from tilewright.templates.errors import WorkloadError
+from tilewright.templates.task import Task
+
+
+def draw(rng: np.random.Generator) -> dict[str, Any]:
+    """A random convolution whose window fits."""
+    groups = int(rng.choice([1, 1, 2, 3]))
+    kernel = tuple(int(k) for k in rng.integers(1, 5, 2))
+    return {
+        "n": int(rng.integers(1, 3)),
+        "c": groups * int(rng.integers(1, 7)),
+        "h": int(rng.integers(9, 20)),
+        "w": int(rng.integers(9, 34)),
+        "o": groups * int(rng.integers(1, 24)),
+        "kernel": kernel,
+        "stride": tuple(int(s) for s in rng.integers(1, 4, 2)),
+        "padding": tuple(int(p) for p in rng.integers(0, 3, 4)),
+        "dilation": tuple(int(d) for d in rng.integers(1, 3, 2)),
+        "groups": groups,
+        "layout": str(rng.choice(["NCHW", "NHWC"])),
+        "dtype": str(rng.choice(["float32", "float64"])),
+        "constant": ("weight",) if rng.integers(2) else (),
+    }
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_default_and_random_configurations_are_right(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    task = Task.create("conv2d", Target.host(), int(rng.integers(1, 3)), **draw(rng))
+    assert check(task, None, rng)
+    for index in task.space.sample(2, rng):
+        check(task, int(index), rng)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_the_reference_is_the_definition(layout: str) -> None:
+    """Against loops that say what a convolution is, one element at a time."""
+    rng = np.random.default_rng(1)
+    n, c, h, w, o, groups = 2, 4, 6, 5, 6, 2
+    (kh, kw), (sy, sx), (top, left, bottom, right), (dy, dx) = (2, 3), (2, 1), (1, 0, 2, 1), (1, 2)
+    x, weight = rng.uniform(-1, 1, (n, c, h, w)), rng.uniform(-1, 1, (o, c // groups, kh, kw))
+    rows = (h + top + bottom - (kh - 1) * dy - 1) // sy + 1
+    columns = (w + left + right - (kw - 1) * dx - 1) // sx + 1
+    expected = np.zeros((n, o, rows, columns))
+    for b, f, i, j in np.ndindex(*expected.shape):
+        for k, p, q in np.ndindex(c // groups, kh, kw):
+            y, z = i * sy + p * dy - top, j * sx + q * dx - left
+            if 0 <= y < h and 0 <= z < w:
+                channel = f // (o // groups) * (c // groups) + k
+                expected[b, f, i, j] += x[b, channel, y, z] * weight[f, k, p, q]
+    params = {
+        "n": n,
+        "c": c,
+        "h": h,
+        "w": w,
+        "o": o,
+        "kernel": (kh, kw),
+        "stride": (sy, sx),
+        "groups": groups,
+    }
+    task = Task.create(
+        "conv2d", Target.host(), 1, **params, padding=(top, left, bottom, right), dilation=(dy, dx),
+        layout=layout, dtype="float64",
+    )  # fmt: skip
+    assert task.reference is not None
+    image = x if layout == "NCHW" else x.transpose(0, 2, 3, 1)
+    wanted = expected if layout == "NCHW" else expected.transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(task.reference(image, weight), wanted, atol=1e-12)
+    assert task.flops == 2 * expected.size * c // groups * kh * kw
+
+
+def test_a_layer_is_bound_once() -> None:
+    conv = build("conv2d", threads=1, n=1, c=8, h=10, w=12, o=20, kernel=3, padding=1)
+    rng = np.random.default_rng(0)
+    x, weight = (rng.uniform(-1, 1, s.shape).astype("float32") for s in conv.inputs)
+    layer = conv.bind(weight=weight)
+    np.testing.assert_allclose(layer(x), conv(x, weight), rtol=1e-5, atol=1e-5)
+    assert layer(x).shape == (1, 20, 10, 12)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"kernel": 9}, "the kernel covers 9 x 9 pixels, more than the image has"),
+        ({"kernel": 3, "dilation": 4}, "the kernel covers 9 x 9 pixels"),
+        ({"kernel": 3, "groups": 2}, "groups=2 must divide c=3 and o=4"),
+        ({"kernel": 3, "padding": (1, -1)}, "padding must not be negative"),
+        ({"kernel": 3, "stride": 0}, "stride"),
+        ({"kernel": 3, "layout": "NWHC"}, "layout"),
+    ],
+)
+def test_what_cannot_be_is_refused(params: dict[str, Any], message: str) -> None:
+    with pytest.raises(WorkloadError, match=message):
+        _ = Task.create("conv2d", Target.host(), 1, n=1, c=3, h=7, w=7, o=4, **params).space
