@@ -130,7 +130,7 @@ def test_an_address_far_outside_neither_traps_nor_is_undefined() -> None:
     s, c = far_prefetch()
     module, _ = write_llvm(Program.from_schedule(s, c.args), Target.host(), 1)
     addresses = set(re.findall(r"@llvm\.prefetch\.p0\(ptr (%\w+)", module.text)) - {"ptr"}
-    body = module.text.split("define internal void @body")[1].split("\n}")[0]
+    body = module.text.split("define internal void @run_part")[1].split("\n}")[0]
     assert addresses
     for name in addresses:
         (line,) = re.findall(rf"^  {name} = (.*)$", body, re.MULTILINE)
