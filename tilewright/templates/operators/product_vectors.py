@@ -111,14 +111,15 @@ def schedule_dot(cfg: TemplateConfig, product: Product) -> tuple[Schedule, list[
         s[c].unroll(s[c].op.axis[-2])
     for stage in partial:
         s[stage].compute_at(s[output], block)
-        _compute_lanes(s, stage, cfg["unroll_k"].val if stage is partial[0] else 0)
+        compute_lanes(s, stage, cfg["unroll_k"].val if stage is partial[0] else 0)
     _pack_few(s, product, (a, b), partial[0], lanes)
     return s, [a, b, *finished.operands, output]
 
 
 def halve_lanes(s: Schedule, c: Tensor, lanes: int, vectors: int) -> list[Tensor]:
     """Stages of partial sums: all vectors of lanes, one vector, half of it, and so on to two lanes."""
-    _, inner = s[c].split(s[c].op.reduce_axis[0], lanes * vectors)
+    (steps,) = (axis for axis in s[c].leaf_iter_vars if axis.kind == "reduce")
+    _, inner = s[c].split(steps, lanes * vectors)
     stages = [s.rfactor(c, inner, factor_axis=-1)]
     width = lanes if vectors > 1 else lanes // 2
     while width > 1:
@@ -128,7 +129,8 @@ def halve_lanes(s: Schedule, c: Tensor, lanes: int, vectors: int) -> list[Tensor
     return stages
 
 
-def _compute_lanes(s: Schedule, stage: Tensor, unroll_k: int) -> None:
+def compute_lanes(s: Schedule, stage: Tensor, unroll_k: int) -> None:
+    """Rows side by side inside the loop over k; with 0 the few steps of each row are written out."""
     (*_, i, j, lane), (r,) = s[stage].op.axis, s[stage].op.reduce_axis
     s[stage].reorder(*((r, i, j) if unroll_k else (i, j, r)), lane)
     s[stage].unroll(r, unroll_k)
