@@ -1,0 +1,40 @@
+"""Depthwise convolutions over random shapes, windows, layouts and configurations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.templates.operators.test_conv2d import draw
+from tests.templates.operators.test_products import check
+from tilewright.compiler.target import Target
+from tilewright.templates.errors import WorkloadError
+from tilewright.templates.task import Task
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_default_and_random_configurations_are_right(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    params = {name: value for name, value in draw(rng).items() if name not in ("o", "groups")}
+    task = Task.create("depthwise_conv2d", Target.host(), int(rng.integers(1, 3)), **params)
+    assert check(task, None, rng)
+    for index in task.space.sample(2, rng):
+        check(task, int(index), rng)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_it_is_a_convolution_in_as_many_groups(layout: str) -> None:
+    shape = {"n": 2, "c": 6, "h": 9, "w": 8, "kernel": (3, 2), "stride": (2, 1), "padding": (1, 0, 2, 1)}
+    depthwise = Task.create("depthwise_conv2d", Target.host(), 1, **shape, layout=layout)
+    grouped = Task.create("conv2d", Target.host(), 1, **shape, o=6, groups=6, layout=layout)
+    rng = np.random.default_rng(0)
+    x, weight = (rng.uniform(-1, 1, s.shape) for s in grouped.instantiate(grouped.default_config).inputs)
+    assert depthwise.reference is not None
+    assert grouped.reference is not None
+    np.testing.assert_allclose(depthwise.reference(x, weight[:, 0]), grouped.reference(x, weight), atol=1e-12)
+    assert depthwise.flops == grouped.flops == 2 * 2 * 6 * 5 * 8 * 3 * 2
+
+
+def test_a_window_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(WorkloadError, match="depthwise_conv2d: the kernel covers 9 x 9 pixels"):
+        _ = Task.create("depthwise_conv2d", Target.host(), 1, n=1, c=3, h=7, w=7, kernel=9).space
