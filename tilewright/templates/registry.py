@@ -17,6 +17,15 @@ OPERATORS = {
     "dense": "tilewright.templates.operators.dense",
     "depthwise_conv2d": "tilewright.templates.operators.depthwise_conv2d",
     "matmul": "tilewright.templates.operators.matmul",
+    "avg_pool1d": "tilewright.templates.operators.pooling_operators",
+    "avg_pool2d": "tilewright.templates.operators.pooling_operators",
+    "avg_pool3d": "tilewright.templates.operators.pooling_operators",
+    "global_avg_pool1d": "tilewright.templates.operators.pooling_operators",
+    "global_avg_pool2d": "tilewright.templates.operators.pooling_operators",
+    "global_avg_pool3d": "tilewright.templates.operators.pooling_operators",
+    "max_pool1d": "tilewright.templates.operators.pooling_operators",
+    "max_pool2d": "tilewright.templates.operators.pooling_operators",
+    "max_pool3d": "tilewright.templates.operators.pooling_operators",
 }
 
 _registered: dict[str, "Template"] = {}
