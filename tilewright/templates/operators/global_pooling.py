@@ -58,7 +58,7 @@ def schedule_mean(
     if is_last:
         _beside(s, cfg, total, y, lanes)
     else:
-        _along(s, cfg, total, y, lanes, prod(spatial))
+        _along(s, cfg, total, y, lanes, spatial[-1])
     return s, [x, y]
 
 
@@ -80,8 +80,6 @@ def _beside(s: Schedule, cfg: TemplateConfig, total: Tensor, y: Tensor, lanes: i
 def _along(s: Schedule, cfg: TemplateConfig, total: Tensor, y: Tensor, lanes: int, size: int) -> None:
     cfg.define_knob("rows", [r for r in ROWS if r <= y.shape[1]])
     cfg.define_knob("vectors", [v for v in VECTORS if v == 1 or v * lanes <= size])
-    if len(s[total].op.reduce_axis) > 1:
-        s[total].fuse(*s[total].op.reduce_axis)
     partial = halve_lanes(s, total, lanes, cfg["vectors"].val)
     batch, channel, *ones = s[y].op.axis
     outer, inner = s[y].split(channel, cfg["rows"].val)

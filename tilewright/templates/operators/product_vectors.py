@@ -117,23 +117,24 @@ def schedule_dot(cfg: TemplateConfig, product: Product) -> tuple[Schedule, list[
 
 
 def halve_lanes(s: Schedule, c: Tensor, lanes: int, vectors: int) -> list[Tensor]:
-    """Stages of partial sums: all vectors of lanes, one vector, half of it, and so on to two lanes."""
-    (steps,) = (axis for axis in s[c].leaf_iter_vars if axis.kind == "reduce")
-    _, inner = s[c].split(steps, lanes * vectors)
-    stages = [s.rfactor(c, inner, factor_axis=-1)]
-    width = lanes if vectors > 1 else lanes // 2
+    """Stages of partial sums along the last reduction: all lanes, one vector, half of it, ..., two lanes."""
+    steps = [axis for axis in s[c].leaf_iter_vars if axis.kind == "reduce"]
+    _, inner = s[c].split(steps[-1], lanes * vectors)
+    stages, count = [s.rfactor(c, inner, factor_axis=-1)], inner.extent
+    width = lanes
     while width > 1:
-        _, inner = s[c].split(s[c].op.reduce_axis[0], width)
-        stages.append(s.rfactor(c, inner, factor_axis=-1))
+        if width < count:
+            _, inner = s[c].split(s[c].op.reduce_axis[0], width)
+            stages.append(s.rfactor(c, inner, factor_axis=-1))
         width //= 2
     return stages
 
 
 def compute_lanes(s: Schedule, stage: Tensor, unroll_k: int) -> None:
     """Rows side by side inside the loop over k; with 0 the few steps of each row are written out."""
-    (*_, i, j, lane), (r,) = s[stage].op.axis, s[stage].op.reduce_axis
-    s[stage].reorder(*((r, i, j) if unroll_k else (i, j, r)), lane)
-    s[stage].unroll(r, unroll_k)
+    (*_, i, j, lane), steps = s[stage].op.axis, s[stage].op.reduce_axis
+    s[stage].reorder(*((*steps, i, j) if unroll_k else (i, j, *steps)), lane)
+    s[stage].unroll(steps[-1], unroll_k)
     s[stage].unroll(i)
     s[stage].unroll(j)
     s[stage].vectorize(lane)
