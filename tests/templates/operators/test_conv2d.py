@@ -13,6 +13,8 @@ from tilewright.deploy import build
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.task import Task
 
+EPILOGUES: list[tuple[str, ...]] = [(), (), ("bias", "relu"), ("scale", "add"), ("tanh",), ("clip:-0.5:1",)]
+
 
 def draw(rng: np.random.Generator) -> dict[str, Any]:
     """A random convolution whose window fits."""
@@ -32,6 +34,7 @@ def draw(rng: np.random.Generator) -> dict[str, Any]:
         "layout": str(rng.choice(["NCHW", "NHWC"])),
         "dtype": str(rng.choice(["float32", "float64"])),
         "constant": ("weight",) if rng.integers(2) else (),
+        "epilogue": EPILOGUES[int(rng.integers(len(EPILOGUES)))],
     }
 
 

@@ -6,6 +6,7 @@ width: ``[o / width][c][kh][kw][width]``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
 from tilewright.templates.analytic import choose_register_tile, fits_registers
 from tilewright.templates.collector import TemplateConfig, get_config
+from tilewright.templates.epilogue import apply_epilogue, finish
 from tilewright.templates.operators.window import Layout, Pair, Sides, Window, pad_image
 from tilewright.templates.split import divisors
 from tilewright.templates.template import template
@@ -32,7 +34,15 @@ SHALLOW = 256
 
 
 def reference(
-    x: Array, weight: Array, *, stride: Pair, padding: Sides, dilation: Pair, groups: int, layout: str
+    x: Array,
+    weight: Array,
+    *operands: Array,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    groups: int,
+    layout: str,
+    epilogue: Sequence[str],
 ) -> Array:
     """The convolution in NumPy."""
     image = x if layout == "NCHW" else x.transpose(0, 3, 1, 2)
@@ -42,7 +52,8 @@ def reference(
     filters = weight.reshape(groups, -1, *weight.shape[1:])
     y = np.einsum("ngchwij,gocij->ngohw", grouped, filters, optimize=True)
     y = y.reshape(n, -1, *y.shape[3:])
-    return np.asarray(y if layout == "NCHW" else y.transpose(0, 2, 3, 1))
+    y = y if layout == "NCHW" else y.transpose(0, 2, 3, 1)
+    return finish(y, epilogue, operands, channel_axis(layout))
 
 
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
@@ -121,6 +132,7 @@ def conv2d(
     groups: int = 1,
     layout: Layout = "NCHW",
     dtype: Dtype = "float32",
+    epilogue: tuple[str, ...] = (),
     constant: Constant = ("weight",),
 ) -> tuple[Schedule, list[Tensor]]:
     """Pixels of a row by vectors of channels, accumulated in registers over the whole reduction."""
@@ -133,13 +145,19 @@ def conv2d(
     weight = te.placeholder((o, c // groups, *window.kernel), dtype, name="weight")
     padded = pad_image(x, window, layout)
     y = convolve(padded, weight, window, layout, groups, window.output(h, w))
-    s = create_schedule(y)
-    schedule_tile(s, y, weight, cfg, layout, groups, lanes)
+    finished = apply_epilogue(y, epilogue, channel_axis(layout))
+    s = create_schedule(finished.output)
+    schedule_tile(s, (y, finished.output), weight, cfg, layout, groups, lanes)
     if padded is not x:
         *_, last = s[padded].op.axis
         s[padded].vectorize(last)
         s[padded].parallel(s[padded].fuse(*s[padded].op.axis[:2]))
-    return s, [x, weight, y]
+    return s, [x, weight, *finished.operands, finished.output]
+
+
+def channel_axis(layout: str) -> int:
+    """The dimension of the channels."""
+    return 1 if layout == "NCHW" else 3
 
 
 def convolve(
@@ -163,9 +181,16 @@ def convolve(
 
 
 def schedule_tile(
-    s: Schedule, y: Tensor, weight: Tensor, cfg: TemplateConfig, layout: str, groups: int, lanes: int
+    s: Schedule,
+    tensors: tuple[Tensor, Tensor],
+    weight: Tensor,
+    cfg: TemplateConfig,
+    layout: str,
+    groups: int,
+    lanes: int,
 ) -> None:
-    """Compute a tile, rows by vectors; store it along the axis that is contiguous in ``y``."""
+    """Compute a tile of the sums, rows by vectors; store it finished, along the contiguous axis."""
+    sums, y = tensors
     has_last = layout == "NHWC"  # the channels are contiguous in y
     is_across = cfg["lanes"].val == "channels"  # the channels lie in the lanes
     share = y.shape[3 if has_last else 1] // groups
@@ -174,7 +199,9 @@ def schedule_tile(
     if groups > 1:  # a tile reads one group's channels
         channels = max(size for size in divisors(share) if size <= channels)
     # Where lanes and stores run along different axes, the tile passes through memory.
-    tile = s.cache_write(y, "register" if has_last == is_across else "thread")
+    tile = s.cache_write(sums, "register" if has_last == is_across else "thread")
+    if y is not sums:
+        s[sums].compute_inline()
     b, f, i, j = [s[y].op.axis[place] for place in ((0, 3, 1, 2) if has_last else (0, 1, 2, 3))]
     group, f = s[y].split(f, share)
     panel, f = s[y].split(f, channels)

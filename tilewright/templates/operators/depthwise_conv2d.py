@@ -5,6 +5,7 @@ The weight, ``(c, kh, kw)``, is constant by default.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
 from tilewright.templates.analytic import fits_registers
 from tilewright.templates.collector import TemplateConfig, get_config
-from tilewright.templates.operators.conv2d import BYTES, ROWS, Constant, Dtype, pack_weight
+from tilewright.templates.epilogue import apply_epilogue, finish
+from tilewright.templates.operators.conv2d import BYTES, ROWS, Constant, Dtype, channel_axis, pack_weight
 from tilewright.templates.operators.window import Layout, Pair, Sides, Window, pad_image
 from tilewright.templates.template import template
 
@@ -25,12 +27,22 @@ VECTORS = (1, 2, 3, 4, 6, 8)
 MOST_SUMS = 12
 
 
-def reference(x: Array, weight: Array, *, stride: Pair, padding: Sides, dilation: Pair, layout: str) -> Array:
+def reference(
+    x: Array,
+    weight: Array,
+    *operands: Array,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    layout: str,
+    epilogue: Sequence[str],
+) -> Array:
     """The convolution in NumPy."""
     image = x if layout == "NCHW" else x.transpose(0, 3, 1, 2)
     windows = Window.of(weight.shape[1:], stride, padding, dilation).slide(image)
     y = np.einsum("nchwij,cij->nchw", windows, weight, optimize=True)
-    return np.asarray(y if layout == "NCHW" else y.transpose(0, 2, 3, 1))
+    y = y if layout == "NCHW" else y.transpose(0, 2, 3, 1)
+    return finish(y, epilogue, operands, channel_axis(layout))
 
 
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
@@ -71,6 +83,7 @@ def depthwise_conv2d(
     dilation: Pair = 1,
     layout: Layout = "NCHW",
     dtype: Dtype = "float32",
+    epilogue: tuple[str, ...] = (),
     constant: Constant = ("weight",),
 ) -> tuple[Schedule, list[Tensor]]:
     """A tile of pixels whose lanes lie along the contiguous axis: the row's pixels, or the channels."""
@@ -85,12 +98,13 @@ def depthwise_conv2d(
     weight = te.placeholder((c, *window.kernel), dtype, name="weight")
     padded = pad_image(x, window, layout)
     y = convolve(padded, weight, window, layout, (height, width))
-    s = create_schedule(y)
-    panels = schedule_tile(s, y, weight, cfg, has_last, lanes)
+    finished = apply_epilogue(y, epilogue, channel_axis(layout))
+    s = create_schedule(finished.output)
+    panels = schedule_tile(s, (y, finished.output), weight, cfg, has_last, lanes)
     if padded is not x:  # a few channels at a time, which stay in the cache
         s[padded].vectorize(s[padded].op.axis[-1])
-        s[padded].compute_at(s[y], panels)
-    return s, [x, weight, y]
+        s[padded].compute_at(s[finished.output], panels)
+    return s, [x, weight, *finished.operands, finished.output]
 
 
 def convolve(image: Tensor, weight: Tensor, window: Window, layout: str, extents: tuple[int, int]) -> Tensor:
@@ -110,10 +124,18 @@ def convolve(image: Tensor, weight: Tensor, window: Window, layout: str, extents
 
 
 def schedule_tile(
-    s: Schedule, y: Tensor, weight: Tensor, cfg: TemplateConfig, has_last: bool, lanes: int
+    s: Schedule,
+    tensors: tuple[Tensor, Tensor],
+    weight: Tensor,
+    cfg: TemplateConfig,
+    has_last: bool,
+    lanes: int,
 ) -> IterVar:
     """Rows of pixels and vectors along the last axis, accumulated in registers; the outermost loop."""
-    tile = s.cache_write(y, "register")
+    sums, y = tensors
+    tile = s.cache_write(sums, "register")
+    if y is not sums:
+        s[sums].compute_inline()
     # NCHW: rows of the image by pixels of a row. NHWC: pixels of a row by channels.
     b, outer, row, column = s[y].op.axis
     down, row = s[y].split(row, cfg["rows"].val)
