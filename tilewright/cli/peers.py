@@ -64,6 +64,8 @@ def _prepare_torch(task: "Task", arrays: Arrays) -> Call:
     operator = TORCH.get(task.workload.op)
     if operator is None:
         raise PeerError(f"torch: there is no counterpart of {task.workload.op}")
+    if task.workload.arguments.get("epilogue"):
+        raise PeerError("torch: operators are compared without an epilogue only")
     torch = importlib.import_module("torch")
     tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
     arguments = task.workload.arguments
