@@ -92,7 +92,7 @@ def test_a_much_slower_candidate_stops_at_its_first_run(measurer: Measurer) -> N
 
 def test_a_program_that_cannot_be_read_is_a_result(measurer: Measurer) -> None:
     broken = Program('{"args": []}', matmul().inputs, matmul().outputs)
-    results = measurer.measure([trial(matmul()), trial(broken), trial(matmul())])
+    results = measurer.measure([trial(p, "unread") for p in (matmul(), broken, matmul())])
     assert [result.state for result in results] == ["ok", "invalid", "ok"]
 
 
