@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,18 @@ def test_a_constant_weight_is_packed_ahead() -> None:
     layer = kernel.bind(weight=weight)
     np.testing.assert_allclose(layer(x), x @ weight.T, rtol=1e-4, atol=1e-5)
     assert Task.create("dense", Target.host(), 1, m=20, n=50, k=30, constant=()).constants == ()
+
+
+def test_a_block_holds_whole_panels_of_a_constant() -> None:
+    values = {"rows": 8, "vectors": 3, "block_n": 256, "pack": "b"}
+    default = Task.create("dense", Target.host(), 1, m=32, n=600, k=40).default_config.to_json()
+    kernel = build("dense", threads=1, m=32, n=600, k=40, config={**default, **values})
+    panel = 3 * Target.host().lanes(4)
+    # Blocks begin where panels do, so no read of the weight is spread over two.
+    assert f"range({-(-600 // (-(-256 // panel) * panel))})" in kernel.source("loops")
+    functions = kernel.source("asm").split(".Lfunc_end")
+    (run,) = [text for text in functions if re.search(r"^run_part:", text, re.MULTILINE)]
+    assert "gather" not in run
 
 
 def test_a_constant_must_be_an_operand() -> None:

@@ -211,7 +211,7 @@ def split_blocks(
     depths = [stage.split(r, cfg["block_k"].val)[0] for r in stage.op.reduce_axis]
     block_n = None
     if not is_inside:
-        block_n, j = stage.split(j, cfg["block_n"].val)
+        block_n, j = stage.split(j, column_block(cfg, product))
     block_m, i = stage.split(i, cfg["block_m"].val)
     tile_m, i = stage.split(i, cfg["rows"].val)
     tile_n, j = stage.split(j, cfg["vectors"].val * lanes)
@@ -228,11 +228,20 @@ def split_blocks(
     return Loops([*across, *depths][-1], rows, tiles[1], i, j, not batch)
 
 
+def column_block(cfg: TemplateConfig, product: Product) -> int:
+    """The columns of a block; whole panels, where the panels of a constant operand lie side by side."""
+    block = int(cfg["block_n"].val)
+    if not product.has_constant:
+        return block
+    panel = int(cfg["vectors"].val) * cfg.target.lanes(product.item)
+    return -(-block // panel) * panel
+
+
 def finish_blocks(s: Schedule, cfg: TemplateConfig, product: Product, output: Tensor) -> IterVar:
     """Let the epilogue run over blocks of columns; the loop at which the product of one is computed."""
     stage, lanes = s[output], cfg.target.lanes(product.item)
     *batch, i, j = stage.op.axis
-    block_n, j = stage.split(j, cfg["block_n"].val)
+    block_n, j = stage.split(j, column_block(cfg, product))
     block_m, i = stage.split(i, cfg["block_m"].val)
     vectors, j = stage.split(j, cfg["vectors"].val * lanes)
     if batch:
