@@ -85,11 +85,11 @@ def test_a_constant_weight_is_packed_ahead() -> None:
 
 def test_a_block_holds_whole_panels_of_a_constant() -> None:
     values = {"rows": 8, "vectors": 3, "block_n": 256, "pack": "b"}
-    default = Task.create("dense", Target.host(), 1, m=32, n=600, k=40).default_config.to_json()
-    kernel = build("dense", threads=1, m=32, n=600, k=40, config={**default, **values})
+    default = Task.create("dense", Target.host(), 1, m=32, n=800, k=40).default_config.to_json()
+    kernel = build("dense", threads=1, m=32, n=800, k=40, config={**default, **values})
     panel = 3 * Target.host().lanes(4)
     # Blocks begin where panels do, so no read of the weight is spread over two.
-    assert f"range({-(-600 // (-(-256 // panel) * panel))})" in kernel.source("loops")
+    assert f"range({-(-800 // (-(-256 // panel) * panel))})" in kernel.source("loops")
     functions = kernel.source("asm").split(".Lfunc_end")
     (run,) = [text for text in functions if re.search(r"^run_part:", text, re.MULTILINE)]
     assert "gather" not in run
