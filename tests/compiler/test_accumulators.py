@@ -105,7 +105,7 @@ def test_what_does_not_fit_is_left_alone() -> None:
     check(program, wide)
 
 
-def test_sums_that_are_read_elsewhere_are_left_alone() -> None:
+def test_loops_that_are_not_written_out_are_left_alone() -> None:
     a = te.placeholder((8, 16), name="A")
     k = te.reduce_axis((0, 8), "k")
     rolling = te.compute((16,), lambda j: te.sum(a[k, j], axis=k), name="C")

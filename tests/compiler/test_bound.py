@@ -105,6 +105,12 @@ def test_it_is_timed_as_it_is_used() -> None:
     np.testing.assert_allclose(call.outputs[0], expected, rtol=1e-5, atol=1e-5)
 
 
+def test_timing_checks_its_arguments() -> None:
+    x, weight, _, _ = arrays()
+    with pytest.raises(ArgumentError, match="takes 3 arrays"):
+        build(layer()).prepare(x, weight)
+
+
 def test_a_bound_kernel_survives_pickling() -> None:
     x, weight, bias, expected = arrays()
     bound = pickle.loads(pickle.dumps(build(layer()).bind(weight=weight, bias=bias)))

@@ -87,9 +87,8 @@ def _make_call(kernel: "Kernel", arrays: "Arrays") -> "Call":
     """The kernel on its arrays, the constant ones bound as a user binds them."""
     if not kernel.constants:
         return lambda: kernel(*arrays)
-    named = dict(zip((spec.name for spec in kernel.inputs), arrays, strict=True))
-    bound = kernel.bind(**{name: named.pop(name) for name in kernel.constants})
-    return lambda: bound(*named.values())
+    bound, others = kernel.bind_among(arrays)
+    return lambda: bound(*others)
 
 
 def _prepare_peers(task: "Task", arrays: "Arrays", names: Sequence[str] | None) -> dict[str, "Call"]:

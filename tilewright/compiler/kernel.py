@@ -162,9 +162,8 @@ class Kernel:
         if self.code.backend != "llvm":
             raise CompileError(f"the {self.code.backend} backend cannot be timed; build with backend='llvm'")
         if self.constants:
-            named = dict(zip((spec.name for spec in self.inputs), arrays, strict=True))
-            bound = self.bind(**{name: named.pop(name) for name in self.constants})
-            return bound.prepare(*named.values(), out=out)
+            bound, others = self.bind_among(arrays)
+            return bound.prepare(*others, out=out)
         inputs, outputs = self._check_inputs(arrays), self._check_outputs(out)
         _check_overlap(self.inputs, inputs, self.outputs, outputs)
         return PreparedCall(self, inputs, outputs)
@@ -203,6 +202,12 @@ class Kernel:
         from tilewright.compiler.bound import BoundKernel
 
         return BoundKernel(self, constants)
+
+    def bind_among(self, arrays: Sequence[Any]) -> tuple[Kernel, list[Array]]:
+        """The kernel with the constants among a call's arrays bound, and the other arrays."""
+        checked = self._check_inputs(arrays)
+        named = dict(zip((spec.name for spec in self.inputs), checked, strict=True))
+        return self.bind(**{name: named.pop(name) for name in self.constants}), list(named.values())
 
     # -- inspection -----------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-from tilewright.compiler.te.expr import Expr, Load, Var
+from tilewright.compiler.te.expr import Const, Expr, Load, Var
 
 
 class LoopKind(StrEnum):
@@ -242,3 +242,17 @@ def block(statements: Sequence[Stmt]) -> Stmt:
     for statement in statements:
         flat.extend(statement.body if isinstance(statement, Block) else (statement,))
     return flat[0] if len(flat) == 1 else Block(flat)
+
+
+def nest_loops(loops: Sequence[For], body: Stmt) -> Stmt:
+    """The loops one inside the other, outermost first, around a body."""
+    for loop in reversed(loops):
+        body = loop.replace(body=body)
+    return body
+
+
+def constant_extent(loop: For) -> int | None:
+    """The iterations of a loop that runs from 0 to a constant; None of any other."""
+    if not (isinstance(loop.begin, Const) and loop.begin.value == 0 and isinstance(loop.end, Const)):
+        return None
+    return int(loop.end.value)

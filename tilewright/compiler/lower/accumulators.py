@@ -16,14 +16,24 @@ accumulated in the same order as before. A schedule says the same with ``cache_i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
-from tilewright.compiler.ir.loops import Alloc, Buffer, For, LoopKind, LoopNest, Stmt, Store, block
+from tilewright.compiler.ir.loops import (
+    Alloc,
+    Buffer,
+    For,
+    LoopKind,
+    LoopNest,
+    Stmt,
+    Store,
+    block,
+    constant_extent,
+    nest_loops,
+)
 from tilewright.compiler.ir.visit import map_stmt, substitute_stmt, variables, walk
 from tilewright.compiler.target import Target
-from tilewright.compiler.te.expr import BYTES, Binary, Const, Expr, IterVar, Load, Var, const
+from tilewright.compiler.te.expr import BYTES, Binary, Expr, IterVar, Load, Var, const
 
 _MOST_ROWS = 16
 # Fewer rows read too much of the other operand from the second cache.
@@ -84,7 +94,7 @@ class _Pass:
         if rows is None or extent is None or not isinstance(rows.body, For):
             return None
         found = _find_reduction(rows.body)
-        if found is None or not self._is_worth_moving(found, around):
+        if found is None or rows.var in variables(found.loop.end) or not self._is_worth_moving(found, around):
             return None
         room = self._registers() // max(1, found.vectors(self.target)) - 1
         count = max((n for n in range(1, min(room, _MOST_ROWS) + 1) if extent % n == 0), default=1)
@@ -92,7 +102,7 @@ class _Pass:
             return None
         outer = self._variable(f"{rows.var.name}.o", extent // count)
         inner = self._variable(f"{rows.var.name}.i", count)
-        body = _nest(around, substitute_stmt(rows.body, {rows.var: outer * count + inner}))
+        body = nest_loops(around, substitute_stmt(rows.body, {rows.var: outer * count + inner}))
         assert isinstance(body, For)
         held = self._hold(body, (For(inner, const(0), const(count), body, LoopKind.UNROLL),))
         if held is None:
@@ -139,8 +149,8 @@ class _Pass:
         update = Store(held, index, value, update=True)
         read = Store(held, index, Load(store.buffer, store.indices))
         write = Store(store.buffer, store.indices, Load(held, index))
-        steps = loop.replace(body=_nest((*found.steps, *rows, *found.inner), update))
-        return Alloc(held, block([_nest(tile, read), steps, _nest(tile, write)]))
+        steps = loop.replace(body=nest_loops((*found.steps, *rows, *found.inner), update))
+        return Alloc(held, block([nest_loops(tile, read), steps, nest_loops(tile, write)]))
 
     def _registers(self) -> int:
         """What is left when one register holds the value that a row shares."""
@@ -188,16 +198,3 @@ def _is_plain(loop: For) -> bool:
 def _redirect(value: Expr, store: Store, held: Load) -> Expr:
     assert isinstance(value, Binary)
     return Binary(value.op, held, value.b)
-
-
-def _nest(loops: Sequence[For], body: Stmt) -> Stmt:
-    for loop in reversed(loops):
-        body = loop.replace(body=body)
-    return body
-
-
-def constant_extent(loop: For) -> int | None:
-    """The iterations of a loop that runs from 0 to a constant; None of any other."""
-    if not (isinstance(loop.begin, Const) and loop.begin.value == 0 and isinstance(loop.end, Const)):
-        return None
-    return int(loop.end.value)

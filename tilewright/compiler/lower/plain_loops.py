@@ -19,9 +19,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tilewright.compiler.ir.affine import linear
-from tilewright.compiler.ir.loops import For, LoopKind, LoopNest, Stmt, Store, block
+from tilewright.compiler.ir.loops import (
+    For,
+    LoopKind,
+    LoopNest,
+    Stmt,
+    Store,
+    block,
+    constant_extent,
+    nest_loops,
+)
 from tilewright.compiler.ir.visit import map_stmt, substitute, variables, walk
-from tilewright.compiler.lower.accumulators import constant_extent, is_accumulation
+from tilewright.compiler.lower.accumulators import is_accumulation
 from tilewright.compiler.target import Target
 from tilewright.compiler.te.expr import BYTES, Expr, IterVar, Load, Var, const
 
@@ -74,7 +83,10 @@ class _Tiler:
             return None
         strips = self._strips(wide, _COPIED_VECTORS * lanes, LoopKind.VECTORIZE)
         return block(
-            [_nest([*loops[:-1], *_given(s.outer, s.inner)], _at(store, {wide.var: s.value})) for s in strips]
+            [
+                nest_loops([*loops[:-1], *_given(s.outer, s.inner)], _at(store, {wide.var: s.value}))
+                for s in strips
+            ]
         )
 
     def _tile(self, loops: list[For], store: Store, contiguous: For | None, lanes: int) -> Stmt | None:
@@ -99,7 +111,7 @@ class _Tiler:
             values = {wide.var: across.value}
             if row is not None and tall is not None:
                 values[row.var] = tall.value
-            parts.append(_nest([*outer, *reductions, *inner], _at(store, values)))
+            parts.append(nest_loops([*outer, *reductions, *inner], _at(store, values)))
         return block(parts)
 
     def _tile_size(self, row: For | None, wide: For, lanes: int) -> tuple[int, int]:
@@ -184,9 +196,3 @@ def _given(*loops: For | None) -> Iterator[For]:
 def _at(store: Store, values: dict[Var, Expr]) -> Store:
     indices = [substitute(index, values) for index in store.indices]
     return Store(store.buffer, indices, substitute(store.value, values), store.update)
-
-
-def _nest(loops: Sequence[For], body: Stmt) -> Stmt:
-    for loop in reversed(loops):
-        body = loop.replace(body=body)
-    return body
