@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand, constant, index
+from tilewright.compiler.backends.llvm_strided import read_strided
 from tilewright.compiler.backends.llvm_types import MEMORY, VALUE, suffix, vector
 from tilewright.compiler.ir.affine import Linear, Ranges, linear
 from tilewright.compiler.ir.loops import Buffer, Store
@@ -40,9 +41,11 @@ class Lanes:
 class Address:
     """An element's address; ``step`` is how far apart lanes are, ``offsets`` their places when uneven.
 
-    ``fixed`` is the flat offset where it is a constant.
+    The element lies ``distance`` elements from ``origin``; ``fixed`` is the flat offset where it is constant.
     """
 
+    origin: Operand
+    distance: int
     pointer: Operand
     step: int
     offsets: Operand | None = None
@@ -62,6 +65,7 @@ class Memory:
         self.read_only: set[Buffer] = set()
         self._forms: dict[int, tuple[Load | Store, Linear]] = {}
         self.spread: dict[Buffer, int] = {}
+        self.unrolled: dict[Var, tuple[int, int]] = {}
         self.declarations: set[str] = set()
         self.is_around_loops = False
 
@@ -82,7 +86,7 @@ class Memory:
 
     # -- addresses ------------------------------------------------------------------------------
 
-    def _form(self, node: Load | Store, buffer: Buffer) -> Linear:
+    def form(self, node: Load | Store, buffer: Buffer) -> Linear:
         """The flat element offset of an access, in terms of loop variables."""
         found = self._forms.get(id(node))
         if found is not None:
@@ -95,7 +99,7 @@ class Memory:
 
     def address(self, node: Load | Store, buffer: Buffer, lanes: Lanes | None, writer: ExprWriter) -> Address:
         """The address of an access in the first lane."""
-        form = self._form(node, buffer)
+        form = self.form(node, buffer)
         width = self.spread.get(buffer, 0)
         if width:
             form = form.scale(width)
@@ -116,16 +120,14 @@ class Memory:
                 parts.setdefault(operand.depth, []).append((operand, scale))
         pointer = self.pointers[buffer]
         for depth in sorted(parts):
-            pointer = self._advance(pointer, self._sum(parts[depth]), buffer)
+            pointer = self._move(pointer, self._sum(parts[depth]), buffer)
         if parts and self.is_around_loops:
             # LLVM's loop strength reduction takes long over many addresses that run once per inner loop.
             pointer = self.text.pure(f"freeze ptr {pointer.text}", "ptr", 0, pointer)
-        if offset:
-            pointer = self._advance(pointer, index(offset), buffer)
         step += 1 if width else 0
         fixed = offset if not parts and not uneven and not width else None
         spaced = self._uneven(uneven, step, lanes, writer) if uneven else None
-        return Address(pointer, step, spaced, fixed)
+        return Address(pointer, offset, self.advance(pointer, offset, buffer), step, spaced, fixed)
 
     def element(self, node: Load, lanes: Lanes | None, writer: ExprWriter) -> Operand:
         """The address of an element, which may lie outside the buffer, in the first lane."""
@@ -146,7 +148,11 @@ class Memory:
         assert total is not None
         return total
 
-    def _advance(self, pointer: Operand, offset: Operand, buffer: Buffer) -> Operand:
+    def advance(self, pointer: Operand, distance: int, buffer: Buffer) -> Operand:
+        """A pointer so many elements further on."""
+        return self._move(pointer, index(distance), buffer) if distance else pointer
+
+    def _move(self, pointer: Operand, offset: Operand, buffer: Buffer) -> Operand:
         element = MEMORY[buffer.dtype]
         text = f"getelementptr {element}, ptr {pointer.text}, i64 {offset.text}"
         return self.text.pure(text, "ptr", 0, pointer, offset)
@@ -194,26 +200,28 @@ class Memory:
         # A padded row may be read past its end, but not ahead of its begin, as a condition may ask.
         may_overrun = buffer in self.row_strides and lanes is not None and lanes.active != 0
         if count and lanes is not None and (address.step != 1 or address.offsets is not None):
-            raw = self._gather(address, buffer, lanes)
+            raw = read_strided(self, node, address, lanes) or self._gather(address, buffer, lanes)
         elif mask is not None and not may_overrun:
             # Lanes past a tail are read as zero: what lies there may be denormal, and slow to multiply.
-            raw = self._masked_load(address.pointer, buffer, count, mask)
+            raw = self.masked_load(address.pointer, buffer, count, mask)
         else:
-            raw = self._plain_load(address.pointer, buffer, count)
+            raw = self.plain_load(address.pointer, buffer, count)
         return self.text.remember(key, self._extend(raw, buffer))
 
     def _floor(self, buffer: Buffer) -> int:
         """How far out a read may move: nowhere if the buffer changes, else into the loops surely run."""
         return self.text.conditional_depth() if buffer in self.read_only else self.text.depth
 
-    def _plain_load(self, pointer: Operand, buffer: Buffer, count: int) -> Operand:
+    def plain_load(self, pointer: Operand, buffer: Buffer, count: int) -> Operand:
+        """Elements side by side, as memory holds them."""
         element = MEMORY[buffer.dtype]
         text = f"load {vector(element, count)}, ptr {pointer.text}, align {BYTES[buffer.dtype]}"
         if buffer in self.read_only:
             return self.text.pure(text, buffer.dtype, count, pointer, floor=self._floor(buffer))
         return self.text.value(text, buffer.dtype, count)
 
-    def _masked_load(self, pointer: Operand, buffer: Buffer, count: int, mask: Operand) -> Operand:
+    def masked_load(self, pointer: Operand, buffer: Buffer, count: int, mask: Operand) -> Operand:
+        """Elements side by side where the mask holds, else zero."""
         element = MEMORY[buffer.dtype]
         whole = vector(element, count)
         name = f"llvm.masked.load.{suffix(element, count)}.p0"
@@ -239,7 +247,7 @@ class Memory:
     ) -> Operand:
         """One element for all lanes that is only read if some lane wants it."""
         spread = Lanes(lanes.var, lanes.base, lanes.count, lanes.mask)
-        return self._extend(self._gather(Address(address.pointer, 0), buffer, spread), buffer)
+        return self._extend(self._gather(replace(address, step=0, offsets=None), buffer, spread), buffer)
 
     def _extend(self, raw: Operand, buffer: Buffer) -> Operand:
         """From the type in memory to the type of values."""

@@ -192,13 +192,19 @@ class StmtWriter:
         elif stmt.outline and self.lanes is None and not _has_parallel(stmt.body):
             self._outlined(stmt, begin, end)
         elif trips == 1 or (known and stmt.kind is LoopKind.UNROLL and stmt.factor == 0):
-            for value in range(int(begin.text), int(end.text)):
-                self.memory.variables[stmt.var] = index(value)
-                self.write(stmt.body)
+            self._written_out(stmt, int(begin.text), int(end.text))
         elif stmt.kind is LoopKind.UNROLL and stmt.factor > 1:
             self._unrolled(stmt, begin, end, trips)
         else:
             self._serial(begin, end, 1, stmt, lambda: self.write(stmt.body))
+
+    def _written_out(self, stmt: For, begin: int, end: int) -> None:
+        """A copy of the body for each iteration."""
+        self.memory.unrolled[stmt.var] = begin, end
+        for value in range(begin, end):
+            self.memory.variables[stmt.var] = index(value)
+            self.write(stmt.body)
+        del self.memory.unrolled[stmt.var]
 
     def _unrolled(self, stmt: For, begin: Operand, end: Operand, trips: int) -> None:
         """A loop over groups of iterations, then one over what is left."""

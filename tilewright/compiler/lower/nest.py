@@ -43,12 +43,11 @@ class NestWriter:
         """The memory for a stage's region, in its layout."""
         stage = placement.stage
         shape = [placement.extents[axis] for axis in stage.axis]
-        tiles = dict(stage.layout)
         outers = [-(-shape[d] // f) for d, f in stage.layout]
-        plain = [n for d, n in enumerate(shape) if d not in tiles]
-        stored = (*outers, *plain, *(f for _, f in stage.layout))
+        plain = self._untiled(placement)
+        stored = (*outers, *(shape[d] for d in plain), *(f for _, f in stage.layout))
         scope = "call" if stage.scope == "global" else stage.scope
-        place = {d: n for n, d in enumerate((d for d in range(len(shape)) if d not in tiles), len(outers))}
+        place = {d: n for n, d in enumerate(plain, len(outers))}
         aligns = [(place[stage.axis.index(a)], *values) for a, values in stage.aligns.items()]
         return Buffer(stage.name, stored, placement.body.dtype, scope, aligns)
 
@@ -64,10 +63,19 @@ class NestWriter:
             for index, axis in zip(indices, stage.axis, strict=True)
         ]
         local = [linear(offset.to_expr(), ranges).to_expr() for offset in offsets]
-        tiles = dict(stage.layout)
         outers = [simplify_index(local[d] // f, ranges) for d, f in stage.layout]
-        plain = [x for d, x in enumerate(local) if d not in tiles]
+        plain = [local[d] for d in self._untiled(placement)]
         return (*outers, *plain, *(simplify_index(local[d] % f, ranges) for d, f in stage.layout))
+
+    def _untiled(self, placement: Placement) -> list[int]:
+        """The dimensions that are stored whole, in order; in registers the one in the lanes comes last."""
+        stage = placement.stage
+        tiled = {d for d, _ in stage.layout}
+        plain = [d for d in range(len(stage.axis)) if d not in tiled]
+        if stage.scope != "register":
+            return plain
+        lanes = {axis for axis in stage.leaf if stage.mark(axis).kind is LoopKind.VECTORIZE}
+        return sorted(plain, key=lambda d: not lanes.isdisjoint(variables(placement.values[stage.axis[d]])))
 
     def read(self, expr: Expr) -> Expr:
         """A body's expression over loops: reads of tensors become reads of buffers."""

@@ -198,8 +198,7 @@ def schedule_tile(
     channels, pixels = (columns, rows) if is_across else (rows, columns)
     if groups > 1:  # a tile reads one group's channels
         channels = max(size for size in divisors(share) if size <= channels)
-    # Where lanes and stores run along different axes, the tile passes through memory.
-    tile = s.cache_write(sums, "register" if has_last == is_across else "thread")
+    tile = s.cache_write(sums, "register")
     if y is not sums:
         s[sums].compute_inline()
     b, f, i, j = [s[y].op.axis[place] for place in ((0, 3, 1, 2) if has_last else (0, 1, 2, 3))]

@@ -1,0 +1,135 @@
+"""Lanes that lie apart in memory are read by loads and shuffles, and hold what gathers would."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tilewright.compiler import te
+from tilewright.compiler.build import LINE_LIMIT_MOST, compile_program, write_llvm
+from tilewright.compiler.kernel import load_kernel
+from tilewright.compiler.program import Program
+from tilewright.compiler.schedule import create_schedule
+from tilewright.compiler.target import Target
+
+CPUS = ("native", "haswell", "x86-64") if Target.host().triple.startswith("x86_64") else ("native",)
+DTYPES = ("float32", "float64", "int32", "int64")
+
+
+def run(program: Program, cpu: str, *inputs: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], str]:
+    """The result on a CPU that this one can stand for, and the code."""
+    target = Target.named(cpu)
+    kernel = load_kernel(compile_program(program, target, line_limit=LINE_LIMIT_MOST))
+    return kernel(*inputs), write_llvm(program, target, 1)[0].text
+
+
+def numbers(shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
+    return np.random.default_rng(0).integers(-99, 99, shape).astype(dtype)
+
+
+def transposed_tile(shape: tuple[int, ...], height: int, width: int, dtype: str) -> Program:
+    """Tiles computed with columns in the lanes, stored with rows in them."""
+    rows, columns = shape
+    a = te.placeholder((rows, columns), dtype, name="a")
+    doubled = te.compute((rows, columns), lambda i, j: a[i, j] + a[i, j], name="doubled")
+    b = te.compute((columns, rows), lambda j, i: doubled[i, j], name="b")
+    s = create_schedule(b)
+    held = s.cache_write(doubled, "register")
+    s[doubled].compute_inline()
+    j, i = s[b].op.axis
+    jo, j = s[b].split(j, width)
+    io, i = s[b].split(i, height)
+    s[b].reorder(jo, io, j, i)
+    s[b].unroll(j)
+    s[b].vectorize(i)
+    tile = s[held]
+    tile.compute_at(s[b], io)
+    tile.unroll(tile.op.axis[0])
+    tile.vectorize(tile.op.axis[1])
+    return Program.from_schedule(s, [a, b])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (14, 32), (6, 8), (3, 5), (2, 16)])
+def test_a_tile_is_turned_around_in_registers(cpu: str, dtype: str, height: int, width: int) -> None:
+    a = numbers((2 * height + 1, 2 * width + 3), dtype)
+    found, _ = run(transposed_tile(a.shape, height, width, dtype), cpu, a)
+    np.testing.assert_array_equal(found, 2 * a.T)
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+def test_a_turned_tile_needs_no_gather_and_no_memory(cpu: str) -> None:
+    a = numbers((28, 32), "float32")
+    _, code = run(transposed_tile((28, 32), 14, 16, "float32"), cpu, a)
+    assert "gather" not in code
+    assert "shufflevector" in code
+
+
+def turned_copy(rows: int, columns: int, steps: int) -> Program:
+    """A transposed copy, rows in the lanes, a few columns written out."""
+    a = te.placeholder((rows, columns), name="a")
+    b = te.compute((columns, rows), lambda j, i: a[i, j], name="b")
+    s = create_schedule(b)
+    j, i = s[b].op.axis
+    jo, j = s[b].split(j, steps)
+    io, i = s[b].split(i, 32)
+    s[b].reorder(io, jo, j, i)
+    s[b].unroll(j)
+    s[b].vectorize(i)
+    return Program.from_schedule(s, [a, b])
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize(("rows", "columns", "steps"), [(64, 32, 16), (61, 29, 16), (33, 12, 12), (7, 40, 8)])
+def test_an_argument_is_turned_around_in_blocks(cpu: str, rows: int, columns: int, steps: int) -> None:
+    a = numbers((rows, columns), "float32")
+    found, code = run(turned_copy(rows, columns, steps), cpu, a)
+    np.testing.assert_array_equal(found, a.T)
+    assert "gather" not in code
+
+
+def spaced_sum(count: int, step: int, dtype: str) -> Program:
+    """The sum of three neighbours at every step-th place, as pooling reads them."""
+    a = te.placeholder((step * (count - 1) + 3,), dtype, name="a")
+    b = te.compute((count,), lambda i: a[i * step] + a[i * step + 1] + a[i * step + 2], name="b")
+    s = create_schedule(b)
+    (i,) = s[b].op.axis
+    _, i = s[b].split(i, 16)
+    s[b].vectorize(i)
+    return Program.from_schedule(s, [a, b])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("count", [64, 61, 3, 1])
+@pytest.mark.parametrize("step", [2, 3, 4, 5])
+def test_lanes_a_few_elements_apart(cpu: str, dtype: str, count: int, step: int) -> None:
+    a = numbers((step * (count - 1) + 3,), dtype)
+    found, code = run(spaced_sum(count, step, dtype), cpu, a)
+    last = len(a) - 3
+    np.testing.assert_array_equal(found, sum(a[n : last + n + 1 : step] for n in range(3)))
+    assert ("gather" in code) == (step > 4 and count > 1)
+
+
+def test_nothing_is_read_past_the_end() -> None:
+    """The last read ends at the last element: the page after it may not be there."""
+    size = mmap.PAGESIZE
+    block = mmap.mmap(-1, 2 * size)
+    count = 61
+    needed = 2 * (count - 1) + 3
+    a = np.frombuffer(block, np.float32, needed, offset=size - 4 * needed)
+    a[:] = numbers((needed,), "float32")
+    libc = ctypes.CDLL(None, use_errno=True)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(block))
+    assert libc.mprotect(ctypes.c_void_p(address + size), size, 0) == 0
+    try:
+        found, _ = run(spaced_sum(count, 2, "float32"), "native", a)
+    finally:
+        libc.mprotect(ctypes.c_void_p(address + size), size, 3)
+    np.testing.assert_array_equal(found, sum(a[n : n + 2 * count - 1 : 2] for n in range(3)))

@@ -1,0 +1,109 @@
+"""Reads whose lanes lie apart, without gathers.
+
+Where an unrolled loop around walks along the rows that the lanes stand in, a square block is read row by row
+and turned around in registers: so a tile computed over channels is stored along the width, and a transposed
+operand is packed. Where lanes are few elements apart, all between are read and some picked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tilewright.compiler.backends.llvm_function import Operand, constant
+from tilewright.compiler.backends.llvm_shuffle import pick, transpose
+from tilewright.compiler.backends.llvm_types import MEMORY, VALUE
+from tilewright.compiler.ir.loops import Buffer
+from tilewright.compiler.te.expr import BYTES, Load, Var
+
+if TYPE_CHECKING:
+    from tilewright.compiler.backends.llvm_memory import Address, Lanes, Memory
+
+# Lanes further apart than this share too few vectors.
+MOST_APART = 4
+
+
+def read_strided(memory: Memory, node: Load, address: Address, lanes: Lanes) -> Operand | None:
+    """The lanes of a read by loads and shuffles; None where only a gather will do."""
+    buffer = node.source
+    assert isinstance(buffer, Buffer)
+    is_plain = MEMORY[buffer.dtype] == VALUE[buffer.dtype] and BYTES[buffer.dtype] >= 4
+    is_known = lanes.mask is None or lanes.active > 0
+    if not (is_plain and is_known) or address.offsets is not None or buffer in memory.spread:
+        return None
+    active = lanes.active or lanes.count
+    column = _column(memory, node, buffer, lanes.count)
+    if column is not None and address.step > 1:
+        return _turn_block(memory, buffer, address, column, lanes.count, active)
+    if 1 < address.step <= MOST_APART:
+        return _pick_lanes(memory, buffer, address, lanes.count, active)
+    return None
+
+
+def _column(memory: Memory, node: Load, buffer: Buffer, size: int) -> tuple[int, int] | None:
+    """Where along the rows the unrolled loop stands, and how many columns it visits."""
+    for atom, scale in memory.form(node, buffer).terms.values():
+        if scale == 1 and isinstance(atom, Var) and atom in memory.unrolled:
+            begin, end = memory.unrolled[atom]
+            if end - begin > size // 2:
+                return int(memory.variables[atom].text) - begin, end - begin
+    return None
+
+
+def _turn_block(
+    memory: Memory, buffer: Buffer, address: Address, column: tuple[int, int], size: int, active: int
+) -> Operand:
+    """One column of a block of ``size`` rows, ``active`` of them real; the other columns are kept."""
+    place, extent = column
+    within = place % size
+    start = address.distance - within
+    version = memory.versions.get(buffer, 0)
+    key = ("columns", buffer, version, address.origin.text, start, address.step, size, active)
+    found = memory.text.recall((*key, within))
+    if found is not None:
+        return found
+    # The rows of a register tile are padded to whole vectors.
+    width = size if buffer in memory.row_strides else min(size, extent - (place - within))
+    rows = [
+        _read_row(memory, buffer, address.origin, start + row * address.step, size, width)
+        for row in range(active)
+    ]
+    rows += [constant(0, buffer.dtype, size)] * (size - active)
+    columns = transpose(memory.text, rows)
+    for number, operand in enumerate(columns):
+        memory.text.remember((*key, number), operand)
+    return columns[within]
+
+
+def _pick_lanes(memory: Memory, buffer: Buffer, address: Address, size: int, active: int) -> Operand:
+    """Lanes a few elements apart: the vectors that cover them, the last ending at the last lane."""
+    last = (active - 1) * address.step
+    begins = [*range(0, last + 1, size)]
+    if last + 1 >= size:
+        begins[-1] = min(begins[-1], last + 1 - size)
+    parts = [
+        (
+            begin,
+            _read_row(
+                memory,
+                buffer,
+                address.origin,
+                address.distance + begin,
+                size,
+                min(size, last + 1 - begin),
+            ),
+        )
+        for begin in begins
+    ]
+    places = [min(lane * address.step, last) for lane in range(size)]
+    return pick(memory.text, parts, places)
+
+
+def _read_row(
+    memory: Memory, buffer: Buffer, origin: Operand, distance: int, size: int, width: int
+) -> Operand:
+    """``size`` elements side by side, of which the first ``width`` may be read; the others are zero."""
+    pointer = memory.advance(origin, distance, buffer)
+    if width == size:
+        return memory.plain_load(pointer, buffer, size)
+    bits = ", ".join(f"i1 {'true' if n < width else 'false'}" for n in range(size))
+    return memory.masked_load(pointer, buffer, size, Operand(f"<{bits}>", "bool", size, 0))
