@@ -72,7 +72,10 @@ class Drawer:
         by_parts = self.random.random() < 0.5
         self.result.splits += 1
         self.result.uneven_splits += axis.extent % number != 0
-        return stage.split(axis, nparts=number) if by_parts else stage.split(axis, factor=number)
+        if by_parts:
+            return stage.split(axis, nparts=number)
+        tail = self.pick(["", "", "shift_inwards", "guard"]) if axis.kind == "data" else ""
+        return stage.split(axis, factor=number, tail=tail)
 
     def draw_split(self) -> None:
         stage = self.stage()

@@ -50,6 +50,16 @@ def tile_cycles(rows: int, vectors: int) -> float:
     return max(arithmetic, loads, panel, FMA_LATENCY) + LOADS_SEEN * loads
 
 
+def turn_cycles(rows: int, vectors: int, lanes: int) -> float:
+    """Cycles to turn a tile around in registers: log2(lanes) shuffles for each vector of a square block."""
+    return -(-rows // lanes) * vectors * lanes * (lanes.bit_length() - 1)
+
+
+def even_parts(extent: int) -> list[int]:
+    """The sizes that cut an extent into equal parts, the last of them perhaps smaller."""
+    return sorted({-(-extent // parts) for parts in range(1, extent + 1)})
+
+
 def cover_cycles(tile: RegisterTile, rows: int, vectors: int, depth: int) -> float:
     """Cycles to cover a matrix of ``rows`` by ``vectors`` with tiles, tails included."""
     total = 0.0

@@ -10,8 +10,8 @@ from tilewright.compiler.backends.llvm_strided import read_strided
 from tilewright.compiler.backends.llvm_types import MEMORY, VALUE, suffix, vector
 from tilewright.compiler.ir.affine import Linear, Ranges, linear
 from tilewright.compiler.ir.loops import Buffer, Store
-from tilewright.compiler.ir.visit import variables
-from tilewright.compiler.te.expr import BYTES, INDEX, Load, Var
+from tilewright.compiler.ir.visit import variables, walk
+from tilewright.compiler.te.expr import BYTES, INDEX, Expr, Load, Var
 
 if TYPE_CHECKING:
     from tilewright.compiler.backends.llvm_expr import ExprWriter
@@ -198,7 +198,9 @@ class Memory:
         if found is not None:
             return found
         # A padded row may be read past its end, but not ahead of its begin, as a condition may ask.
-        may_overrun = buffer in self.row_strides and lanes is not None and lanes.active != 0
+        may_overrun = buffer in self.row_strides and (
+            (lanes is not None and lanes.active != 0) or self.is_within(address, buffer, count)
+        )
         if count and lanes is not None and (address.step != 1 or address.offsets is not None):
             raw = read_strided(self, node, address, lanes) or self._gather(address, buffer, lanes)
         elif mask is not None and not may_overrun:
@@ -207,6 +209,26 @@ class Memory:
         else:
             raw = self.plain_load(address.pointer, buffer, count)
         return self.text.remember(key, self._extend(raw, buffer))
+
+    def is_within(self, address: Address, buffer: Buffer, count: int) -> bool:
+        """Whether so many elements from a constant place on surely are the buffer's."""
+        return address.fixed is not None and 0 <= address.fixed <= self.padded_size(buffer) - max(1, count)
+
+    def padded_size(self, buffer: Buffer) -> int:
+        """Elements of a buffer, the padding of its rows included."""
+        return self.strides(buffer)[0] * buffer.shape[0] if buffer.shape else 1
+
+    def read_ahead(self, value: Expr, lanes: Lanes, writer: ExprWriter) -> None:
+        """Read what a value takes from registers ahead of a branch, which would read it for itself."""
+        for node in walk(value):
+            if not isinstance(node, Load) or node.source not in self.row_strides:
+                continue
+            buffer = node.source
+            assert isinstance(buffer, Buffer)
+            address = self.address(node, buffer, lanes, writer)
+            reach = (lanes.active or lanes.count) * address.step
+            if address.offsets is None and self.is_within(address, buffer, reach - address.step + 1):
+                self.load(node, lanes, writer)
 
     def _floor(self, buffer: Buffer) -> int:
         """How far out a read may move: nowhere if the buffer changes, else into the loops surely run."""

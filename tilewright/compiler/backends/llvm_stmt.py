@@ -160,6 +160,8 @@ class StmtWriter:
         if condition.lanes:
             self._masked_if(stmt, condition)
             return
+        if isinstance(stmt.then, Store) and self.lanes is not None and not self.lanes.may_be_idle:
+            self.memory.read_ahead(stmt.then.value, self.lanes, self.expr)
         sides = [side for side in (stmt.then, stmt.otherwise) if side is not None]
         self.text.branch(condition, [partial(self.write, side) for side in sides])
 

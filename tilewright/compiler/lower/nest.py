@@ -264,6 +264,8 @@ class StageWriter:
         end: Expr = const(self.placement.extents[axis])
         begin: Expr = const(0)
         for limit in limits:
+            if limit.is_guard:
+                continue
             if limit.bound is None:
                 begin = self._begin(begin, limit, axis, order)
             else:
@@ -319,6 +321,8 @@ class StageWriter:
 
     def _is_met(self, limit: Limit, order: Sequence[IterVar]) -> bool:
         """Whether the bounds of the innermost loop of a limit keep it."""
+        if limit.is_guard:
+            return False
         form = linear(limit.value, self.nest.regions.ranges)
         used = [axis for axis in order if axis in variables(form.to_expr())]
         if not used:

@@ -7,7 +7,7 @@ constant extent per dimension, with limits that cut it at tensor edges and at th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tilewright.compiler.errors import ScheduleError
 from tilewright.compiler.ir.affine import Linear, Ranges, bounds, key, linear
@@ -22,12 +22,14 @@ from tilewright.compiler.te.tensor import ComputeOp, loads
 class Limit:
     """``value < bound``, or ``value >= 0`` where ``bound`` is None.
 
-    One ``of_reduction`` says which steps there are, not which elements.
+    One ``of_reduction`` says which steps there are, not which elements; a guard is tested, not put into the
+    bounds of loops, and does not cut what the stage reads.
     """
 
     value: Expr
     bound: int | None
     of_reduction: bool = False
+    is_guard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ def span_of(index: Expr, limits: Sequence[Limit], fixed: set[IterVar], ranges: R
         return Span(Linear({}, 0), 1 << 60)
     cuts = []
     for limit in limits:
-        if limit.bound is None:
+        if limit.bound is None or limit.is_guard:
             continue
         limit_held, limit_loose = _part(linear(limit.value, ranges), fixed)
         difference = limit_loose.add(loose, -1)
@@ -229,15 +231,36 @@ def _place(
         regions.ranges[leaf] = (0, extents[leaf] - 1)
     values, split_limits = axis_values(stage, extents, {leaf: leaf for leaf in stage.leaf})
     reduced = [values[axis] for axis in values if axis.kind == "reduce"]
-    limits = [Limit(value, bound, any(value is r for r in reduced)) for value, bound in split_limits]
+    limits = [
+        Limit(value, bound, any(value is r for r in reduced), is_guard)
+        for value, bound, is_guard in split_limits
+    ]
     for axis, span in zip(stage.axis, spans, strict=True):
-        limits += _edge_limits(values[axis], span, axis.extent, regions.ranges)
+        if axis not in stage.rounded:
+            limits += _edge_limits(values[axis], span, axis.extent, regions.ranges)
     shared = _accumulation_loops(stage, outer, regions)
     placement = Placement(stage, substitute(body, shared), begins, extents, values, limits, outer)
     replaced = {**shared, **placement.absolute()}
     limits += [Limit(substitute(value, replaced), bound, True) for value, bound in stage.limits]
     placement.limits = _needed(limits, regions.ranges)
+    if stage.rounded:
+        _check_rounded(placement, regions.ranges)
     return placement
+
+
+def _check_rounded(placement: Placement, ranges: Ranges) -> None:
+    """Refuse to read past the end of a tensor because a stage is computed past its own."""
+    stage, absolute = placement.stage, placement.absolute()
+    beyond = {axis for axis in stage.rounded if bounds(absolute[axis], ranges)[1] >= axis.extent}
+    for load in loads(placement.body):
+        for index, extent in zip(load.indices, load.source.shape, strict=True):
+            is_concerned = not variables(index).isdisjoint(beyond)
+            if is_concerned and bounds(substitute(index, absolute), ranges)[1] >= extent:
+                names = ", ".join(sorted(axis.name for axis in beyond))
+                raise ScheduleError(
+                    f"round_up({names}): {stage.name} would read {load.source.name} past its end; "
+                    "pack it with pad=True"
+                )
 
 
 def _accumulation_loops(stage: Stage, outer: tuple[IterVar, ...], regions: Regions) -> dict[Var, Expr]:
@@ -271,8 +294,8 @@ def _needed(limits: list[Limit], ranges: Ranges) -> list[Limit]:
         low, high = bounds(form, ranges)
         if (limit.bound is None and low < 0) or (limit.bound is not None and high >= limit.bound):
             value = form.to_expr()
-            kept = Limit(value, limit.bound, limit.of_reduction)
-            result[(key(value), kept.bound, kept.of_reduction)] = kept
+            kept = replace(limit, value=value)
+            result[(key(value), kept.bound, kept.of_reduction, kept.is_guard)] = kept
     return list(result.values())
 
 

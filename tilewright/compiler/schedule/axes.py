@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from tilewright.compiler.schedule.stage import SplitRelation, Stage
-from tilewright.compiler.te.expr import Expr, IterVar, Var
+from tilewright.compiler.te.expr import Expr, IterVar, Var, binary, const
+
+
+class SplitLimit(NamedTuple):
+    """``value < bound``, for a split that does not divide; a guard is tested where elements are stored."""
+
+    value: Expr
+    bound: int
+    is_guard: bool = False
 
 
 def axis_extents(stage: Stage, roots: Mapping[IterVar, int]) -> dict[IterVar, int]:
@@ -29,20 +38,21 @@ def axis_extents(stage: Stage, roots: Mapping[IterVar, int]) -> dict[IterVar, in
 
 def axis_values(
     stage: Stage, extents: Mapping[IterVar, int], leaves: Mapping[IterVar, Expr]
-) -> tuple[dict[IterVar, Expr], list[tuple[Expr, int]]]:
-    """The value of every axis in terms of the loops, and limits ``(value, bound)``: ``value < bound``.
-
-    A limit appears for each split whose factor does not divide.
-    """
+) -> tuple[dict[IterVar, Expr], list[SplitLimit]]:
+    """The value of every axis in terms of the loops, and a limit for each split that does not divide."""
     values: dict[IterVar, Expr] = dict(leaves)
-    limits: list[tuple[Expr, int]] = []
+    limits: list[SplitLimit] = []
     for relation in reversed(stage.relations):
         if isinstance(relation, SplitRelation):
             outer, inner = values[relation.outer], values[relation.inner]
             factor, parent = extents[relation.inner], extents[relation.parent]
-            values[relation.parent] = value = outer * factor + inner
-            if extents[relation.outer] * factor > parent:
-                limits.append((value, parent))
+            is_partial = extents[relation.outer] * factor > parent
+            begin = outer * factor
+            if is_partial and relation.tail == "shift_inwards":
+                begin = binary("min", begin, const(parent - factor))
+            values[relation.parent] = value = begin + inner
+            if is_partial and relation.tail != "shift_inwards":
+                limits.append(SplitLimit(value, parent, relation.tail == "guard"))
         else:
             fused, width = values[relation.fused], extents[relation.inner]
             values[relation.outer], values[relation.inner] = fused // width, fused % width
@@ -58,5 +68,6 @@ def leaf_values(
     known = {**{a: a for a in stage.leaf}, **leaves}
     values, limits = axis_values(stage, extents, known)
     wanted: dict[Var, Expr] = {axis: values[axis] for axis in axes}
-    reduced = [limit for limit in limits if any(limit[0] is values[a] for a in values if a.kind == "reduce")]
+    sums = [values[axis] for axis in values if axis.kind == "reduce"]
+    reduced = [(limit.value, limit.bound) for limit in limits if any(limit.value is v for v in sums)]
     return wanted, reduced

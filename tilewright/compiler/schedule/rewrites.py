@@ -23,13 +23,16 @@ from tilewright.compiler.schedule.stage import (
 )
 from tilewright.compiler.schedule.storage import prefetch, storage_align
 from tilewright.compiler.schedule.tensorize import tensorize
-from tilewright.compiler.te.expr import Expr, IterVar, Load, Reduce, Var
+from tilewright.compiler.te.expr import Expr, IterVar, Load, Reduce, Var, const
+from tilewright.compiler.te.intrinsics import all as all_of
+from tilewright.compiler.te.intrinsics import if_then_else
 from tilewright.compiler.te.tensor import ComputeOp, Tensor
 
 if TYPE_CHECKING:
     from tilewright.compiler.schedule.schedule import Schedule
 
 Axes = tuple[IterVar, ...]
+TAILS = ("", "shift_inwards", "guard")
 ANNOTATIONS = ("vectorize", "unroll", "parallel")
 SCOPES = ("register", "stack", "thread", "call", "bound", "local", "global", "shared")
 
@@ -50,14 +53,35 @@ def _split(schedule: Schedule, step: steps.Split) -> Axes:
         raise ScheduleError(f"split({axis.name}, {given}): the factor must be an integer of at least 1")
     if axis in stage.marks:
         raise ScheduleError(f"split({axis.name}): the loop is already {stage.marks[axis]}; split it before")
+    _check_tail(stage, axis, step)
     inner_extent = min(given, axis.extent) if step.nparts is None else -(-axis.extent // given)
     outer_extent = -(-axis.extent // inner_extent)
     outer = stage.derive_axis(f"{axis.name}.outer", outer_extent, axis.kind)
     inner = stage.derive_axis(f"{axis.name}.inner", inner_extent, axis.kind)
-    stage.relations.append(SplitRelation(axis, outer, inner, step.factor, step.nparts))
+    stage.relations.append(SplitRelation(axis, outer, inner, step.factor, step.nparts, step.tail))
     position = stage.leaf.index(axis)
     stage.leaf[position : position + 1] = [outer, inner]
     return outer, inner
+
+
+def _check_tail(stage: Stage, axis: IterVar, step: steps.Split) -> None:
+    if step.tail not in TAILS:
+        raise ScheduleError(f"split({axis.name}): tail {step.tail!r} is none of shift_inwards, guard")
+    if step.tail == "shift_inwards" and isinstance(stage.op, ComputeOp) and isinstance(stage.op.body, Reduce):
+        raise ScheduleError(
+            f"split({axis.name}, tail='shift_inwards'): {stage.name} would add to some elements twice; "
+            "call cache_write first and split the stage that copies"
+        )
+
+
+def _round_up(schedule: Schedule, step: steps.RoundUp) -> Axes:
+    stage = scheduled(schedule, step.stage, "round_up")
+    axis = stage.names.get(step.axis)
+    if axis is None or axis not in stage.op.axis:
+        axes = ", ".join(a.name for a in stage.op.axis)
+        raise ScheduleError(f"round_up({step.axis}): take an axis of {stage.name} itself, one of {axes}")
+    stage.rounded.add(axis)
+    return ()
 
 
 def _fuse(schedule: Schedule, step: steps.Fuse) -> Axes:
@@ -191,9 +215,18 @@ def _cache_read(schedule: Schedule, step: steps.CacheRead) -> Axes:
             raise ScheduleError(
                 f"pack({stage.name}): tile {{{dimension}: {factor}}} is no dimension with a factor"
             )
-    axes = [IterVar(f"ax{d}", extent) for d, extent in enumerate(stage.op.shape)]
+    shape = list(stage.op.shape)
+    for dimension, factor in step.tile if step.pad else ():
+        shape[dimension] = -(-shape[dimension] // factor) * factor
+    axes = [IterVar(f"ax{d}", extent) for d, extent in enumerate(shape)]
     name = schedule.fresh_name(f"{stage.name}.{step.suffix or step.scope}")
-    tensor = Tensor(ComputeOp(name, axes, Load(schedule.tensor_of(step.stage), axes)))
+    body: Expr = Load(schedule.tensor_of(step.stage), axes)
+    inside = [
+        axis < extent for axis, extent in zip(axes, stage.op.shape, strict=True) if axis.extent > extent
+    ]
+    if inside:
+        body = if_then_else(all_of(*inside), body, const(0, body.dtype))
+    tensor = Tensor(ComputeOp(name, axes, body))
     schedule.insert_stage(tensor, schedule.stages.index(stage) + 1, step.scope).layout = step.tile
     for reader in chosen:
         _redirect(reader, step.stage, tensor)
@@ -309,6 +342,7 @@ REWRITES: dict[type, Callable[[Schedule, Any], Axes]] = {
     steps.Fuse: _fuse,
     steps.Reorder: _reorder,
     steps.Annotate: _annotate,
+    steps.RoundUp: _round_up,
     steps.Outline: _outline,
     steps.LoopPartition: _loop_partition,
     steps.ComputeAt: _compute_at,

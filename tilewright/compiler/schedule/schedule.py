@@ -104,14 +104,17 @@ class Schedule:
         readers: Sequence[Reader] | Reader,
         tile: dict[int, int] | None = None,
         scope: str = "call",
+        pad: bool = False,
     ) -> Tensor:
         """Give ``readers`` a copy of ``tensor`` stored in tiles, ``{dimension: factor}``.
 
         The copy's layout is the tiles' outer indices, the untiled dimensions, then the indices inside the
-        tiles: ``pack(B, C, {1: 16})`` stores ``B[k, n]`` at ``[n // 16][k][n % 16]``.
+        tiles: ``pack(B, C, {1: 16})`` stores ``B[k, n]`` at ``[n // 16][k][n % 16]``. With ``pad`` the last
+        tiles are whole too, zeros at their ends.
         """
         tiles = tuple(sorted((tile or {}).items()))
-        return self._cache(steps.CacheRead(self[tensor].name, scope, self._readers(readers), tiles, "pack"))
+        names = self._readers(readers)
+        return self._cache(steps.CacheRead(self[tensor].name, scope, names, tiles, "pack", bool(pad)))
 
     def cache_write(self, tensor: Tensor, scope: str) -> Tensor:
         """Compute ``tensor`` in a cache: see the step ``CacheWrite``."""

@@ -23,13 +23,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class SplitRelation:
-    """``parent = outer * factor + inner``; with ``nparts`` the factor follows from the parent's extent."""
+    """``parent = outer * factor + inner``; with ``nparts`` the factor follows from the parent's extent.
+
+    ``tail`` is what becomes of a partial block: see the step ``Split``.
+    """
 
     parent: IterVar
     outer: IterVar
     inner: IterVar
     factor: int | None
     nparts: int | None
+    tail: str = ""
 
     @property
     def is_data(self) -> bool:
@@ -106,6 +110,7 @@ class Stage:
     names: dict[str, IterVar] = field(default_factory=dict)
     aligns: dict[IterVar, tuple[int, int]] = field(default_factory=dict)
     tensorized: tuple[IterVar, TensorIntrin] | None = None
+    rounded: set[IterVar] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         for axis in (*self.op.axis, *self.op.reduce_axis):
@@ -175,11 +180,11 @@ class Stage:
         return axis.name
 
     def split(
-        self, parent: IterVar, factor: int | None = None, nparts: int | None = None
+        self, parent: IterVar, factor: int | None = None, nparts: int | None = None, tail: str = ""
     ) -> tuple[IterVar, IterVar]:
-        """Split a loop in two: ``(outer, inner)``."""
+        """Split a loop in two: ``(outer, inner)``; ``tail`` may be ``shift_inwards`` or ``guard``."""
         sizes = (_plain(factor), _plain(nparts))
-        result = self.schedule.apply(steps.Split(self.name, self._name(parent, "split"), *sizes))
+        result = self.schedule.apply(steps.Split(self.name, self._name(parent, "split"), *sizes, tail))
         return result[0], result[1]
 
     def tile(
@@ -216,6 +221,10 @@ class Stage:
     def parallel(self, axis: IterVar) -> None:
         """Share a loop's iterations among threads."""
         self.schedule.apply(steps.Annotate(self.name, self._name(axis, "parallel"), "parallel"))
+
+    def round_up(self, axis: IterVar) -> None:
+        """Compute what whole tiles of the reader ask for of an axis, past the tensor's end too."""
+        self.schedule.apply(steps.RoundUp(self.name, self._name(axis, "round_up")))
 
     def outline(self, axis: IterVar) -> None:
         """Make a loop's body a function."""

@@ -20,12 +20,16 @@ class Split(msgspec.Struct, frozen=True, tag="split", tag_field="kind"):
                                         if i.outer * factor + i.inner < n: body(...)
 
     Lowering turns the test into loop bounds. With ``nparts`` the outer loop's extent is given instead.
+    ``tail`` says what becomes of the last, partial block instead (the names are those of Halide's tail
+    strategies): ``shift_inwards`` moves it back so that it ends at the end, and computes some elements twice;
+    ``guard`` keeps the loops whole and tests where elements are stored.
     """
 
     stage: str
     axis: str
     factor: int | None = None
     nparts: int | None = None
+    tail: str = ""
 
 
 class Fuse(msgspec.Struct, frozen=True, tag="fuse", tag_field="kind"):
@@ -60,6 +64,23 @@ class Annotate(msgspec.Struct, frozen=True, tag="annotate", tag_field="kind"):
     axis: str
     how: str
     factor: int = 0
+
+
+class RoundUp(msgspec.Struct, frozen=True, tag="round_up", tag_field="kind"):
+    """Compute as much of an axis as whole tiles of the reader ask for, past the tensor's end too.
+
+    ::
+
+        for p in range(3):                             ->  for p in range(3):
+            for f in range(min(4, 10 - 4 * p)):                for f in range(4):
+                T[f] = sum(W[4 * p + f, k])                        T[f] = sum(W[4 * p + f, k])
+            for f ... if 4 * p + f < 10: Y[4 * p + f] = T[f]   for f ... if 4 * p + f < 10: Y[...] = T[f]
+
+    What is read there must exist: an operand packed with ``pad`` does.
+    """
+
+    stage: str
+    axis: str
 
 
 class Outline(msgspec.Struct, frozen=True, tag="outline", tag_field="kind"):
@@ -113,6 +134,7 @@ class CacheRead(msgspec.Struct, frozen=True, tag="cache_read", tag_field="kind")
 
     With ``tile`` (dimension, factor pairs) the copy is packed: stored as the tiles' outer indices, the
     untiled dimensions, then the indices inside the tiles, as in ``B[k, n] -> B.scope[n // 16][k][n % 16]``.
+    With ``pad`` the copy's dimensions are rounded up to whole tiles, which end with zeros.
     """
 
     stage: str
@@ -120,6 +142,7 @@ class CacheRead(msgspec.Struct, frozen=True, tag="cache_read", tag_field="kind")
     readers: tuple[str, ...]
     tile: tuple[tuple[int, int], ...] = ()
     suffix: str = ""
+    pad: bool = False
 
 
 class CacheWrite(msgspec.Struct, frozen=True, tag="cache_write", tag_field="kind"):
@@ -249,6 +272,7 @@ Step = (
     | Fuse
     | Reorder
     | Annotate
+    | RoundUp
     | Outline
     | LoopPartition
     | ComputeAt

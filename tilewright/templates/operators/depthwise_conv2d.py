@@ -18,8 +18,10 @@ from tilewright.compiler.te import IterVar, Tensor
 from tilewright.templates.analytic import fits_registers
 from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.epilogue import apply_epilogue, finish
-from tilewright.templates.operators.conv2d import BYTES, ROWS, Constant, Dtype, channel_axis, pack_weight
-from tilewright.templates.operators.window import Layout, Pair, Sides, Window, pad_image
+from tilewright.templates.operators.convolution import Constant
+from tilewright.templates.operators.convolution_direct import ROWS, pack_weight
+from tilewright.templates.operators.product import BYTES, Dtype
+from tilewright.templates.operators.window import Layout, Pair, Sides, Window, channel_axis, pad_image
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
@@ -48,7 +50,7 @@ def reference(
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
     """The untuned configuration: the largest tile of whole vectors, at most a dozen sums."""
     window = Window.of(*(arguments[name] for name in ("kernel", "stride", "padding", "dilation")))
-    height, width = window.output(arguments["h"], arguments["w"])
+    height, width = window.output((arguments["h"], arguments["w"]))
     lanes = target.lanes(BYTES[arguments["dtype"]])
     across, down = (arguments["c"], width) if arguments["layout"] == "NHWC" else (width, height)
     vectors = max(v for v in VECTORS if v <= min(4, -(-across // lanes)))
@@ -88,8 +90,8 @@ def depthwise_conv2d(
 ) -> tuple[Schedule, list[Tensor]]:
     """A tile of pixels whose lanes lie along the contiguous axis: the row's pixels, or the channels."""
     window = Window.of(kernel, stride, padding, dilation)
-    window.check("depthwise_conv2d", h, w, c, c, c)
-    height, width = window.output(h, w)
+    window.check("depthwise_conv2d", (h, w), c, c, c)
+    height, width = window.output((h, w))
     cfg = get_config()
     lanes = cfg.target.lanes(BYTES[dtype])
     has_last = layout == "NHWC"

@@ -1,4 +1,4 @@
-"""Sliding windows over images: kernels, strides, padding and dilation, for convolutions and pooling."""
+"""Sliding windows over images of any rank: kernels, strides, padding and dilation of convolutions."""
 
 from __future__ import annotations
 
@@ -14,85 +14,143 @@ from tilewright.compiler.te import Tensor
 from tilewright.templates.errors import WorkloadError
 
 Pair = int | tuple[int, int]
+Triple = int | tuple[int, int, int]
+Ends = int | tuple[int, int]
 Sides = int | tuple[int, int] | tuple[int, int, int, int]
+Faces = int | tuple[int, int, int] | tuple[int, int, int, int, int, int]
+Layout1d = Literal["NCW", "NWC"]
 Layout = Literal["NCHW", "NHWC"]
+Layout3d = Literal["NCDHW", "NDHWC"]
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """A window of ``kernel`` taps, ``dilation`` apart, that moves by ``stride`` over a padded image.
 
-    ``padding`` is top, left, bottom, right.
+    ``padding`` is what is added ahead of each dimension, then after each: top, left, bottom, right.
     """
 
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int, int, int]
-    dilation: tuple[int, int]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
 
     @classmethod
-    def of(cls, kernel: Any, stride: Any, padding: Any, dilation: Any) -> Window:
+    def of(cls, kernel: Any, stride: Any, padding: Any, dilation: Any, rank: int = 2) -> Window:
         """From parameters: one number or one a dimension, for the padding also one a side."""
-        sides = padding if isinstance(padding, Sequence) else (padding, padding)
-        whole = tuple(sides) if len(sides) == 4 else (*sides, *sides)
-        return cls(_pair(kernel), _pair(stride), whole, _pair(dilation))
+        sides = _spread(padding, rank)
+        whole = sides if len(sides) == 2 * rank else (*sides, *sides)
+        return cls(_spread(kernel, rank), _spread(stride, rank), whole, _spread(dilation, rank))
 
     @property
-    def span(self) -> tuple[int, int]:
-        """The rows and columns that a window covers."""
+    def rank(self) -> int:
+        """The number of dimensions."""
+        return len(self.kernel)
+
+    @property
+    def before(self) -> tuple[int, ...]:
+        """The padding ahead of each dimension."""
+        return self.padding[: self.rank]
+
+    @property
+    def after(self) -> tuple[int, ...]:
+        """The padding after each dimension."""
+        return self.padding[self.rank :]
+
+    @property
+    def span(self) -> tuple[int, ...]:
+        """What a window covers of each dimension."""
         pairs = zip(self.kernel, self.dilation, strict=True)
-        height, width = ((taps - 1) * apart + 1 for taps, apart in pairs)
-        return height, width
+        return tuple((taps - 1) * apart + 1 for taps, apart in pairs)
 
-    def output(self, h: int, w: int) -> tuple[int, int]:
-        """How often it fits into an image of h rows and w columns."""
-        top, left, bottom, right = self.padding
-        rows = (h + top + bottom - self.span[0]) // self.stride[0] + 1
-        return rows, (w + left + right - self.span[1]) // self.stride[1] + 1
+    def padded(self, extents: Sequence[int]) -> tuple[int, ...]:
+        """The extents of an image with its border."""
+        return tuple(sum(parts) for parts in zip(extents, self.before, self.after, strict=True))
 
-    def check(self, owner: str, h: int, w: int, c: int, o: int, groups: int) -> None:
+    def output(self, extents: Sequence[int]) -> tuple[int, ...]:
+        """How often it fits into an image of those extents."""
+        sizes = zip(self.padded(extents), self.span, self.stride, strict=True)
+        return tuple((extent - span) // step + 1 for extent, span, step in sizes)
+
+    def check(self, owner: str, extents: Sequence[int], c: int, o: int, groups: int) -> None:
         """Refuse a window that does not fit, negative padding, and channels that the groups do not divide."""
         if min(self.padding) < 0:
             raise WorkloadError(f"{owner}: padding must not be negative, it is {self.padding}")
-        if min(self.output(h, w)) < 1:
-            raise WorkloadError(
-                f"{owner}: the kernel covers {self.span[0]} x {self.span[1]} pixels, more than the image has"
-            )
+        if min(self.output(extents)) < 1:
+            covered = " x ".join(str(size) for size in self.span)
+            raise WorkloadError(f"{owner}: the kernel covers {covered} pixels, more than the image has")
         if c % groups or o % groups:
             raise WorkloadError(f"{owner}: groups={groups} must divide c={c} and o={o}")
 
     def slide(self, image: npt.NDArray[Any], fill: float = 0.0) -> npt.NDArray[Any]:
-        """The windows of a NumPy image (n, c, h, w), as (n, c, rows, columns, kh, kw)."""
-        top, left, bottom, right = self.padding
-        padded = np.pad(image, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=fill)
-        windows = np.lib.stride_tricks.sliding_window_view(padded, self.span, axis=(2, 3))
-        (sy, sx), (dy, dx) = self.stride, self.dilation
-        return windows[:, :, ::sy, ::sx, ::dy, ::dx]
+        """The windows of a NumPy image (n, c, *extents), as (n, c, *places, *kernel)."""
+        border = [(0, 0), (0, 0), *zip(self.before, self.after, strict=True)]
+        padded = np.pad(image, border, constant_values=fill)
+        axes = tuple(range(2, 2 + self.rank))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, self.span, axis=axes)
+        steps = [slice(None, None, step) for step in (*self.stride, *self.dilation)]
+        return windows[(slice(None), slice(None), *steps)]
+
+
+def is_channels_last(layout: str) -> bool:
+    """Whether the channels are contiguous."""
+    return layout.endswith("C")
+
+
+def channel_axis(layout: str) -> int:
+    """The dimension of the channels."""
+    return layout.index("C")
+
+
+def arrange(layout: str, n: Any, c: Any, spatial: Sequence[Any]) -> tuple[Any, ...]:
+    """Extents or indices in the order of a layout."""
+    return (n, *spatial, c) if is_channels_last(layout) else (n, c, *spatial)
+
+
+def divide(layout: str, index: Sequence[Any]) -> tuple[Any, Any, tuple[Any, ...]]:
+    """Extents or indices of a layout as n, c and the spatial ones."""
+    if is_channels_last(layout):
+        return index[0], index[-1], tuple(index[1:-1])
+    return index[0], index[1], tuple(index[2:])
+
+
+def channels_first(array: npt.NDArray[Any], layout: str) -> npt.NDArray[Any]:
+    """A NumPy image as (n, c, *extents)."""
+    return np.moveaxis(array, -1, 1) if is_channels_last(layout) else array
+
+
+def in_layout(array: npt.NDArray[Any], layout: str) -> npt.NDArray[Any]:
+    """A NumPy image (n, c, *extents) in a layout."""
+    return np.moveaxis(array, 1, -1) if is_channels_last(layout) else array
 
 
 def pad_image(x: Tensor, window: Window, layout: str, fill: float = 0.0) -> Tensor:
     """The image with its border, a stage of its own; the image itself where there is none."""
-    top, left, bottom, right = window.padding
     if not any(window.padding):
         return x
-    n, c, h, w = x.shape if layout == "NCHW" else (x.shape[0], x.shape[3], x.shape[1], x.shape[2])
-    rows, columns = h + top + bottom, w + left + right
+    n, c, extents = divide(layout, x.shape)
+    names = zip(window.before, window.after, extents, strict=True)
+    borders = list(names)
 
-    def pixel(i: te.Expr, j: te.Expr, inside: te.Expr) -> te.Expr:
-        is_inside = te.all(i >= top, i < h + top, j >= left, j < w + left)
-        return te.if_then_else(is_inside, inside, te.const(fill, x.dtype))
+    def pixel(*index: te.IterVar) -> te.Expr:
+        b, k, places = divide(layout, index)
+        tests = [
+            test
+            for place, (before, after, extent) in zip(places, borders, strict=True)
+            for test in _tests(place, before, after, extent)
+        ]
+        shifted = [place - before for place, (before, _, _) in zip(places, borders, strict=True)]
+        inside = x[arrange(layout, b, k, shifted)]
+        return te.if_then_else(te.all(*tests), inside, te.const(fill, x.dtype))
 
-    if layout == "NCHW":
-        return te.compute(
-            (n, c, rows, columns),
-            lambda b, k, i, j: pixel(i, j, x[b, k, i - top, j - left]),
-            name="padded",
-        )
-    return te.compute(
-        (n, rows, columns, c), lambda b, i, j, k: pixel(i, j, x[b, i - top, j - left, k]), name="padded"
-    )
+    shape = arrange(layout, n, c, window.padded(extents))
+    return te.compute(shape, pixel, name="padded")
 
 
-def _pair(value: Any) -> tuple[int, int]:
-    first, second = value if isinstance(value, Sequence) else (value, value)
-    return first, second
+def _tests(place: te.IterVar, before: int, after: int, extent: int) -> list[te.Expr]:
+    tests: list[te.Expr] = [place >= before] if before else []
+    return [*tests, place < before + extent] if after else tests
+
+
+def _spread(value: Any, rank: int) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, Sequence) else (value,) * rank

@@ -1,0 +1,132 @@
+"""Convolution of any rank and layout: what is computed, and the same in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewright.compiler import te
+from tilewright.compiler.te import IterVar, Tensor
+from tilewright.templates.epilogue import finish
+from tilewright.templates.operators.product import BYTES, Dtype
+from tilewright.templates.operators.window import (
+    Window,
+    arrange,
+    channel_axis,
+    channels_first,
+    divide,
+    in_layout,
+    is_channels_last,
+)
+
+Array = npt.NDArray[Any]
+Constant = tuple[Literal["weight"], ...]
+KERNEL_AXES = ("rz", "ry", "rx")
+
+
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """A convolution of ``n`` images of ``c`` channels with ``o`` kernels.
+
+    Attributes:
+        owner: the operator, for messages.
+        n, c, o: images, channels in, channels out.
+        extents: of an image, the contiguous one of NCHW last.
+        window: how the kernel moves.
+        groups: output channels read the input channels of their group only.
+        layout: such as ``NCHW``.
+        dtype: of all tensors.
+        epilogue: what is done with each element of the result.
+
+    Raises:
+        WorkloadError: the window does not fit, or the groups do not divide the channels.
+    """
+
+    owner: str
+    n: int
+    c: int
+    o: int
+    extents: tuple[int, ...]
+    window: Window
+    groups: int
+    layout: str
+    dtype: Dtype
+    epilogue: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.window.check(self.owner, self.extents, self.c, self.o, self.groups)
+
+    @property
+    def item(self) -> int:
+        """Bytes of an element."""
+        return BYTES[self.dtype]
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The extents of a result."""
+        return self.window.output(self.extents)
+
+    @property
+    def share(self) -> int:
+        """Output channels of a group."""
+        return self.o // self.groups
+
+    @property
+    def depth(self) -> int:
+        """Steps of the reduction."""
+        return self.c // self.groups * prod(self.window.kernel)
+
+    @property
+    def is_channels_last(self) -> bool:
+        """Whether the channels are contiguous."""
+        return is_channels_last(self.layout)
+
+    @property
+    def channel_axis(self) -> int:
+        """The dimension of the channels."""
+        return channel_axis(self.layout)
+
+    def operands(self) -> tuple[Tensor, Tensor]:
+        """The image, and the weight: output channels, a group's input channels, kernel."""
+        x = te.placeholder(arrange(self.layout, self.n, self.c, self.extents), self.dtype, name="x")
+        shape = (self.o, self.c // self.groups, *self.window.kernel)
+        return x, te.placeholder(shape, self.dtype, name="weight")
+
+    def convolve(self, image: Tensor, weight: Tensor) -> Tensor:
+        """The sums, of an image that is padded already."""
+        _, c, *kernel = weight.shape
+        rc = te.reduce_axis((0, c), "rc")
+        names = KERNEL_AXES[-len(kernel) :]
+        taps = [te.reduce_axis((0, size), name) for size, name in zip(kernel, names, strict=True)]
+
+        def element(*index: IterVar) -> te.Expr:
+            b, f, spatial = divide(self.layout, index)
+            steps = zip(spatial, self.window.stride, taps, self.window.dilation, strict=True)
+            places = [place * stride + tap * apart for place, stride, tap, apart in steps]
+            channel = rc if self.groups == 1 else f // self.share * c + rc
+            pixel = image[arrange(self.layout, b, channel, places)]
+            return te.sum(pixel * weight[(f, rc, *taps)], axis=(rc, *taps))
+
+        return te.compute(arrange(self.layout, self.n, self.o, self.places), element, name="y")
+
+
+def reference(
+    x: Array, weight: Array, operands: Sequence[Array], window: Window, groups: int, layout: str,
+    epilogue: Sequence[str],
+) -> Array:  # fmt: skip
+    """The convolution in NumPy."""
+    windows = window.slide(channels_first(x, layout))
+    n, c, *rest = windows.shape
+    grouped = windows.reshape(n, groups, c // groups, *rest)
+    filters = weight.reshape(groups, -1, *weight.shape[1:])
+    spatial = list(range(10, 10 + window.rank))
+    taps = list(range(20, 20 + window.rank))
+    y = np.einsum(grouped, [0, 1, 2, *spatial, *taps], filters, [1, 3, 2, *taps], [0, 1, 3, *spatial],
+                  optimize=True)  # fmt: skip
+    y = y.reshape(n, -1, *y.shape[3:])
+    return finish(in_layout(y, layout), epilogue, operands, channel_axis(layout))

@@ -1,0 +1,220 @@
+"""Direct convolution: a register tile of pixels by channels, either of them in the lanes.
+
+The weight is packed into panels of the tile's channels, ``[o / width][c][kernel][width]``, once where it is
+constant. The last tile of a row is moved back to end with it, and the last panel is padded, so that one tile
+is all of the code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from tilewright.compiler.schedule import Schedule, create_schedule
+from tilewright.compiler.target import Target
+from tilewright.compiler.te import Tensor
+from tilewright.templates.analytic import even_parts, fits_registers, tile_cycles, turn_cycles
+from tilewright.templates.collector import TemplateConfig
+from tilewright.templates.epilogue import apply_epilogue, is_costly
+from tilewright.templates.operators.convolution import Convolution
+from tilewright.templates.operators.window import divide, pad_image
+from tilewright.templates.split import divisors
+
+ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 28)
+VECTORS = (1, 2, 3, 4, 6)
+LINES = (1, 2, 3, 4, 7)
+# Cycles beside the arithmetic of a tile: the loops around it.
+TILE_OVERHEAD = 12
+# Loads that begin anywhere cross lines of the cache, where those of a packed panel do not.
+UNALIGNED = 1.1
+
+
+def default(conv: Convolution, target: Target) -> dict[str, Any]:
+    """The untuned configuration: the tile that covers the result in the fewest cycles."""
+    lanes, registers = target.lanes(conv.item), target.vector_registers
+    best = min(
+        (
+            tile
+            for tile in _tiles(conv, lanes)
+            if fits_registers(tile.lines * tile.rows, tile.vectors, registers)
+        ),
+        key=lambda tile: (tile.cycles(conv, lanes), tile.lines, -tile.rows),
+    )
+    return {
+        "lanes": best.form,
+        "rows": best.rows,
+        "vectors": best.vectors,
+        "lines": best.lines,
+        "order": "channels",
+        "unroll_kw": 1,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """``form`` lies in the lanes: ``vectors`` of it by ``rows`` of the other, in ``lines`` lines."""
+
+    form: str
+    rows: int
+    vectors: int
+    lines: int
+
+    @property
+    def is_across(self) -> bool:
+        """Whether the channels lie in the lanes."""
+        return self.form == "channels"
+
+    def cycles(self, conv: Convolution, lanes: int) -> float:
+        """Cycles to cover one image and one group with whole tiles."""
+        width, height = conv.places[-1], _height(conv)
+        if self.is_across:
+            tiles = (
+                -(-height // self.lines) * -(-width // self.rows) * -(-conv.share // (self.vectors * lanes))
+            )
+            work = conv.depth * tile_cycles(self.lines * self.rows, self.vectors)
+            turned = 0.0 if conv.is_channels_last else turn_cycles(self.rows, self.vectors, lanes)
+        else:
+            vectors = -(-min(width, self.vectors * lanes) // lanes)
+            tiles = height * -(-width // (self.vectors * lanes)) * -(-conv.share // self.rows)
+            work, turned = conv.depth * tile_cycles(self.rows, vectors) * UNALIGNED, 0.0
+        stores = self.lines * (self.rows * self.vectors + turned)
+        return tiles * (work + stores + TILE_OVERHEAD)
+
+
+def forms(conv: Convolution) -> list[str]:
+    """What can lie in the lanes: channels; pixels where neighbours are read and written side by side."""
+    is_side_by_side = not conv.is_channels_last and conv.window.stride[-1] == 1
+    return ["channels", "pixels"] if is_side_by_side else ["channels"]
+
+
+def _height(conv: Convolution) -> int:
+    return conv.places[-2] if conv.window.rank > 1 else 1
+
+
+def _extents(conv: Convolution, form: str) -> tuple[int, int]:
+    """What the rows of a tile, and its vectors, run over."""
+    width = conv.places[-1]
+    return (width, conv.share) if form == "channels" else (conv.share, width)
+
+
+def _rows(conv: Convolution, form: str) -> list[int]:
+    extent, _ = _extents(conv, form)
+    return sorted({r for r in (*ROWS, *even_parts(extent)) if r <= min(extent, ROWS[-1])})
+
+
+def _vectors(conv: Convolution, form: str, lanes: int) -> list[int]:
+    _, extent = _extents(conv, form)
+    return [v for v in VECTORS if v <= -(-extent // lanes)]
+
+
+def _lines(conv: Convolution) -> list[int]:
+    return [n for n in LINES if n <= _height(conv)]
+
+
+def _tiles(conv: Convolution, lanes: int) -> list[Tile]:
+    return [
+        Tile(form, rows, vectors, lines)
+        for form in forms(conv)
+        for rows, vectors, lines in product(
+            _rows(conv, form), _vectors(conv, form, lanes), _lines(conv) if form == "channels" else [1]
+        )
+    ]
+
+
+def define_space(cfg: TemplateConfig, conv: Convolution) -> None:
+    """The knobs."""
+    lanes, registers = cfg.target.lanes(conv.item), cfg.target.vector_registers
+    names = forms(conv)
+    cfg.define_knob("lanes", names)
+    cfg.define_knob("rows", sorted({r for form in names for r in _rows(conv, form)}))
+    cfg.define_knob("vectors", sorted({v for form in names for v in _vectors(conv, form, lanes)}))
+    cfg.define_knob("lines", _lines(conv))
+    cfg.define_knob("order", ["channels", "rows"])
+    cfg.define_knob("unroll_kw", [1, 0])
+    cfg.constrain(
+        ("rows", "vectors", "lines"), lambda r, v, n: fits_registers(r.val * n.val, v.val, registers)
+    )
+    cfg.constrain(
+        ("lanes", "rows", "vectors"),
+        lambda form, r, v: (
+            r.val <= _extents(conv, form.val)[0] and v.val <= -(-_extents(conv, form.val)[1] // lanes)
+        ),
+    )
+    cfg.constrain(("lanes", "lines"), lambda form, n: form.val == "channels" or n.val == 1)
+
+
+def schedule(cfg: TemplateConfig, conv: Convolution) -> tuple[Schedule, list[Tensor]]:
+    """A tile of the sums, accumulated in registers over the whole reduction, and stored finished."""
+    define_space(cfg, conv)
+    x, weight = conv.operands()
+    padded = pad_image(x, conv.window, conv.layout)
+    sums = conv.convolve(padded, weight)
+    finished = apply_epilogue(sums, conv.epilogue, conv.channel_axis)
+    s = create_schedule(finished.output)
+    chosen = Tile(cfg["lanes"].val, cfg["rows"].val, cfg["vectors"].val, cfg["lines"].val)
+    in_registers = not is_costly(conv.epilogue)
+    tile = s.cache_write(sums, "register" if in_registers else "call")
+    if finished.output is not sums:
+        s[sums].compute_inline()
+    channels = _store_tile(s, finished.output, tile, conv, chosen, cfg)
+    _compute_tile(s, tile, conv, chosen, cfg["unroll_kw"].val)
+    pack_weight(s, weight, tile, channels)
+    if padded is not x:
+        s[padded].vectorize(s[padded].op.axis[-1])
+        s[padded].parallel(s[padded].fuse(*s[padded].op.axis[:2]))
+    return s, [x, weight, *finished.operands, finished.output]
+
+
+def _store_tile(
+    s: Schedule, y: Tensor, tile: Tensor, conv: Convolution, chosen: Tile, cfg: TemplateConfig
+) -> int:
+    """Walk over the result in tiles, each computed where it is stored; the channels of a tile."""
+    lanes = cfg.target.lanes(conv.item)
+    columns = chosen.vectors * lanes
+    channels, pixels = (columns, chosen.rows) if chosen.is_across else (chosen.rows, columns)
+    if conv.groups > 1:  # a tile reads one group's channels
+        channels = max(size for size in divisors(conv.share) if size <= channels)
+    stage = s[y]
+    b, f, spatial = divide(conv.layout, stage.op.axis)
+    *rest, j = spatial
+    group, f = stage.split(f, conv.share)
+    panel, f = stage.split(f, channels, tail="guard")
+    strip, j = stage.split(j, pixels, tail="shift_inwards")
+    inside = [j]
+    if rest:
+        *rest, i = rest
+        band, i = stage.split(i, chosen.lines, tail="shift_inwards")
+        rest, inside = [*rest, band], [i, j]
+    outer = (group, panel, *rest) if cfg["order"].val == "channels" else (*rest, group, panel)
+    order = [*inside, f] if conv.is_channels_last else [f, *inside]
+    stage.reorder(b, *outer, strip, *order)
+    s[tile].compute_at(stage, strip)
+    for axis in order[:-1]:
+        stage.unroll(axis, 1 if is_costly(conv.epilogue) else 0)
+    stage.vectorize(order[-1])
+    stage.parallel(stage.fuse(b, *outer))
+    return min(channels, conv.share)
+
+
+def _compute_tile(s: Schedule, tile: Tensor, conv: Convolution, chosen: Tile, unroll_kw: int) -> None:
+    """The reduction around, the tile inside it written out."""
+    stage = s[tile]
+    _, f, spatial = divide(conv.layout, stage.op.axis)
+    inside = [*spatial, f] if chosen.is_across else [f, *spatial]
+    stage.reorder(*stage.op.reduce_axis, *inside)
+    stage.unroll(stage.op.reduce_axis[-1], unroll_kw)
+    for axis in inside[:-1]:
+        stage.unroll(axis)
+    stage.vectorize(inside[-1])
+    if conv.groups == 1:
+        stage.round_up(f)
+
+
+def pack_weight(s: Schedule, weight: Tensor, tile: Tensor, channels: int) -> None:
+    """Copy the weight into panels of so many output channels, at the root: once where it is constant."""
+    packed = s.pack(weight, tile, {0: channels}, pad=True)
+    panel, inside = s[packed].split(s[packed].op.axis[0], channels)
+    s[packed].reorder(panel, *s[packed].op.axis[1:], inside)
+    s[packed].vectorize(inside)
+    s[packed].parallel(panel)
