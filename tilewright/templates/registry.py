@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 OPERATORS = {
     "batch_matmul": "tilewright.templates.operators.batch_matmul",
+    "conv1d": "tilewright.templates.operators.conv1d",
     "conv2d": "tilewright.templates.operators.conv2d",
+    "conv3d": "tilewright.templates.operators.conv3d",
     "dense": "tilewright.templates.operators.dense",
     "depthwise_conv2d": "tilewright.templates.operators.depthwise_conv2d",
     "matmul": "tilewright.templates.operators.matmul",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.templates.operators.test_conv2d import draw
+from tests.templates.operators.test_convolutions import draw
 from tests.templates.operators.test_products import check
 from tilewright.compiler.target import Target
 from tilewright.templates.errors import WorkloadError
@@ -15,7 +15,7 @@ from tilewright.templates.task import Task
 @pytest.mark.parametrize("seed", range(20))
 def test_default_and_random_configurations_are_right(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    params = {name: value for name, value in draw(rng).items() if name not in ("o", "groups")}
+    params = {name: value for name, value in draw(rng, "conv2d").items() if name not in ("o", "groups")}
     task = Task.create("depthwise_conv2d", Target.host(), int(rng.integers(1, 3)), **params)
     assert check(task, None, rng)
     for index in task.space.sample(2, rng):

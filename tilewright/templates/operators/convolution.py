@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal
@@ -57,6 +57,15 @@ class Convolution:
     layout: str
     dtype: Dtype
     epilogue: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, owner: str, arguments: Mapping[str, Any]) -> Convolution:
+        """What an operator's arguments ask for; the extents are those of ``d``, ``h``, ``w`` that it has."""
+        extents = tuple(arguments[name] for name in "dhw" if name in arguments)
+        sizes = {name: arguments[name] for name in ("kernel", "stride", "padding", "dilation")}
+        others = {name: arguments[name] for name in ("n", "c", "o", "groups", "layout", "dtype", "epilogue")}
+        window = Window.of(**sizes, rank=len(extents))
+        return cls(owner=owner, extents=extents, window=window, **others)
 
     def __post_init__(self) -> None:
         self.window.check(self.owner, self.extents, self.c, self.o, self.groups)
@@ -116,17 +125,26 @@ class Convolution:
 
 
 def reference(
-    x: Array, weight: Array, operands: Sequence[Array], window: Window, groups: int, layout: str,
+    x: Array,
+    weight: Array,
+    *operands: Array,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+    layout: str,
     epilogue: Sequence[str],
-) -> Array:  # fmt: skip
-    """The convolution in NumPy."""
+) -> Array:
+    """The convolution in NumPy, of any rank."""
+    rank = weight.ndim - 2
+    window = Window.of(weight.shape[2:], stride, padding, dilation, rank)
     windows = window.slide(channels_first(x, layout))
     n, c, *rest = windows.shape
     grouped = windows.reshape(n, groups, c // groups, *rest)
     filters = weight.reshape(groups, -1, *weight.shape[1:])
-    spatial = list(range(10, 10 + window.rank))
-    taps = list(range(20, 20 + window.rank))
-    y = np.einsum(grouped, [0, 1, 2, *spatial, *taps], filters, [1, 3, 2, *taps], [0, 1, 3, *spatial],
+    places = list(range(4, 4 + rank))
+    taps = list(range(4 + rank, 4 + 2 * rank))
+    y = np.einsum(grouped, [0, 1, 2, *places, *taps], filters, [1, 3, 2, *taps], [0, 1, 3, *places],
                   optimize=True)  # fmt: skip
     y = y.reshape(n, -1, *y.shape[3:])
     return finish(in_layout(y, layout), epilogue, operands, channel_axis(layout))

@@ -16,32 +16,46 @@ from tilewright.templates.task import Task
 EPILOGUES: list[tuple[str, ...]] = [(), (), ("bias", "relu"), ("scale", "add"), ("tanh",), ("clip:-0.5:1",)]
 
 
-def draw(rng: np.random.Generator) -> dict[str, Any]:
+OPERATORS = {
+    "conv1d": (("w",), ("NCW", "NWC")),
+    "conv2d": (("h", "w"), ("NCHW", "NHWC")),
+    "conv3d": (("d", "h", "w"), ("NCDHW", "NDHWC")),
+}
+
+
+def draw(rng: np.random.Generator, op: str) -> dict[str, Any]:
     """A random convolution whose window fits."""
+    names, layouts = OPERATORS[op]
+    rank = len(names)
     groups = int(rng.choice([1, 1, 2, 3]))
-    kernel = tuple(int(k) for k in rng.integers(1, 5, 2))
+
+    def numbers(low: int, high: int, count: int = rank) -> Any:
+        found = tuple(int(k) for k in rng.integers(low, high, count))
+        return found if count > 1 else found[0]
+
+    extents = {name: int(rng.integers(9, 34 if name == "w" else 14)) for name in names}
     return {
         "n": int(rng.integers(1, 3)),
         "c": groups * int(rng.integers(1, 7)),
-        "h": int(rng.integers(9, 20)),
-        "w": int(rng.integers(9, 34)),
-        "o": groups * int(rng.integers(1, 24)),
-        "kernel": kernel,
-        "stride": tuple(int(s) for s in rng.integers(1, 4, 2)),
-        "padding": tuple(int(p) for p in rng.integers(0, 3, 4)),
-        "dilation": tuple(int(d) for d in rng.integers(1, 3, 2)),
+        **extents,
+        "o": groups * int(rng.integers(1, 44)),
+        "kernel": numbers(1, 5),
+        "stride": numbers(1, 4),
+        "padding": numbers(0, 3, 2 * rank),
+        "dilation": numbers(1, 3),
         "groups": groups,
-        "layout": str(rng.choice(["NCHW", "NHWC"])),
+        "layout": str(rng.choice(layouts)),
         "dtype": str(rng.choice(["float32", "float64"])),
         "constant": ("weight",) if rng.integers(2) else (),
         "epilogue": EPILOGUES[int(rng.integers(len(EPILOGUES)))],
     }
 
 
+@pytest.mark.parametrize("op", OPERATORS)
 @pytest.mark.parametrize("seed", range(20))
-def test_default_and_random_configurations_are_right(seed: int) -> None:
+def test_default_and_random_configurations_are_right(seed: int, op: str) -> None:
     rng = np.random.default_rng(seed)
-    task = Task.create("conv2d", Target.host(), int(rng.integers(1, 3)), **draw(rng))
+    task = Task.create(op, Target.host(), int(rng.integers(1, 3)), **draw(rng, op))
     assert check(task, None, rng)
     for index in task.space.sample(2, rng):
         check(task, int(index), rng)

@@ -1,0 +1,50 @@
+"""Three-dimensional convolution: ``y[n, o, z, i, j] = sum over c and taps of x[...] * weight[o, c, ...]``.
+
+The weight, ``(o, c / groups, kd, kh, kw)``, is constant by default.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tilewright.compiler.schedule import Schedule
+from tilewright.compiler.target import Target
+from tilewright.compiler.te import Tensor
+from tilewright.templates.collector import get_config
+from tilewright.templates.operators import convolution_direct
+from tilewright.templates.operators.convolution import Constant, Convolution, reference
+from tilewright.templates.operators.product import Dtype
+from tilewright.templates.operators.window import Faces, Layout3d, Triple
+from tilewright.templates.template import template
+
+
+def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
+    """The untuned configuration."""
+    return convolution_direct.default(Convolution.of("conv3d", arguments), target)
+
+
+@template(
+    "conv3d",
+    reference=reference,
+    default=default,
+    positive=("n", "c", "d", "h", "w", "o", "kernel", "stride", "dilation", "groups"),
+)
+def conv3d(
+    n: int,
+    c: int,
+    d: int,
+    h: int,
+    w: int,
+    o: int,
+    kernel: Triple,
+    stride: Triple = 1,
+    padding: Faces = 0,
+    dilation: Triple = 1,
+    groups: int = 1,
+    layout: Layout3d = "NCDHW",
+    dtype: Dtype = "float32",
+    epilogue: tuple[str, ...] = (),
+    constant: Constant = ("weight",),
+) -> tuple[Schedule, list[Tensor]]:
+    """Pixels of a row by vectors of channels, accumulated in registers over the whole reduction."""
+    return convolution_direct.schedule(get_config(), Convolution.of("conv3d", locals()))
