@@ -8,26 +8,31 @@ import numpy as np
 
 from tilewright.compiler import runtime
 from tilewright.compiler.errors import TilewrightError
+from tilewright.compiler.kernel import empty_aligned
 
 
 class ReferenceLoop:
-    """A kernel of known work: ``compute`` multiplies and adds in registers, ``bandwidth`` reads memory."""
+    """A kernel of known work: ``compute`` multiplies and adds in registers, ``bandwidth`` reads memory.
 
-    def __init__(self, kind: str) -> None:
+    Attributes:
+        kind: ``compute`` or ``bandwidth``.
+        work: floating-point operations (compute) or bytes (bandwidth) of one pass.
+    """
+
+    def __init__(self, kind: str, size_bytes: int | None = None) -> None:
         if kind not in ("compute", "bandwidth"):
             raise TilewrightError(f"unknown reference loop {kind!r}: choose compute or bandwidth")
         self.kind = kind
-        size = runtime.BANDWIDTH_BYTES // 4 if kind == "bandwidth" else 64
-        self._memory = np.zeros(size, np.float32)
+        size = 64
+        if kind == "bandwidth":
+            step = runtime.bandwidth_step()
+            size = max(1, round((size_bytes or runtime.BANDWIDTH_BYTES) / step)) * step // 4
+        self.work = runtime.compute_flops() if kind == "compute" else 4 * size
+        self._memory = empty_aligned((size,), np.dtype(np.float32))
         self._memory[:] = 1e-3
-        self._arguments = (ctypes.c_void_p * 1)(self._memory.ctypes.data)
+        self._arguments = (ctypes.c_void_p * 2)(self._memory.ctypes.data, size)
         self._address = runtime.runtime().addresses[f"{kind}_loop"]
         self._repeat = runtime.repeat_function()
-
-    @property
-    def work(self) -> int:
-        """Floating-point operations (compute) or bytes (bandwidth) of one pass."""
-        return runtime.compute_flops() if self.kind == "compute" else runtime.BANDWIDTH_BYTES
 
     def run(self, repeats: int) -> int:
         """Run the loop; nanoseconds."""
@@ -35,6 +40,6 @@ class ReferenceLoop:
         return int(self._repeat(self._address, ctypes.addressof(self._arguments), None, None, repeats))
 
 
-def reference_loop(kind: str) -> ReferenceLoop:
-    """The calibration kernel of that kind."""
-    return ReferenceLoop(kind)
+def reference_loop(kind: str, size_bytes: int | None = None) -> ReferenceLoop:
+    """The calibration kernel of that kind; a ``bandwidth`` loop reads about ``size_bytes``, over and over."""
+    return ReferenceLoop(kind, size_bytes)

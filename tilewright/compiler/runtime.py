@@ -100,31 +100,33 @@ def _compute_loop(target: Target) -> str:
 
 
 COMPUTE_TRIPS = 4096
-BANDWIDTH_BYTES = 8 << 20
+BANDWIDTH_BYTES = 8 << 20  # larger than the second cache of most cores
+READERS = 4  # vectors that the bandwidth loop reads in one step
 
 
 def _bandwidth_loop(target: Target) -> str:
-    """A kernel that reads a block of memory larger than the second cache."""
+    """A kernel that reads a block of memory: the second argument is the number of its elements."""
     lanes = target.lanes(4)
     kind = f"<{lanes} x float>"
-    step = 4 * lanes
     lines = [
         "define void @bandwidth_loop(ptr %args, ptr %scratch, ptr %launch) #0 {",
         "entry:",
         "  %p = load ptr, ptr %args, align 8",
+        "  %where = getelementptr i8, ptr %args, i64 8",
+        "  %count = load i64, ptr %where, align 8",
         "  br label %loop",
         "loop:",
         "  %i = phi i64 [ 0, %entry ], [ %n, %loop ]",
     ]
-    lines += [f"  %a{j} = phi {kind} [ zeroinitializer, %entry ], [ %b{j}, %loop ]" for j in range(4)]
-    for j in range(4):
+    lines += [f"  %a{j} = phi {kind} [ zeroinitializer, %entry ], [ %b{j}, %loop ]" for j in range(READERS)]
+    for j in range(READERS):
         lines += [
             f"  %o{j} = add nuw nsw i64 %i, {j * lanes}",
             f"  %q{j} = getelementptr inbounds float, ptr %p, i64 %o{j}",
             f"  %l{j} = load {kind}, ptr %q{j}, align 4",
             f"  %b{j} = fadd {kind} %a{j}, %l{j}",
         ]
-    lines += [f"  %n = add nuw nsw i64 %i, {step}", f"  %c = icmp slt i64 %n, {BANDWIDTH_BYTES // 4}"]
+    lines += [f"  %n = add nuw nsw i64 %i, {READERS * lanes}", "  %c = icmp slt i64 %n, %count"]
     lines += ["  br i1 %c, label %loop, label %done", "done:"]
     lines += [
         f"  %s1 = fadd {kind} %b0, %b1",
@@ -132,6 +134,11 @@ def _bandwidth_loop(target: Target) -> str:
         f"  %s = fadd {kind} %s1, %s2",
     ]
     return "\n".join([*lines, f"  store {kind} %s, ptr %p, align 4", "  ret void", "}", ""])
+
+
+def bandwidth_step() -> int:
+    """The bytes that the bandwidth loop reads in one step; it reads whole steps."""
+    return READERS * Target.host().lanes(4) * 4
 
 
 def compute_flops() -> int:
