@@ -6,10 +6,12 @@ import subprocess
 import sys
 
 import numpy as np
-from interleave import Runner, compare, operands, parser, repeat, table, write_json
+from interleave import compare, operands, parser, table, write_json
 from threadpoolctl import threadpool_limits
 
 import tilewright as tw
+from tilewright.cli.contest import make_runner
+from tilewright.measure.timing import Runner
 
 IMPORTS = ("numpy", "tilewright", "tilewright.deploy")
 PROBE = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
@@ -35,10 +37,10 @@ def time_calls(size: int, seconds: float) -> dict[str, float]:
     a, b, c = operands(size, size, size)
     kernel = tw.build("matmul", m=size, n=size, k=size, threads=1, config="default")
     runners: dict[str, Runner] = {
-        "tilewright kernel(a, b)": repeat(lambda: kernel(a, b)),
-        "numpy a @ b": repeat(lambda: a @ b),
-        "tilewright kernel(a, b, out=c)": repeat(lambda: kernel(a, b, out=c)),
-        "numpy matmul(a, b, out=c)": repeat(lambda: np.matmul(a, b, out=c)),
+        "tilewright kernel(a, b)": make_runner(lambda: kernel(a, b)),
+        "numpy a @ b": make_runner(lambda: a @ b),
+        "tilewright kernel(a, b, out=c)": make_runner(lambda: kernel(a, b, out=c)),
+        "numpy matmul(a, b, out=c)": make_runner(lambda: np.matmul(a, b, out=c)),
         "tilewright, inside the kernel": kernel.prepare(a, b).run,
     }
     with threadpool_limits(1):

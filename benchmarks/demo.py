@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from interleave import Runner, compare, kernel_runner, operands, parser, repeat, table, write_json
+from interleave import compare, kernel_runner, operands, parser, table, write_json
 from threadpoolctl import threadpool_limits
 
 import tilewright as tw
+from tilewright.cli.contest import make_runner
 from tilewright.logs.record import Record
+from tilewright.measure.timing import Runner
 
 
 def main() -> None:
@@ -56,7 +58,7 @@ def measure(size: int, db: str, seconds: float) -> dict[str, float]:
     runners: dict[str, Runner] = {
         "before (untuned default)": kernel_runner(before, (a, b)),
         "after (tuned)": kernel_runner(after, (a, b)),
-        "NumPy": repeat(lambda: np.matmul(a, b, out=c)),
+        "NumPy": make_runner(lambda: np.matmul(a, b, out=c)),
     }
     with threadpool_limits(1):
         return compare(runners, seconds)

@@ -1,65 +1,98 @@
-"""Comparing speeds side by side: slices of all candidates in turns, compared round by round."""
+"""What the benchmarks share: slices of all contestants taken in turns, tables, and common options.
+
+What disturbs one slice disturbs its neighbours too, so contestants are compared round by round.
+"""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+import tilewright as tw
 from tilewright.compiler.kernel import Kernel
+from tilewright.measure.timing import Runner, fill_slice
 
-Runner = Callable[[int], int]  # calls to make -> nanoseconds that they took
 NANOSECOND = 1e-9
+FEWEST_ROUNDS = 5
+Times = dict[str, npt.NDArray[np.float64]]
 
 
 def compare(runners: Mapping[str, Runner], seconds: float, slice_seconds: float = 0.01) -> dict[str, float]:
     """The seconds of one call of each, over slices taken in turns for ``seconds`` altogether.
 
-    The first candidate's are the least of its slices; another's are that times the median, over the rounds,
+    The first contestant's are the least of its slices; another's are that times the median, over the rounds,
     of its time to the first's. A core's clock may change from round to round, and seldom inside one.
     """
-    repeats = {name: calls_per_slice(run, slice_seconds) for name, run in runners.items()}
-    rounds: list[list[float]] = []
     end = time.perf_counter() + seconds
-    while len(rounds) < 5 or time.perf_counter() < end:
-        rounds.append([run(repeats[name]) * NANOSECOND / repeats[name] for name, run in runners.items()])
-    samples = np.array(rounds)
-    ratios = np.median(samples / samples[:, :1], axis=0)
-    return dict(zip(runners, (samples[:, 0].min() * ratios).tolist(), strict=True))
+    times = take_rounds(
+        runners, lambda count: count < FEWEST_ROUNDS or time.perf_counter() < end, slice_seconds
+    )
+    first = times[next(iter(runners))]
+    return {name: float(first.min() * np.median(found / first)) for name, found in times.items()}
 
 
-def calls_per_slice(run: Runner, slice_seconds: float) -> int:
-    """The calls that take about ``slice_seconds``."""
-    run(1)
-    repeats = 1
-    while True:
-        nanoseconds = max(1, run(repeats))
-        wanted = repeats * slice_seconds / (nanoseconds * NANOSECOND)
-        if wanted < 2 * repeats:
-            return max(1, round(wanted))
-        repeats = int(min(wanted, 10 * repeats))
+def take_rounds(
+    runners: Mapping[str, Runner], goes_on: Callable[[int], bool], slice_seconds: float = 0.01
+) -> Times:
+    """The seconds of one call of each contestant in each round, while it ``goes_on`` after so many rounds.
+
+    A round is one slice of each, in an order that changes from round to round. A call that is not timed
+    goes before a slice of several, so that the caches are the contestant's.
+    """
+    repeats = {name: _calls(run, slice_seconds) for name, run in runners.items()}
+    samples: dict[str, list[float]] = {name: [] for name in runners}
+    names = list(runners)
+    order = np.random.default_rng(0)
+    rounds = 0
+    while goes_on(rounds):
+        for place in order.permutation(len(names)):
+            name = names[place]
+            if repeats[name] > 1:
+                runners[name](1)
+            samples[name].append(runners[name](repeats[name]) * NANOSECOND / repeats[name])
+        rounds += 1
+    return {name: np.array(found) for name, found in samples.items()}
 
 
-def repeat(call: Callable[[], object]) -> Runner:
-    """A runner of a Python call."""
+def _calls(run: Runner, slice_seconds: float) -> int:
+    run(1)  # the first call of all may load or compile
+    return fill_slice(run, slice_seconds)
 
-    def run(repeats: int) -> int:
-        start = time.perf_counter_ns()
-        for _ in range(repeats):
-            call()
-        return time.perf_counter_ns() - start
 
-    return run
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """Keep this thread, and all that it starts, on one core; elsewhere than on Linux this does nothing."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    granted = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(granted)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, granted)
 
 
 def kernel_runner(kernel: Kernel, arrays: Sequence[Any]) -> Runner:
-    """A runner of a kernel with its arguments in place."""
+    """A runner of a kernel with its arguments in place, its constants bound."""
     return kernel.prepare(*arrays).run
+
+
+def tune_and_build(op: str, params: Mapping[str, Any], trials: int, db: Path) -> dict[str, Kernel]:
+    """An operator on one thread, ``default`` and ``tuned``."""
+    default = tw.build(op, threads=1, config="default", **params)
+    tw.tune(op, trials=trials, threads=1, db=db, **params)
+    with tw.apply_best(db):
+        return {"default": default, "tuned": tw.build(op, threads=1, **params)}
 
 
 def operands(m: int, n: int, k: int, dtype: str = "float32") -> tuple[Any, Any, Any]:

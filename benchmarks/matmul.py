@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from interleave import Runner, compare, kernel_runner, operands, parser, repeat, table, write_json
+from interleave import compare, kernel_runner, operands, parser, table, write_json
 from threadpoolctl import threadpool_limits
 
 import tilewright as tw
+from tilewright.cli.contest import make_runner
 from tilewright.compiler.kernel import Kernel
 from tilewright.compiler.peak import reference_loop
+from tilewright.measure.timing import Runner
 from tilewright.templates.operators import matmul
 
 SIZES = ("512", "1024", "2048", "511x513x517", "1000")
@@ -85,7 +87,7 @@ def time_in_turns(size: tuple[int, int, int], kernels: dict[str, Kernel], second
     """Peak, NumPy and the kernels."""
     a, b, c = operands(*size)
     peak = reference_loop("compute")
-    runners: dict[str, Runner] = {"peak": peak.run, "numpy": repeat(lambda: np.matmul(a, b, out=c))}
+    runners: dict[str, Runner] = {"peak": peak.run, "numpy": make_runner(lambda: np.matmul(a, b, out=c))}
     runners |= {name: kernel_runner(kernel, (a, b)) for name, kernel in kernels.items()}
     with threadpool_limits(1):
         return compare(runners, seconds)

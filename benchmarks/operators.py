@@ -1,120 +1,151 @@
-"""Operators on one thread: the core's peak, installed peers, Tilewright untuned and tuned, in turns."""
+"""Operators on one thread: what limits them, other libraries, Tilewright untuned and tuned, side by side.
+
+GFLOP/s are medians over rounds in which all contestants take turns, on one core. A library runs the form that
+is its fastest; the limit is a loop that multiplies and adds in registers (peak), or one that reads as many
+bytes as the row has operands, over and over (bandwidth). In brackets is the 95 % interval of the median.
+"""
 
 from __future__ import annotations
 
+import argparse
+import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from interleave import Runner, compare, parser, repeat, table, write_json
+from demands import check_demands
+from interleave import parser, table, write_json
+from libraries.form import Maker
+from libraries.registry import LIBRARIES, open_libraries
+from row_measurement import Measured, Plan, WrongResultError, measure_row
+from rows import ROWS, Row, accuracy_rows
 
-import tilewright as tw
-from tilewright.cli.peers import PEERS, PeerError, limit_threads, prepare_peer
-from tilewright.compiler.kernel import Kernel
-from tilewright.compiler.peak import reference_loop
-from tilewright.deploy import make_task
-from tilewright.measure.inputs import make_inputs
-from tilewright.tuning.history import operations
-
-
-def resnet(c: int, size: int, o: int, kernel: int, stride: int) -> tuple[str, dict[str, Any]]:
-    """A convolution of ResNet-18 at batch 1."""
-    shape = {"n": 1, "c": c, "h": size, "w": size, "o": o, "kernel": kernel, "stride": stride}
-    return "conv2d", {**shape, "padding": kernel // 2}
+from tilewright.compiler.errors import TilewrightError
+from tilewright.compiler.target import Target
+from tilewright.templates.registry import find_template
 
 
-def depthwise(c: int, size: int) -> tuple[str, dict[str, Any]]:
-    """A 3x3 kernel for each channel."""
-    return "depthwise_conv2d", {"n": 1, "c": c, "h": size, "w": size, "kernel": 3, "padding": 1}
-
-
-ROWS: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "matmul 512": ("matmul", {"m": 512, "n": 512, "k": 512}),
-    "matmul 1024": ("matmul", {"m": 1024, "n": 1024, "k": 1024}),
-    "matmul 511x513x517": ("matmul", {"m": 511, "n": 513, "k": 517}),
-    "dense 128x768x3072": ("dense", {"m": 128, "n": 3072, "k": 768}),
-    "batch_matmul 12x128x128x64": ("batch_matmul", {"b": 12, "m": 128, "n": 128, "k": 64}),
-    "gemv 1x1024x1000": ("dense", {"m": 1, "n": 1000, "k": 1024}),
-    "conv 7x7/2 3x224-64": resnet(3, 224, 64, 7, 2),
-    "conv 3x3 64x56-64": resnet(64, 56, 64, 3, 1),
-    "conv 3x3/2 64x56-128": resnet(64, 56, 128, 3, 2),
-    "conv 1x1/2 64x56-128": resnet(64, 56, 128, 1, 2),
-    "conv 3x3 128x28-128": resnet(128, 28, 128, 3, 1),
-    "conv 3x3/2 128x28-256": resnet(128, 28, 256, 3, 2),
-    "conv 1x1/2 128x28-256": resnet(128, 28, 256, 1, 2),
-    "conv 3x3 256x14-256": resnet(256, 14, 256, 3, 1),
-    "conv 3x3/2 256x14-512": resnet(256, 14, 512, 3, 2),
-    "conv 1x1/2 256x14-512": resnet(256, 14, 512, 1, 2),
-    "conv 3x3 512x7-512": resnet(512, 7, 512, 3, 1),
-    "conv 3x3 67x57x55-131": (
-        "conv2d",
-        {"n": 1, "c": 67, "h": 57, "w": 55, "o": 131, "kernel": 3, "padding": 1},
-    ),
-    "depthwise 32x112": depthwise(32, 112),
-    "depthwise 512x14": depthwise(512, 14),
-}
-
-
-def main() -> None:
-    """Tune each row, then time all columns in turns."""
-    options = parser(__doc__)
-    options.add_argument(
-        "--rows", nargs="+", default=list(ROWS), metavar="TEXT", help="rows that contain TEXT"
-    )
-    options.add_argument("--trials", type=int, default=64)
-    options.add_argument("--seconds", type=float, default=4.0, help="of timing a row")
-    given = options.parse_args()
-    chosen = [name for name in ROWS if any(text in name for text in given.rows)]
-    rows = []
+def main() -> int:
+    """Measure the rows, one after another, then print the table; 1 where a row or a library failed."""
+    given = read_options()
+    accuracy = None if given.accuracy is None else read_accuracy(given.accuracy)
+    rows = [*ROWS, *(() if accuracy is None else accuracy_rows(given.accuracy))]
+    chosen = [row for row in rows if not given.rows or any(text in row.name for text in given.rows)]
+    measured, errors = [], {}
     with tempfile.TemporaryDirectory() as folder:
-        for name in chosen:
-            rows.append({"row": name, **measure_row(*ROWS[name], given.trials, folder, given.seconds)})
-            lines = report(rows[-1:]).splitlines()
-            print("\n".join(lines if len(rows) == 1 else lines[-1:]), flush=True)
-    write_json(given.json, {"trials": given.trials, "threads": 1, "rows": rows})
+        plan = Plan(given.trials, given.db or Path(folder) / "tune.db", given.rounds)
+        with open_libraries(given.against) as makers:
+            for row in chosen:
+                extra = {"accuracy": accuracy} if row.kind == "accuracy" else {}
+                found = try_row(row, makers, plan, extra)
+                if isinstance(found, Measured):
+                    measured.append(found)
+                else:
+                    errors[row.name] = found
+    demands = check_demands(measured, [row for row in chosen if row.name in errors])
+    print(report(measured, given.against))
+    failed = [f"{e.row.name}: {name} failed: {why}" for e in measured for name, why in e.failed.items()]
+    failed += [f"{name} failed: {why}" for name, why in errors.items()]
+    print("\n".join(["", *map(str, demands), *failed]))
+    figures = {
+        "target": Target.host().cpu,
+        "libraries": {name: LIBRARIES[name].version for name in given.against},
+        "trials": given.trials,
+        "rounds": given.rounds,
+        "threads": 1,
+        "rows": [entry.to_json() for entry in measured],
+        "failed": errors,
+        "demands": [demand.to_json() for demand in demands],
+    }
+    write_json(given.json, figures)
+    return 1 if failed else 0
 
 
-def measure_row(
-    op: str, params: dict[str, Any], trials: int, folder: str, seconds: float
-) -> dict[str, float | None]:
-    """GFLOP/s of the peak, of the peers and of ours; None for a peer that takes no part."""
-    db = Path(folder) / "tune.db"
-    tw.tune(op, trials=trials, threads=1, db=db, **params)
-    with tw.apply_best(db):
-        tuned = tw.build(op, threads=1, **params)
-    default = tw.build(op, threads=1, config="default", **params)
-    task = make_task(op, None, 1, params)
-    arrays = make_inputs(tuned.inputs)
-    loop = reference_loop("compute")
-    runners: dict[str, Runner] = {"peak": loop.run, "default": runner(default, arrays)}
-    runners["tuned"] = runner(tuned, arrays)
-    for peer in PEERS:
-        try:
-            runners[peer] = repeat(prepare_peer(peer, task, arrays))
-        except PeerError:
-            continue
-    with limit_threads(list(PEERS), 1) if "torch" in runners else limit_threads(["numpy"], 1):
-        times = compare(runners, seconds)
-    flops = operations(task)
-    speeds: dict[str, float | None] = dict.fromkeys(("peak", *PEERS, "default", "tuned"))
-    speeds |= {name: flops / time / 1e9 for name, time in times.items() if name != "peak"}
-    speeds["peak"] = loop.work / times["peak"] / 1e9
-    return speeds
+def read_options() -> argparse.Namespace:
+    """The options; libraries that were asked for are installed."""
+    installed = [name for name, library in LIBRARIES.items() if library.obstacle is None]
+    options = parser(__doc__)
+    options.add_argument("--rows", nargs="+", metavar="TEXT", help="rows that contain TEXT")
+    options.add_argument(
+        "--against",
+        nargs="*",
+        choices=LIBRARIES,
+        default=installed,
+        metavar="LIBRARY",
+        help=f"of {', '.join(LIBRARIES)}; by default those that are installed",
+    )
+    options.add_argument("--trials", type=int, default=64, help="for each row")
+    options.add_argument("--rounds", type=int, default=21, help="of timing for each row")
+    options.add_argument("--accuracy", metavar="A", help="time 3x3 convolutions with accuracy=A too")
+    options.add_argument("--db", type=Path, help="where trials are kept; by default they are not")
+    given = options.parse_args()
+    for name in given.against:
+        obstacle = LIBRARIES[name].obstacle
+        if obstacle is not None:
+            options.error(f"--against {name}: {obstacle}")
+    return given
 
 
-def runner(kernel: Kernel, arrays: Any) -> Runner:
-    """A kernel with its arguments in place, its constants bound."""
-    return kernel.prepare(*arrays).run
+def read_accuracy(text: str) -> object:
+    """The value that conv2d takes for these words; the words themselves where it has no such parameter."""
+    template = find_template("conv2d")
+    for parameter in template.parameters:
+        if parameter.name == "accuracy":
+            return parameter.parse(text, "--accuracy")
+    return text
 
 
-def report(rows: list[dict[str, Any]]) -> str:
-    """One line a row: GFLOP/s, and the tuned speed as a share of the peak."""
-    columns = ("peak", *PEERS, "default", "tuned")
-    cells = [[row["row"], *(row[name] for name in columns), row["tuned"] / row["peak"]] for row in rows]
-    width = max(len(name) for name in ROWS)
-    return table(["GFLOP/s".ljust(width), *columns, "tuned / peak"], cells)
+def try_row(row: Row, makers: Mapping[str, Maker], plan: Plan, extra: Mapping[str, Any]) -> Measured | str:
+    """What was found, or why nothing was."""
+    print(f"{row.name}: tuning and timing", file=sys.stderr, flush=True)
+    try:
+        found = measure_row(row, makers, plan, extra)
+    except (TilewrightError, WrongResultError) as error:
+        print(f"{row.name}: {error}", file=sys.stderr, flush=True)
+        return f"{type(error).__name__}: {error}"
+    print(f"{row.name}: {found.speed('tuned'):.4g} GFLOP/s", file=sys.stderr, flush=True)
+    for name, why in found.failed.items():
+        print(f"{row.name}: {name} failed: {why}", file=sys.stderr, flush=True)
+    return found
+
+
+def report(measured: Sequence[Measured], libraries: Sequence[str]) -> str:
+    """One line a row."""
+    contestants = (*libraries, "default", "tuned")
+    headings = [
+        "GFLOP/s",
+        "limit",
+        "by",
+        *contestants,
+        "best library",
+        "tuned/best",
+        "tuned/limit",
+        "default/tuned",
+    ]
+    has_cold = any(entry.cold for entry in measured)
+    return table(
+        [*headings, *(["tuned/best, cold"] if has_cold else [])],
+        [[*cells(entry, contestants), *([entry.cold_to_best] if has_cold else [])] for entry in measured],
+    )
+
+
+def cells(entry: Measured, contestants: Sequence[str]) -> list[object]:
+    """The line of a row."""
+    row = entry.row
+    speeds = ["failed" if name in entry.failed else entry.speed(name) for name in contestants]
+    limit, default = entry.ratio("tuned", row.limit), entry.ratio("default", "tuned")
+    return [
+        row.name,
+        entry.speed(row.limit),
+        row.limit,
+        *speeds,
+        entry.best,
+        entry.to_best,
+        f"{limit.median:.3f}",
+        f"{default.median:.3f}",
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

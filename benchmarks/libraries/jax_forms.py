@@ -1,0 +1,108 @@
+"""The problems in JAX, compiled by XLA for the CPU."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from libraries.form import Form, Maker, call_form
+from libraries.problem import Array, Convolution, MaxPool, Problem, Product
+
+LAYOUTS = ("NCHW", "NHWC")
+CHANNELS_LAST = (0, 2, 3, 1)
+CHANNELS_FIRST = (0, 3, 1, 2)
+
+
+@contextlib.contextmanager
+def open_jax() -> Iterator[Maker]:
+    """JAX on one thread: its pool has as many as the process has cores when it starts."""
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    flags = os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+    jax = importlib.import_module("jax")
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+    jax.devices()
+    yield lambda problem: _forms(jax, problem)
+
+
+def _forms(jax: Any, problem: Problem) -> list[Form]:
+    if isinstance(problem, Product):
+        return _product(jax, problem)
+    if isinstance(problem, MaxPool):
+        return [_max_pool(jax, problem, layout) for layout in LAYOUTS]
+    return [_convolution(jax, problem, layout) for layout in LAYOUTS]
+
+
+def _form(
+    jax: Any,
+    name: str,
+    function: Callable[..., Any],
+    inputs: list[Array],
+    axes: tuple[int, ...] | None = None,
+) -> Form:
+    """A compiled function on its inputs; ``axes`` put the result in the layout of the problem."""
+    compiled = jax.jit(function)
+    arrays = [jax.device_put(np.ascontiguousarray(array)) for array in inputs]
+
+    def read(result: Any) -> Array:
+        return np.asarray(result) if axes is None else np.asarray(result).transpose(axes)
+
+    return call_form(name, lambda: compiled(*arrays).block_until_ready(), read)
+
+
+def _product(jax: Any, problem: Product) -> list[Form]:
+    a, b, turns = problem.a, problem.b, problem.is_transposed
+
+    def multiply(x: Any, y: Any) -> Any:
+        return jax.numpy.matmul(x, y.swapaxes(-1, -2) if turns else y)
+
+    forms = [_form(jax, "jit", multiply, [a, b])]
+    if problem.is_constant:
+        right = np.ascontiguousarray(b.T if turns else b)
+        forms.append(_form(jax, "jit, constant weight", lambda x: jax.numpy.matmul(x, right), [a]))
+    return forms
+
+
+def _convolution(jax: Any, problem: Convolution, layout: str) -> Form:
+    is_last = layout == "NHWC"
+    weight = np.ascontiguousarray(problem.weight.transpose(2, 3, 1, 0) if is_last else problem.weight)
+    dimensions = ("NHWC", "HWIO", "NHWC") if is_last else ("NCHW", "OIHW", "NCHW")
+    sides = [(pad, pad) for pad in problem.padding]
+
+    def convolve(x: Any) -> Any:
+        y = jax.lax.conv_general_dilated(
+            x,
+            weight,
+            problem.stride,
+            sides,
+            dimension_numbers=dimensions,
+            feature_group_count=problem.groups,
+        )
+        if problem.bias is not None:
+            y = y + (problem.bias if is_last else problem.bias[:, None, None])
+        return jax.numpy.maximum(y, 0) if problem.has_relu else y
+
+    x = problem.x.transpose(CHANNELS_LAST) if is_last else problem.x
+    return _form(jax, f"jit, {layout}", convolve, [x], CHANNELS_FIRST if is_last else None)
+
+
+def _max_pool(jax: Any, problem: MaxPool, layout: str) -> Form:
+    is_last = layout == "NHWC"
+
+    def arrange(pair: tuple[Any, Any], other: Any) -> tuple[Any, ...]:
+        return (other, *pair, other) if is_last else (other, other, *pair)
+
+    top, left = problem.padding
+    window, steps = arrange(problem.kernel, 1), arrange(problem.stride, 1)
+    sides = arrange(((top, top), (left, left)), (0, 0))
+
+    def pool(x: Any) -> Any:
+        return jax.lax.reduce_window(x, -np.float32(np.inf), jax.lax.max, window, steps, sides)
+
+    x = problem.x.transpose(CHANNELS_LAST) if is_last else problem.x
+    return _form(jax, f"jit, {layout}", pool, [x], CHANNELS_FIRST if is_last else None)

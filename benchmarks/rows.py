@@ -1,0 +1,97 @@
+"""The rows of the table of operators: what is computed, and what limits it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+Kind = Literal["1x1", "depthwise", "gemv", "odd", "accuracy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row.
+
+    Attributes:
+        name: of the row.
+        op: the operator.
+        params: its parameters.
+        limit: ``peak`` where arithmetic limits it, ``bandwidth`` where its operands do: each is read from
+            its cache about once.
+        kind: what is demanded of it in particular.
+        like: for an odd row, the round row that is nearest.
+    """
+
+    name: str
+    op: str
+    params: dict[str, Any]
+    limit: Literal["peak", "bandwidth"] = "peak"
+    kind: Kind | None = None
+    like: str | None = None
+
+
+def product(op: str, name: str, b: int | None, m: int, n: int, k: int, **others: Any) -> Row:
+    """A matrix product on which arithmetic is the limit."""
+    batch = {} if b is None else {"b": b}
+    return Row(name, op, {**batch, "m": m, "n": n, "k": k, **others})
+
+
+def resnet(c: int, size: int, o: int, kernel: int, stride: int, **others: Any) -> Row:
+    """A convolution of ResNet-18 at batch 1."""
+    steps = f"/{stride}" if stride > 1 else ""
+    extents = {"n": 1, "c": c, "h": size, "w": size, "o": o}
+    window = {"kernel": kernel, "stride": stride, "padding": kernel // 2}
+    name = f"conv {kernel}x{kernel}{steps} {c}x{size}-{o}"
+    return Row(name, "conv2d", {**extents, **window, **others}, kind="1x1" if kernel == 1 else None)
+
+
+def depthwise(c: int, size: int) -> Row:
+    """A 3x3 kernel for each channel."""
+    params = {"n": 1, "c": c, "h": size, "w": size, "kernel": 3, "padding": 1}
+    return Row(f"depthwise 3x3 {c}x{size}", "depthwise_conv2d", params, "bandwidth", "depthwise")
+
+
+ROWS = (
+    product("matmul", "matmul 512", None, 512, 512, 512),
+    product("matmul", "matmul 1024", None, 1024, 1024, 1024),
+    product("matmul", "matmul 2048", None, 2048, 2048, 2048),
+    product("dense", "dense 128x768x3072", None, m=128, k=768, n=3072),
+    product("dense", "dense 128x768x3072 unbound", None, m=128, k=768, n=3072, constant=()),
+    product("batch_matmul", "batch_matmul 12x128x128x64", 12, 128, 128, 64),
+    Row("gemv 1x1024x1000", "dense", {"m": 1, "k": 1024, "n": 1000}, "bandwidth", "gemv"),
+    resnet(3, 224, 64, 7, 2),
+    resnet(64, 56, 64, 1, 1),
+    resnet(64, 56, 64, 3, 1),
+    resnet(64, 56, 128, 3, 2),
+    resnet(64, 56, 128, 1, 2),
+    resnet(128, 28, 128, 3, 1),
+    resnet(128, 28, 256, 3, 2),
+    resnet(128, 28, 256, 1, 2),
+    resnet(256, 14, 256, 3, 1),
+    resnet(256, 14, 512, 3, 2),
+    resnet(256, 14, 512, 1, 2),
+    resnet(512, 7, 512, 3, 1),
+    replace(resnet(64, 56, 64, 3, 1, epilogue=("bias", "relu")), name="conv 3x3 64x56-64 bias relu"),
+    depthwise(32, 112),
+    depthwise(512, 14),
+    Row(
+        "max_pool 3x3/2 64x112",
+        "max_pool2d",
+        {"n": 1, "c": 64, "h": 112, "w": 112, "kernel": 3, "stride": 2, "padding": 1},
+        "bandwidth",
+    ),
+    Row("matmul 511x513x517", "matmul", {"m": 511, "n": 513, "k": 517}, kind="odd", like="matmul 512"),
+    Row(
+        "conv 3x3 67x57x55-131",
+        "conv2d",
+        {"n": 1, "c": 67, "h": 57, "w": 55, "o": 131, "kernel": 3, "padding": 1},
+        kind="odd",
+        like="conv 3x3 64x56-64",
+    ),
+)
+
+
+def accuracy_rows(accuracy: object) -> tuple[Row, ...]:
+    """The 3x3 convolutions of stride 1 that may lose accuracy."""
+    rows = (resnet(c, size, c, 3, 1) for c, size in ((64, 56), (128, 28), (256, 14), (512, 7)))
+    return tuple(replace(row, name=f"{row.name} accuracy {accuracy}", kind="accuracy") for row in rows)
