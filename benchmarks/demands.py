@@ -137,7 +137,7 @@ def _is_plain(row: Row) -> bool:
 
 
 def _is_computing(row: Row) -> bool:
-    return row.limit == "peak" and row.kind not in ("odd", "accuracy")
+    return row.limit == "peak" and row.kind not in ("odd", "accuracy", "depthwise")
 
 
 def _is_kind(kind: str) -> Callable[[Row], bool]:

@@ -11,7 +11,7 @@ import numpy as np
 from comparison import Ratio, speed_ratio
 from interleave import Times, one_core, take_rounds, tune_and_build
 from libraries.form import Form, Maker
-from libraries.problem import Array, ProblemError, describe
+from libraries.problem import Array, ProblemError, describe, images_first
 from rows import Row
 
 from tilewright.compiler.peak import reference_loop
@@ -171,6 +171,7 @@ def choose_forms(
     failed: dict[str, str] = {}
     try:
         problem = describe(task, arrays)
+        expected = images_first(task, expected)
     except ProblemError:
         return chosen, failed
     for name, make in makers.items():

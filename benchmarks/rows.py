@@ -48,7 +48,13 @@ def resnet(c: int, size: int, o: int, kernel: int, stride: int, **others: Any) -
 def depthwise(c: int, size: int) -> Row:
     """A 3x3 kernel for each channel."""
     params = {"n": 1, "c": c, "h": size, "w": size, "kernel": 3, "padding": 1}
-    return Row(f"depthwise 3x3 {c}x{size}", "depthwise_conv2d", params, "bandwidth", "depthwise")
+    return Row(f"depthwise 3x3 {c}x{size}", "depthwise_conv2d", params, kind="depthwise")
+
+
+def max_pool(c: int, size: int, layout: str) -> Row:
+    """The maxima of 3x3 windows, every second of them; the libraries are the same in both layouts."""
+    params = {"n": 1, "c": c, "h": size, "w": size, "kernel": 3, "stride": 2, "padding": 1, "layout": layout}
+    return Row(f"max_pool 3x3/2 {c}x{size} {layout}", "max_pool2d", params, "bandwidth")
 
 
 ROWS = (
@@ -74,12 +80,8 @@ ROWS = (
     replace(resnet(64, 56, 64, 3, 1, epilogue=("bias", "relu")), name="conv 3x3 64x56-64 bias relu"),
     depthwise(32, 112),
     depthwise(512, 14),
-    Row(
-        "max_pool 3x3/2 64x112",
-        "max_pool2d",
-        {"n": 1, "c": 64, "h": 112, "w": 112, "kernel": 3, "stride": 2, "padding": 1},
-        "bandwidth",
-    ),
+    max_pool(64, 112, "NCHW"),
+    max_pool(64, 112, "NHWC"),
     Row("matmul 511x513x517", "matmul", {"m": 511, "n": 513, "k": 517}, kind="odd", like="matmul 512"),
     Row(
         "conv 3x3 67x57x55-131",

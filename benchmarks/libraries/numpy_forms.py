@@ -31,6 +31,8 @@ def _product(problem: Product) -> list[Form]:
     if problem.is_transposed and problem.is_constant:
         turned = np.ascontiguousarray(right)
         forms.append(call_form("matmul, weight turned ahead", lambda: np.matmul(a, turned, out=out)))
+    if problem.is_transposed and len(a) == 1:
+        forms.append(call_form("matrix by vector", lambda: np.matmul(b, a[0], out=out[0])[None]))
     return forms
 
 

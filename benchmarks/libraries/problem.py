@@ -106,13 +106,20 @@ def describe(task: Task, arrays: Sequence[Array]) -> Problem:
         is_transposed = op == "dense" or bool(arguments["transpose_b"])
         if not arguments.get("transpose_a"):
             return Product(arrays[0], arrays[1], is_transposed, "weight" in task.constants)
-    if arguments.get("layout") == "NCHW" and np.all(np.array(arguments["dilation"]) == 1):
-        if op in ("conv2d", "depthwise_conv2d"):
-            return _convolution(arguments, arrays, op == "depthwise_conv2d")
-        if op == "max_pool2d":
-            sizes = (_pair(arguments[name]) for name in ("kernel", "stride", "padding"))
-            return MaxPool(arrays[0], *sizes)
+    if op in ("conv2d", "depthwise_conv2d", "max_pool2d") and np.all(np.array(arguments["dilation"]) == 1):
+        x, *others = arrays
+        image = images_first(task, x)
+        if op != "max_pool2d":
+            return _convolution(arguments, [image, *others], op == "depthwise_conv2d")
+        sizes = (_pair(arguments[name]) for name in ("kernel", "stride", "padding"))
+        return MaxPool(image, *sizes)
     raise ProblemError(f"no library is compared on {task.workload}")
+
+
+def images_first(task: Task, array: Array) -> Array:
+    """An array of a task's layout with each channel's image contiguous, as problems have it."""
+    is_last = task.workload.arguments.get("layout") == "NHWC"
+    return np.ascontiguousarray(array.transpose(0, 3, 1, 2)) if is_last else array
 
 
 def _convolution(arguments: dict[str, Any], arrays: Sequence[Array], is_depthwise: bool) -> Convolution:

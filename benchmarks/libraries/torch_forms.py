@@ -19,10 +19,7 @@ from libraries.problem import Array, Convolution, MaxPool, Problem, Product
 def open_torch() -> Iterator[Maker]:
     """PyTorch as it is, without gradients."""
     torch = _load()
-    yield lambda problem: [
-        call_form(f"eager, {layout}", _bind(module, inputs))
-        for layout, module, inputs in _modules(torch, problem)
-    ]
+    yield lambda problem: _eager_forms(torch, problem)
 
 
 @contextlib.contextmanager
@@ -58,7 +55,7 @@ def _tensor(torch: Any, array: Array) -> Any:
 
 
 def _modules(torch: Any, problem: Problem) -> list[tuple[str, Any, tuple[Any, ...]]]:
-    """The problem as modules: what varies are the inputs, what is constant are parameters."""
+    """The problem as modules or functions: what varies are the inputs, what is constant are parameters."""
     if isinstance(problem, Product):
         return [("contiguous", *_product_module(torch, problem))]
     formats = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
@@ -75,8 +72,8 @@ def _modules(torch: Any, problem: Problem) -> list[tuple[str, Any, tuple[Any, ..
 def _product_module(torch: Any, problem: Product) -> tuple[Any, tuple[Any, ...]]:
     a, b = _tensor(torch, problem.a), _tensor(torch, problem.b)
     if not problem.is_constant:
-        function = torch.nn.functional.linear if problem.is_transposed else torch.matmul
-        return _Function.of(torch, function), (a, b)
+        # A function of ours: the compiler leaves those of the library alone.
+        return lambda x, y: torch.matmul(x, y.t() if problem.is_transposed else y), (a, b)
     layer = torch.nn.Linear(problem.b.shape[1], problem.b.shape[0], bias=False)
     layer.weight.copy_(b if problem.is_transposed else b.t())
     return layer.eval(), (a,)
@@ -97,14 +94,12 @@ def _pool_module(torch: Any, problem: MaxPool) -> Any:
     return torch.nn.MaxPool2d(problem.kernel, problem.stride, problem.padding)
 
 
-class _Function:
-    """A function as a module."""
-
-    @staticmethod
-    def of(torch: Any, function: Callable[..., Any]) -> Any:
-        module = torch.nn.Module()
-        module.forward = function
-        return module.eval()
+def _eager_forms(torch: Any, problem: Problem) -> list[Form]:
+    calls = [(layout, _bind(module, inputs)) for layout, module, inputs in _modules(torch, problem)]
+    if isinstance(problem, Product) and problem.is_transposed and problem.a.shape[0] == 1:
+        weight, x = _tensor(torch, problem.b), _tensor(torch, problem.a)[0]
+        calls.append(("matrix by vector", lambda: torch.mv(weight, x)[None]))
+    return [call_form(f"eager, {name}", call) for name, call in calls]
 
 
 def _inductor_forms(torch: Any, problem: Problem) -> list[Form]:
