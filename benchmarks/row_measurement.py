@@ -14,6 +14,8 @@ from libraries.form import Form, Maker
 from libraries.problem import Array, ProblemError, describe, images_first
 from rows import Row
 
+from tilewright.cli.contest import make_runner
+from tilewright.compiler.kernel import Kernel
 from tilewright.compiler.peak import reference_loop
 from tilewright.compiler.target import Target
 from tilewright.deploy import make_task
@@ -130,7 +132,7 @@ def measure_row(
     with one_core():
         forms, failed = choose_forms(makers, task, arrays, expected)
         limit, scale = limit_of(row, task, arrays, expected)
-        runners = {name: kernels[name].prepare(*arrays).run for name in OURS}
+        runners = {name: call_runner(kernels[name], arrays) for name in OURS}
         contestants = {row.limit: limit, **{name: form.run for name, form in forms.items()}, **runners}
         times = take_rounds(contestants, lambda count: count < plan.rounds, SLICE_SECONDS)
         times[row.limit] *= scale
@@ -141,6 +143,13 @@ def measure_row(
             pair = {name: contestants[name] for name in ("tuned", found.best)}
             found.cold.update(time_cold(pair, plan.rounds))
     return found
+
+
+def call_runner(kernel: Kernel, arrays: Sequence[Array]) -> Runner:
+    """A runner of a kernel as a user calls it: from Python, as all libraries are; constants are bound."""
+    bound, others = kernel.bind_among(arrays) if kernel.constants else (kernel, list(arrays))
+    out = bound(*others)
+    return make_runner(lambda: bound(*others, out=out))
 
 
 def reference(task: Task, arrays: Sequence[Array]) -> Array:

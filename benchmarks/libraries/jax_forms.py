@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 from collections.abc import Callable, Iterator
@@ -34,8 +35,10 @@ def _forms(jax: Any, problem: Problem) -> list[Form]:
     if isinstance(problem, Product):
         return _product(jax, problem)
     if isinstance(problem, MaxPool):
-        return [_max_pool(jax, problem, layout) for layout in LAYOUTS]
-    return [_convolution(jax, problem, layout) for layout in LAYOUTS]
+        return [make(jax, problem, layout) for make in (_max_pool, _max_by_taps) for layout in LAYOUTS]
+    forms = [_convolution(jax, problem, layout) for layout in LAYOUTS]
+    # XLA has no fast convolution of single channels; sums of shifted images fuse into one loop.
+    return forms + [_depthwise_by_taps(jax, problem, layout) for layout in LAYOUTS if problem.is_depthwise]
 
 
 def _form(
@@ -83,26 +86,72 @@ def _convolution(jax: Any, problem: Convolution, layout: str) -> Form:
             dimension_numbers=dimensions,
             feature_group_count=problem.groups,
         )
-        if problem.bias is not None:
-            y = y + (problem.bias if is_last else problem.bias[:, None, None])
-        return jax.numpy.maximum(y, 0) if problem.has_relu else y
+        return _finish(jax, problem, y, is_last)
 
-    x = problem.x.transpose(CHANNELS_LAST) if is_last else problem.x
-    return _form(jax, f"jit, {layout}", convolve, [x], CHANNELS_FIRST if is_last else None)
+    return _image_form(jax, f"jit, {layout}", convolve, problem.x, is_last)
+
+
+def _depthwise_by_taps(jax: Any, problem: Convolution, layout: str) -> Form:
+    is_last = layout == "NHWC"
+    weight = problem.weight[:, 0].transpose(1, 2, 0)
+    weight = weight if is_last else weight[..., None, None]
+
+    def convolve(x: Any) -> Any:
+        y = sum(tap * weight[i, j] for (i, j), tap in _taps(jax, problem, x, 0, is_last))
+        return _finish(jax, problem, y, is_last)
+
+    return _image_form(jax, f"jit, tap by tap, {layout}", convolve, problem.x, is_last)
+
+
+def _max_by_taps(jax: Any, problem: MaxPool, layout: str) -> Form:
+    is_last = layout == "NHWC"
+
+    def pool(x: Any) -> Any:
+        taps = (tap for _, tap in _taps(jax, problem, x, -np.inf, is_last))
+        return functools.reduce(jax.numpy.maximum, taps)
+
+    return _image_form(jax, f"jit, tap by tap, {layout}", pool, problem.x, is_last)
+
+
+def _taps(
+    jax: Any, problem: Convolution | MaxPool, x: Any, value: float, is_last: bool
+) -> Iterator[tuple[tuple[int, int], Any]]:
+    """For each place of the window, the elements of all windows there."""
+    _, _, *extents = problem.output_shape
+    (top, left), (kh, kw) = problem.padding, problem.kernel
+    sides = _arrange(((top, top), (left, left)), (0, 0), is_last)
+    image = jax.numpy.pad(x, sides, constant_values=value)
+    for place in np.ndindex(kh, kw):
+        spans = [
+            slice(first, first + step * (extent - 1) + 1, step)
+            for first, step, extent in zip(place, problem.stride, extents, strict=True)
+        ]
+        yield (place[0], place[1]), image[_arrange((spans[0], spans[1]), slice(None), is_last)]
+
+
+def _finish(jax: Any, problem: Convolution, y: Any, is_last: bool) -> Any:
+    if problem.bias is not None:
+        y = y + (problem.bias if is_last else problem.bias[:, None, None])
+    return jax.numpy.maximum(y, 0) if problem.has_relu else y
+
+
+def _arrange(pair: tuple[Any, Any], other: Any, is_last: bool) -> tuple[Any, ...]:
+    """What belongs to height and width, in the order of the layout."""
+    return (other, *pair, other) if is_last else (other, other, *pair)
+
+
+def _image_form(jax: Any, name: str, function: Callable[..., Any], x: Array, is_last: bool) -> Form:
+    image = x.transpose(CHANNELS_LAST) if is_last else x
+    return _form(jax, name, function, [image], CHANNELS_FIRST if is_last else None)
 
 
 def _max_pool(jax: Any, problem: MaxPool, layout: str) -> Form:
     is_last = layout == "NHWC"
-
-    def arrange(pair: tuple[Any, Any], other: Any) -> tuple[Any, ...]:
-        return (other, *pair, other) if is_last else (other, other, *pair)
-
     top, left = problem.padding
-    window, steps = arrange(problem.kernel, 1), arrange(problem.stride, 1)
-    sides = arrange(((top, top), (left, left)), (0, 0))
+    window, steps = _arrange(problem.kernel, 1, is_last), _arrange(problem.stride, 1, is_last)
+    sides = _arrange(((top, top), (left, left)), (0, 0), is_last)
 
     def pool(x: Any) -> Any:
         return jax.lax.reduce_window(x, -np.float32(np.inf), jax.lax.max, window, steps, sides)
 
-    x = problem.x.transpose(CHANNELS_LAST) if is_last else problem.x
-    return _form(jax, f"jit, {layout}", pool, [x], CHANNELS_FIRST if is_last else None)
+    return _image_form(jax, f"jit, {layout}", pool, problem.x, is_last)
