@@ -25,12 +25,12 @@ WORKLOADS: dict[str, dict[str, Any]] = {
     "depthwise_conv2d": {**IMAGE, "kernel": 3, "padding": 1},
     "matmul": {"m": 512, "n": 512, "k": 512},
     **{
-        f"{kind}_pool{rank}d": {"n": 1, "c": 64, **dict.fromkeys("dhw"[3 - rank :], 28), **POOL}
+        f"{kind}_pool{rank}d": {"n": 1, "c": 64, **dict.fromkeys("dhw"[3 - rank :], 112), **POOL}
         for kind in ("avg", "max")
         for rank in (1, 2, 3)
     },
     **{
-        f"global_avg_pool{rank}d": {"n": 1, "c": 64, **dict.fromkeys("dhw"[3 - rank :], 28)}
+        f"global_avg_pool{rank}d": {"n": 1, "c": 64, **dict.fromkeys("dhw"[3 - rank :], 112)}
         for rank in (1, 2, 3)
     },
 }

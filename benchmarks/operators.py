@@ -2,8 +2,8 @@
 
 GFLOP/s are medians over rounds in which all contestants take turns on one core, each called from Python. A
 library runs its fastest form; the limit is a loop that multiplies and adds in registers (peak), or one that
-reads as many bytes as the row has operands, over and over (bandwidth). In brackets is the 95 % interval of the
-median.
+reads as many bytes as the row has operands, over and over (bandwidth). In brackets is the 95 % interval of
+the median.
 """
 
 from __future__ import annotations
