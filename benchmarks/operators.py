@@ -45,10 +45,8 @@ def main() -> int:
                 else:
                     errors[row.name] = found
     demands = check_demands(measured, [row for row in chosen if row.name in errors])
-    print(report(measured, given.against))
     failed = [f"{e.row.name}: {name} failed: {why}" for e in measured for name, why in e.failed.items()]
     failed += [f"{name} failed: {why}" for name, why in errors.items()]
-    print("\n".join(["", *map(str, demands), *failed]))
     figures = {
         "target": Target.host().cpu,
         "libraries": {name: LIBRARIES[name].version for name in given.against},
@@ -60,6 +58,8 @@ def main() -> int:
         "demands": [demand.to_json() for demand in demands],
     }
     write_json(given.json, figures)
+    print(report(measured, given.against))
+    print("\n".join(["", *map(str, demands), *failed]))
     return 1 if failed else 0
 
 
