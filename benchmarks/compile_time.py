@@ -21,6 +21,8 @@ POOL = {"kernel": 3, "stride": 2, "padding": 1}
 WORKLOADS: dict[str, dict[str, Any]] = {
     "batch_matmul": {"b": 12, "m": 128, "n": 128, "k": 64},
     "conv2d": {**IMAGE, "o": 64, "kernel": 3, "padding": 1},
+    "conv1d": {"n": 1, "c": 64, "w": 1000, "o": 64, "kernel": 3, "padding": 1},
+    "conv3d": {**IMAGE, "d": 16, "o": 64, "kernel": 3, "padding": 1},
     "dense": {"m": 128, "n": 3072, "k": 768},
     "depthwise_conv2d": {**IMAGE, "kernel": 3, "padding": 1},
     "matmul": {"m": 512, "n": 512, "k": 512},
