@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +31,17 @@ from tilewright.compiler.te.expr import (
 FLOAT_OPS = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
 INT_OPS = {"+": "add", "-": "sub", "*": "mul"}
 PREDICATES = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
+FOLDED: dict[str, Callable[[int, int], int]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
 INTRINSICS = {
     "exp": "exp",
     "log": "log",
@@ -118,11 +130,29 @@ class ExprWriter:
 
     def binary(self, expr: Binary, lanes: Lanes | None) -> Operand:
         """Arithmetic, comparisons and connectives."""
+        if expr.op == "+" and is_float(expr.dtype) and isinstance(expr.b, Binary) and expr.b.op == "*":
+            return self._multiply_add(expr, expr.b, lanes)
         a, b = self.match_lanes(self.write(expr.a, lanes), self.write(expr.b, lanes))
         return self.operate(expr.op, a, b, expr)
 
+    def _multiply_add(self, expr: Binary, product: Binary, lanes: Lanes | None) -> Operand:
+        """``a + b * c``, in one instruction where there is one: rounding once is allowed."""
+        parts = [self.write(part, lanes) for part in (expr.a, product.a, product.b)]
+        count = max(part.lanes for part in parts)
+        addend, *factors = (self.splat(part, count) for part in parts)
+        a = addend
+        name = f"llvm.fmuladd.{suffix(VALUE[a.dtype], a.lanes)}"
+        self.declare(f"declare {a.type} @{name}({a.type}, {a.type}, {a.type})")
+        arguments = ", ".join(part.typed for part in (*factors, addend))
+        return self.text.pure(
+            f"call {self.fast} {a.type} @{name}({arguments})", a.dtype, a.lanes, *factors, addend
+        )
+
     def operate(self, op: str, a: Operand, b: Operand, expr: Binary | None = None) -> Operand:
         """``a op b`` on operands of one type."""
+        known = _fold(op, a, b)
+        if known is not None:
+            return known
         pure = self.text.pure
         if op in COMPARISONS:
             return pure(f"{self._comparison(op, a.dtype)} {a.typed}, {b.text}", "bool", a.lanes, a, b)
@@ -247,6 +277,8 @@ class ExprWriter:
     def select(self, expr: Select, lanes: Lanes | None) -> Operand:
         """A choice: lanes mask their reads; a scalar condition that guards a read becomes a branch."""
         condition = self.write(expr.condition, lanes)
+        if condition.text in ("true", "false"):
+            return self.write(expr.then if condition.text == "true" else expr.otherwise, lanes)
         if condition.lanes and lanes is not None:
             negated = self.unary(Unary("not", expr.condition), condition)
             then = self.write(expr.then, self.masked(lanes, condition))
@@ -322,6 +354,25 @@ class ExprWriter:
             insert = f"insertelement {result.typed}, {value.typed}, i64 {lane}"
             result = self.text.pure(insert, a.dtype, a.lanes, result, value)
         return result
+
+
+def _fold(op: str, a: Operand, b: Operand) -> Operand | None:
+    """What is known of an operation already: on literal indices, and where one condition is known."""
+    if op == "and":
+        for one, other in ((a, b), (b, a)):
+            if one.text == "true":
+                return other
+            if one.text == "false" and not other.lanes:
+                return one
+    if a.dtype != INDEX or b.dtype != INDEX or a.lanes or b.lanes or "%" in a.text + b.text:
+        return None
+    function = FOLDED.get(op)
+    if function is None:
+        return None
+    result = function(int(a.text), int(b.text))
+    if isinstance(result, bool):
+        return Operand("true" if result else "false", "bool", 0, 0)
+    return Operand(str(result), INDEX, 0, 0)
 
 
 def _conversion(source: str, target: str) -> str:

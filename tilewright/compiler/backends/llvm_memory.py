@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tilewright.compiler.backends.llvm_function import FunctionText, Operand, constant, index
+from tilewright.compiler.backends.llvm_function import FunctionText, Operand, Scope, constant, index
 from tilewright.compiler.backends.llvm_strided import read_strided
 from tilewright.compiler.backends.llvm_types import MEMORY, VALUE, suffix, vector
 from tilewright.compiler.ir.affine import Linear, Ranges, linear
@@ -62,6 +62,7 @@ class Memory:
         self.pointers: dict[Buffer, Operand] = {}
         self.row_strides: dict[Buffer, tuple[int, ...]] = {}
         self.versions: dict[Buffer, int] = {}
+        self.stored: dict[Buffer, dict[tuple[int, int], tuple[Scope, Operand]]] = {}
         self.read_only: set[Buffer] = set()
         self._forms: dict[int, tuple[Load | Store, Linear]] = {}
         self.spread: dict[Buffer, int] = {}
@@ -72,6 +73,25 @@ class Memory:
     def touch(self, buffer: Buffer) -> None:
         """Note that a buffer's contents changed, or may have."""
         self.versions[buffer] = self.versions.get(buffer, 0) + 1
+        self.stored.pop(buffer, None)
+
+    def _last_stored(self, buffer: Buffer, address: Address, count: int) -> Operand | None:
+        """What was stored to a place of a register tile last, where that was here."""
+        if address.fixed is None or (count and (address.step != 1 or address.offsets is not None)):
+            return None
+        found = self.stored.get(buffer, {}).get((address.fixed, count))
+        return found[1] if found is not None and found[0] is self.text.scopes[-1] else None
+
+    def _note_stored(self, buffer: Buffer, address: Address, count: int, value: Operand) -> None:
+        """Keep what was stored to a place of a register tile; places partly the same are forgotten."""
+        self.versions[buffer] = self.versions.get(buffer, 0) + 1
+        kept = self.stored.setdefault(buffer, {})
+        assert address.fixed is not None
+        if (address.fixed, count) not in kept:
+            for place, width in list(kept):
+                if place < address.fixed + max(1, count) and address.fixed < place + max(1, width):
+                    del kept[place, width]
+        kept[address.fixed, count] = self.text.scopes[-1], value
 
     def strides(self, buffer: Buffer) -> tuple[int, ...]:
         """Elements between neighbours, rows padded where the buffer's are."""
@@ -194,7 +214,7 @@ class Memory:
         count = 0 if uniform or lanes is None else lanes.count
         memory_key = (buffer, version, address.pointer.text, address.offsets and address.offsets.text)
         key = (*memory_key, address.step if count else 0, count, mask and mask.text)
-        found = self.text.recall(key)
+        found = self._last_stored(buffer, address, count) or self.text.recall(key)
         if found is not None:
             return found
         # A padded row may be read past its end, but not ahead of its begin, as a condition may ask.
@@ -273,7 +293,7 @@ class Memory:
 
     def _extend(self, raw: Operand, buffer: Buffer) -> Operand:
         """From the type in memory to the type of values."""
-        if MEMORY[buffer.dtype] == VALUE[buffer.dtype]:
+        if _is_held_whole(buffer):
             return raw
         stored, held = vector(MEMORY[buffer.dtype], raw.lanes), vector(VALUE[buffer.dtype], raw.lanes)
         name = "trunc" if buffer.dtype == "bool" else "fpext"
@@ -292,6 +312,9 @@ class Memory:
         side_by_side = address.step == 1 and address.offsets is None
         if lanes is None or not value.lanes or (side_by_side and self._is_whole(address, buffer, lanes)):
             self.text.line(f"  store {raw}, ptr {address.pointer.text}, align {align}")
+            if address.fixed is not None and buffer in self.row_strides and _is_held_whole(buffer):
+                self._note_stored(buffer, address, value.lanes, value)
+                return
         elif side_by_side:
             self._call_store("store", raw, f"ptr {address.pointer.text}", "p0", buffer, lanes)
         else:
@@ -322,7 +345,7 @@ class Memory:
 
     def _narrow(self, value: Operand, buffer: Buffer) -> str:
         """The value as it is stored, with its type."""
-        if MEMORY[buffer.dtype] == VALUE[buffer.dtype]:
+        if _is_held_whole(buffer):
             return value.typed
         stored = vector(MEMORY[buffer.dtype], value.lanes)
         name = "zext" if buffer.dtype == "bool" else "fptrunc"
@@ -332,3 +355,8 @@ class Memory:
     def declare(self, text: str) -> None:
         """Note an external function."""
         self.declarations.add(text)
+
+
+def _is_held_whole(buffer: Buffer) -> bool:
+    """Whether memory holds values as they are computed, not rounded to fewer bits."""
+    return MEMORY[buffer.dtype] == VALUE[buffer.dtype]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tilewright.compiler.ir.loops import LoopNest
 from tilewright.compiler.lower.auto_unroll import auto_unroll
+from tilewright.compiler.lower.conditions import peel_conditions
 from tilewright.compiler.lower.inline import inline_stages
 from tilewright.compiler.lower.nest import write_nest
 from tilewright.compiler.lower.partition import partition_loops
@@ -26,7 +27,7 @@ def lower_schedule(schedule: Schedule, args: Sequence[Tensor], partition: bool =
         nest = LoopNest(nest.inputs, nest.outputs, partition_loops(nest.body, regions.ranges))
     nest.body = auto_unroll(nest.body)
     nest.ranges = regions.ranges
-    return nest
+    return peel_conditions(nest) if partition else nest
 
 
 __all__ = ["lower_schedule"]

@@ -76,7 +76,8 @@ class _Partition:
 
     def _by_cases(self, loop: For) -> Stmt:
         """The body with ends that no peeling makes constant, such as those over a fused loop, told apart."""
-        ends = [e for e in _needy(loop.body, False) if loop.var in variables(e) and _depth(e, loop.body)]
+        needy = [e for e in _needy(loop.body, False) if loop.var in variables(e) and _depth(e, loop.body)]
+        ends = list({key(e): e for e in needy}.values())
         return self._cases(loop.body, ends, (*self.around, loop), None) if ends else loop.body
 
     def _cases(self, body: Stmt, ends: Sequence[Expr], around: tuple[For, ...], guard: Expr | None) -> Stmt:

@@ -6,6 +6,7 @@ The weight, ``(c, kh, kw)``, is constant by default.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,18 +16,31 @@ from tilewright.compiler import te
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
-from tilewright.templates.analytic import fits_registers
+from tilewright.templates.analytic import even_parts, fits_registers
 from tilewright.templates.collector import TemplateConfig, get_config
-from tilewright.templates.epilogue import apply_epilogue, finish
+from tilewright.templates.epilogue import apply_epilogue, finish, is_costly
 from tilewright.templates.operators.convolution import Constant
 from tilewright.templates.operators.convolution_direct import ROWS, pack_weight
 from tilewright.templates.operators.product import BYTES, Dtype
-from tilewright.templates.operators.window import Layout, Pair, Sides, Window, channel_axis, pad_image
+from tilewright.templates.operators.window import (
+    Layout,
+    Pair,
+    Sides,
+    Window,
+    channel_axis,
+    is_channels_last,
+    pad_image,
+)
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
 VECTORS = (1, 2, 3, 4, 6, 8)
-MOST_SUMS = 12
+MOST_SUMS = 8
+# Cycles of a load that mostly crosses a line of the cache, and of the loops around a tile.
+UNALIGNED_LOAD = 1.7
+TILE_OVERHEAD = 6
+# Lines of LLVM IR: a candidate may have 2,000.
+MOST_CODE = 1700
 
 
 def reference(
@@ -48,24 +62,113 @@ def reference(
 
 
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
-    """The untuned configuration: the largest tile of whole vectors, at most a dozen sums."""
+    """The untuned configuration: a tile of whole vectors, small enough for its border to be peeled."""
     window = Window.of(*(arguments[name] for name in ("kernel", "stride", "padding", "dilation")))
-    height, width = window.output((arguments["h"], arguments["w"]))
+    shape = _Shape.of(**{name: arguments[name] for name in ("h", "w", "c", "layout", "dtype")}, window=window)
     lanes = target.lanes(BYTES[arguments["dtype"]])
-    across, down = (arguments["c"], width) if arguments["layout"] == "NHWC" else (width, height)
-    vectors = max(v for v in VECTORS if v <= min(4, -(-across // lanes)))
-    rows = [r for r in ROWS if r <= min(down, MOST_SUMS // vectors)]
-    whole = [r for r in rows if down % r == 0]
-    return {"rows": max(whole), "vectors": vectors, "unroll_kh": 0}
+    vectors = _vectors(shape, lanes)
+    tiles = [(r, v, b) for b in _borders(shape) for v in vectors for r in _rows(shape) if r * v <= MOST_SUMS]
+    fitting = [t for t in tiles if shape.lines_of_code(*t, 0, lanes) <= MOST_CODE] or tiles[:1]
+    rows, width, border = min(
+        fitting, key=lambda t: (-shape.prefers(t[2], target), shape.cycles(t[0], t[1], lanes))
+    )
+    return {"rows": rows, "vectors": width, "unroll_kh": 0, "border": border}
 
 
-def define_space(cfg: TemplateConfig, across: int, down: int, lanes: int) -> None:
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What the choice of a tile depends on: the result's extents, and how the image is read.
+
+    ``plane`` are the bytes of an image with its border that are read before the next is.
+    """
+
+    height: int
+    width: int
+    channels: int
+    is_channels_last: bool
+    taps: tuple[int, int]
+    is_padded: bool
+    has_gaps: bool
+    plane: int
+
+    @classmethod
+    def of(cls, h: int, w: int, c: int, layout: str, dtype: str, window: Window) -> _Shape:
+        """From the operator's parameters."""
+        height, width = window.output((h, w))
+        rows, columns = window.padded((h, w))
+        is_last = is_channels_last(layout)
+        taps = window.kernel[0], window.kernel[1]
+        plane = rows * columns * BYTES[dtype] * (16 if is_last else 1)
+        gaps = not is_last and window.stride[1] > 1
+        return cls(height, width, c, is_last, taps, any(window.padding), gaps, plane)
+
+    @property
+    def across(self) -> int:
+        """The extent of the contiguous axis."""
+        return self.channels if self.is_channels_last else self.width
+
+    @property
+    def down(self) -> int:
+        """The extent of the axis that the rows of a tile run along."""
+        return self.width if self.is_channels_last else self.height
+
+    def lines_of_code(self, rows: int, vectors: int, border: str, unroll_kh: int, lanes: int) -> int:
+        """About how many lines of LLVM IR a tile takes, with the copies that peeling and a tail make."""
+        written = self.taps[1] * (1 if unroll_kh else self.taps[0])
+        columns = vectors * lanes
+        copies = 1
+        if border == "peel" and self.is_padded:
+            others = self.height if self.is_channels_last else -(-self.width // columns)
+            copies = min(3, -(-self.down // rows)) * min(3, others)
+        if self.is_channels_last and self.channels > columns and self.channels % columns:
+            copies *= 2
+        return copies * rows * vectors * (written * 4 + 18)
+
+    def cycles(self, rows: int, vectors: int, lanes: int) -> float:
+        """Cycles to cover a plane with tiles: the slower of arithmetic and loads, which rows share."""
+        taps_down, taps_across = self.taps
+        loads = taps_across * (rows + taps_down - 1) * UNALIGNED_LOAD
+        work = vectors * max(rows * taps_down * taps_across, loads)
+        tiles = -(-self.down // rows) * -(-self.across // (vectors * lanes))
+        return tiles * (work + TILE_OVERHEAD)
+
+    def prefers(self, border: str, target: Target) -> int:
+        """How good a treatment of the border is: a small image is copied, a large one's edge is peeled."""
+        is_small = self.plane <= target.l1_bytes // 2
+        order = ("peel", "lines", "image") if is_small else ("image", "lines", "peel")
+        return order.index(border)
+
+
+def _borders(shape: _Shape) -> list[str]:
+    if not shape.is_padded:
+        return ["image"]
+    # A read with gaps, masked, is a gather.
+    return ["image", "lines"] if shape.has_gaps else ["image", "lines", "peel"]
+
+
+def _rows(shape: _Shape) -> list[int]:
+    return sorted({r for r in (*ROWS, *even_parts(shape.down)) if r <= min(shape.down, ROWS[-1])})
+
+
+def _vectors(shape: _Shape, lanes: int) -> list[int]:
+    most = -(-shape.across // lanes)
+    return sorted({v for v in (*VECTORS, *even_parts(most)) if v <= min(most, VECTORS[-1])})
+
+
+def define_space(cfg: TemplateConfig, shape: _Shape, lanes: int) -> None:
     """The knobs."""
     registers = cfg.target.vector_registers
-    cfg.define_knob("rows", [r for r in ROWS if r <= down])
-    cfg.define_knob("vectors", [v for v in VECTORS if v <= -(-across // lanes)])
+    cfg.define_knob("rows", _rows(shape))
+    cfg.define_knob("vectors", _vectors(shape, lanes))
     cfg.define_knob("unroll_kh", [0, 1])
+    cfg.define_knob("border", _borders(shape))
     cfg.constrain(("rows", "vectors"), lambda r, v: fits_registers(r.val, v.val, registers))
+    cfg.constrain(
+        ("rows", "vectors", "border", "unroll_kh"),
+        lambda r, v, b, u: (
+            (r.val, v.val) == (1, 1) or shape.lines_of_code(r.val, v.val, b.val, u.val, lanes) <= MOST_CODE
+        ),
+    )
 
 
 @template(
@@ -95,17 +198,22 @@ def depthwise_conv2d(
     cfg = get_config()
     lanes = cfg.target.lanes(BYTES[dtype])
     has_last = layout == "NHWC"
-    define_space(cfg, *((c, width) if has_last else (width, height)), lanes)
+    shape = _Shape.of(h, w, c, layout, dtype, window)
+    define_space(cfg, shape, lanes)
     x = te.placeholder((n, h, w, c) if has_last else (n, c, h, w), dtype, name="x")
     weight = te.placeholder((c, *window.kernel), dtype, name="weight")
     padded = pad_image(x, window, layout)
     y = convolve(padded, weight, window, layout, (height, width))
     finished = apply_epilogue(y, epilogue, channel_axis(layout))
     s = create_schedule(finished.output)
-    panels = schedule_tile(s, (y, finished.output), weight, cfg, has_last, lanes)
-    if padded is not x:  # a few channels at a time, which stay in the cache
+    panels = schedule_tile(s, (y, finished.output), weight, cfg, has_last, is_costly(epilogue))
+    if padded is not x and cfg["border"].val == "peel":
+        s[padded].compute_inline()
+        for loop in (panels["lines"], panels["strips"]):
+            s[finished.output].loop_partition(loop)
+    elif padded is not x:
         s[padded].vectorize(s[padded].op.axis[-1])
-        s[padded].compute_at(s[finished.output], panels)
+        s[padded].compute_at(s[finished.output], panels[cfg["border"].val])
     return s, [x, weight, *finished.operands, finished.output]
 
 
@@ -131,21 +239,23 @@ def schedule_tile(
     weight: Tensor,
     cfg: TemplateConfig,
     has_last: bool,
-    lanes: int,
-) -> IterVar:
-    """Rows of pixels and vectors along the last axis, accumulated in registers; the outermost loop."""
+    is_costly: bool,
+) -> dict[str, IterVar]:
+    """Rows of pixels and vectors along the last axis, accumulated in registers; the loops around a tile."""
     sums, y = tensors
-    tile = s.cache_write(sums, "register")
+    lanes = cfg.target.lanes(BYTES[sums.dtype])
+    tile = s.cache_write(sums, "call" if is_costly else "register")
     if y is not sums:
         s[sums].compute_inline()
     # NCHW: rows of the image by pixels of a row. NHWC: pixels of a row by channels.
     b, outer, row, column = s[y].op.axis
-    down, row = s[y].split(row, cfg["rows"].val)
-    across, column = s[y].split(column, cfg["vectors"].val * lanes)
+    down, row = s[y].split(row, cfg["rows"].val, tail="shift_inwards")
+    width = cfg["vectors"].val * lanes
+    across, column = s[y].split(column, width, tail="" if has_last else "shift_inwards")
     order = (b, across, outer, down) if has_last else (b, outer, down, across)
     s[y].reorder(*order, row, column)
     s[tile].compute_at(s[y], order[-1])
-    s[y].unroll(row)
+    s[y].unroll(row, 1 if is_costly else 0)
     s[y].vectorize(column)
     outermost = s[y].fuse(*order[:2])
     s[y].parallel(outermost)
@@ -158,5 +268,5 @@ def schedule_tile(
     s[tile].unroll(row)
     s[tile].vectorize(column)
     if has_last:
-        pack_weight(s, weight, tile, cfg["vectors"].val * lanes)
-    return outermost
+        pack_weight(s, weight, tile, width)
+    return {"image": outermost, "lines": order[2], "strips": order[3]}

@@ -1,0 +1,175 @@
+"""Peel the iterations in which conditions may fail, so that between them nothing is tested.
+
+::
+
+    for i in range(14):                                   ->  i = 0: ...
+        for t in range(3):                                    for i in range(1, 13):
+            y[i] += select(i + t >= 1 and i + t < 15,             for t in range(3): y[i] += x[i + t - 1]
+                           x[i + t - 1], 0)                   i = 13: ...
+
+Done for loops that the schedule marks with ``loop_partition``, from the outermost inwards. Every condition
+that holds, or fails, for all that the loops inside run over is resolved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+
+from tilewright.compiler.ir.affine import Linear, Ranges, bounds, linear, simplify_index
+from tilewright.compiler.ir.loops import For, If, LoopKind, LoopNest, Stmt, block
+from tilewright.compiler.ir.visit import (
+    map_children,
+    map_stmt,
+    own_exprs,
+    statements,
+    substitute_stmt,
+    variables,
+    walk,
+)
+from tilewright.compiler.te.expr import INDEX, Binary, Const, Expr, Select, Var
+
+# A loop of more is left as it is: each of its iterations is looked at.
+MOST_ITERATIONS = 1024
+
+
+def peel_conditions(nest: LoopNest) -> LoopNest:
+    """The nest with its marked loops cut where conditions on what is read begin and cease to hold."""
+    if not any(isinstance(s, For) and s.partition for s in statements(nest.body)):
+        return nest
+    result = LoopNest(nest.inputs, nest.outputs, _Pass(dict(nest.ranges)).visit(nest.body))
+    result.ranges = nest.ranges
+    return result
+
+
+@dataclass(slots=True)
+class _Pass:
+    ranges: dict[Var, tuple[int, int]]
+
+    def visit(self, stmt: Stmt) -> Stmt:
+        if isinstance(stmt, For):
+            return self._loop(stmt)
+        return map_stmt(stmt, lambda expr: expr, self.visit)
+
+    def _loop(self, loop: For) -> Stmt:
+        if not (loop.partition and isinstance(loop.begin, Const) and isinstance(loop.end, Const)):
+            return loop.replace(body=self.visit(loop.body))
+        begin, end = int(loop.begin.value), int(loop.end.value)
+        first, last = self._inside(loop, begin, end)
+        if loop.kind is not LoopKind.SERIAL or first >= last or (first, last) == (begin, end):
+            return loop.replace(body=self._between(loop, begin, end))
+        parts = [(begin, first), (first, last), (last, end)]
+        return block([self._part(loop, *part) for part in parts if part[0] < part[1]])
+
+    def _part(self, loop: For, begin: int, end: int) -> Stmt:
+        if end - begin == 1 and not loop.pragmas:
+            body = substitute_stmt(loop.body, {loop.var: Const(begin, INDEX)})
+            return self.visit(resolve(body, self.ranges))
+        limits = Const(begin, INDEX), Const(end, INDEX)
+        return loop.replace(begin=limits[0], end=limits[1], body=self._between(loop, begin, end))
+
+    def _between(self, loop: For, begin: int, end: int) -> Stmt:
+        """The body of a loop that runs over a part of its range."""
+        inner = _Pass({**self.ranges, loop.var: (begin, end - 1)})
+        return inner.visit(resolve(loop.body, inner.ranges))
+
+    def _inside(self, loop: For, begin: int, end: int) -> tuple[int, int]:
+        """The longest run of iterations in which every condition on the loop's variable holds."""
+        if end - begin > MOST_ITERATIONS:
+            return begin, end
+        tests = [test for test in _tests(loop.body) if loop.var in variables(test)]
+
+        def holds(place: int) -> bool:
+            at = {**self.ranges, loop.var: (place, place)}
+            forms = [_form(test, at) for test in tests]
+            return all(form is None or bounds(form, at)[0] >= 0 for form in forms)
+
+        found = (begin, begin)
+        for is_met, group in groupby(range(begin, end), holds):
+            places = list(group)
+            if is_met and len(places) > found[1] - found[0]:
+                found = (places[0], places[-1] + 1)
+        return found
+
+
+def _tests(body: Stmt) -> list[Expr]:
+    """The comparisons that choices in a body depend on."""
+    conditions = [
+        node.condition
+        for stmt in statements(body)
+        for expr in own_exprs(stmt)
+        for node in walk(expr)
+        if isinstance(node, Select)
+    ]
+    conditions += [stmt.condition for stmt in statements(body) if isinstance(stmt, If)]
+    return [part for condition in conditions for part in _conjuncts(condition)]
+
+
+def _conjuncts(condition: Expr) -> list[Expr]:
+    if isinstance(condition, Binary) and condition.op == "and":
+        return _conjuncts(condition.a) + _conjuncts(condition.b)
+    return [condition]
+
+
+def _form(test: Expr, ranges: Ranges) -> Linear | None:
+    """A comparison of indices as a form that is at least zero where it holds."""
+    if not isinstance(test, Binary) or test.a.dtype != INDEX:
+        return None
+    a, b = linear(test.a, ranges), linear(test.b, ranges)
+    match test.op:
+        case ">=":
+            return a.add(b, -1)
+        case ">":
+            return _less_one(a.add(b, -1))
+        case "<=":
+            return b.add(a, -1)
+        case "<":
+            return _less_one(b.add(a, -1))
+        case _:
+            return None
+
+
+def _less_one(form: Linear) -> Linear:
+    return Linear(form.terms, form.const - 1)
+
+
+def resolve(stmt: Stmt, ranges: Ranges) -> Stmt:
+    """A nest without the conditions that are known to hold or to fail."""
+
+    def expression(expr: Expr) -> Expr:
+        if isinstance(expr, Select):
+            condition = _resolve(expr.condition, ranges)
+            if isinstance(condition, Const):
+                return expression(expr.then if condition.value else expr.otherwise)
+            return Select(condition, expression(expr.then), expression(expr.otherwise))
+        return simplify_index(expr, ranges) if expr.dtype == INDEX else map_children(expr, expression)
+
+    def statement(node: Stmt) -> Stmt:
+        if isinstance(node, If):
+            condition = _resolve(node.condition, ranges)
+            if isinstance(condition, Const):
+                chosen = node.then if condition.value else node.otherwise
+                return block([]) if chosen is None else statement(chosen)
+            node = If(condition, node.then, node.otherwise)
+            return map_stmt(node, lambda expr: expr, statement)
+        return map_stmt(node, expression, statement)
+
+    return statement(stmt)
+
+
+def _resolve(condition: Expr, ranges: Ranges) -> Expr:
+    """A condition without the parts that are known; a constant where all are."""
+    kept: Expr | None = None
+    for part in _conjuncts(condition):
+        form = _form(part, ranges)
+        low, high = (0, 0) if form is None else bounds(form, ranges)
+        if form is not None and high < 0:
+            return Const(False, "bool")
+        if form is None or low < 0:
+            part = map_children(part, lambda side: _simplified(side, ranges))
+            kept = part if kept is None else Binary("and", kept, part)
+    return Const(True, "bool") if kept is None else kept
+
+
+def _simplified(expr: Expr, ranges: Ranges) -> Expr:
+    return simplify_index(expr, ranges) if expr.dtype == INDEX else expr
