@@ -64,6 +64,7 @@ class FunctionText:
         self.allocas: list[str] = []
         self.block = "entry"
         self.lines_written = 0
+        self.epoch = 0
         self._count = 0
 
     @property
@@ -92,22 +93,33 @@ class FunctionText:
         self.line(f"  {name} = {text}")
         return Operand(name, dtype, lanes, self.depth)
 
-    def pure(self, text: str, dtype: str, lanes: int, *operands: Operand, floor: int = 0) -> Operand:
-        """Write a computation without side effects as far out as its operands (and ``floor``) allow."""
+    def pure(
+        self, text: str, dtype: str, lanes: int, *operands: Operand, floor: int = 0, is_read: bool = False
+    ) -> Operand:
+        """Write a computation without side effects as far out as its operands (and ``floor``) allow.
+
+        A read is not shared across a fence.
+        """
         depth = floor
         for operand in operands:
             if operand.depth > depth:
                 depth = operand.depth
         scope = self.scopes[depth]
-        found = scope.known.get(text)
+        key: Hashable = (text, self.epoch) if is_read else text
+        found = scope.known.get(key)
         if found is not None:
             return found
         self._count += 1
         name = f"%v{self._count}"
         scope.lines.append(f"  {name} = {text}")
         self.lines_written += 1
-        result = scope.known[text] = Operand(name, dtype, lanes, depth)
+        result = scope.known[key] = Operand(name, dtype, lanes, depth)
         return result
+
+    def fence(self) -> None:
+        """Let nothing that is read ahead of this place be kept for what follows."""
+        self.line('  call void asm sideeffect "", "~{memory}"()')
+        self.epoch += 1
 
     def remember(self, key: Hashable, operand: Operand) -> Operand:
         """Keep a value for :meth:`recall`, as long as its scope lasts."""

@@ -212,7 +212,13 @@ class Memory:
         if uniform and lanes is not None and lanes.may_be_idle:
             return self._uniform_masked(node, address, buffer, lanes, writer)
         count = 0 if uniform or lanes is None else lanes.count
-        memory_key = (buffer, version, address.pointer.text, address.offsets and address.offsets.text)
+        memory_key = (
+            buffer,
+            version,
+            self.text.epoch,
+            address.pointer.text,
+            address.offsets and address.offsets.text,
+        )
         key = (*memory_key, address.step if count else 0, count, mask and mask.text)
         found = self._last_stored(buffer, address, count) or self.text.recall(key)
         if found is not None:
@@ -259,7 +265,8 @@ class Memory:
         element = MEMORY[buffer.dtype]
         text = f"load {vector(element, count)}, ptr {pointer.text}, align {BYTES[buffer.dtype]}"
         if buffer in self.read_only:
-            return self.text.pure(text, buffer.dtype, count, pointer, floor=self._floor(buffer))
+            floor = self._floor(buffer)
+            return self.text.pure(text, buffer.dtype, count, pointer, floor=floor, is_read=True)
         return self.text.value(text, buffer.dtype, count)
 
     def masked_load(self, pointer: Operand, buffer: Buffer, count: int, mask: Operand) -> Operand:

@@ -27,9 +27,10 @@ from tilewright.compiler.ir.loops import (
     Prefetch,
     Stmt,
     Store,
+    constant_extent,
 )
 from tilewright.compiler.ir.visit import statements, variables
-from tilewright.compiler.te.expr import BYTES, INDEX, Load
+from tilewright.compiler.te.expr import BYTES, INDEX, IterVar, Load
 
 if TYPE_CHECKING:
     from tilewright.compiler.backends.llvm_module import ModuleWriter
@@ -157,6 +158,9 @@ class StmtWriter:
     def _if(self, stmt: Stmt) -> None:
         assert isinstance(stmt, If)
         condition = self.expr.write(stmt.condition, self.lanes)
+        if condition.text in ("true", "false"):
+            side = stmt.then if condition.text == "true" else stmt.otherwise
+            return None if side is None else self.write(side)
         if condition.lanes:
             self._masked_if(stmt, condition)
             return
@@ -203,10 +207,20 @@ class StmtWriter:
     def _written_out(self, stmt: For, begin: int, end: int) -> None:
         """A copy of the body for each iteration."""
         self.memory.unrolled[stmt.var] = begin, end
+        fills_registers = (
+            isinstance(stmt.var, IterVar) and stmt.var.kind == "reduce" and self._fills(stmt.body)
+        )
         for value in range(begin, end):
+            if fills_registers and value > begin:
+                self.text.fence()
             self.memory.variables[stmt.var] = index(value)
             self.write(stmt.body)
         del self.memory.unrolled[stmt.var]
+
+    def _fills(self, body: Stmt) -> bool:
+        """Whether what a step accumulates takes most registers: what it reads must not be kept in others."""
+        target = self.module.target
+        return 2 * _vectors(body, target.lanes(4)) > target.vector_registers
 
     def _unrolled(self, stmt: For, begin: Operand, end: Operand, trips: int) -> None:
         """A loop over groups of iterations, then one over what is left."""
@@ -375,6 +389,24 @@ class StmtWriter:
         memory = f"{scratch.typed}, i64 {THREAD_STRIDE}, i64 {self.module.threads}"
         self.text.line(f"  call void %launch({loop}, {memory})")
         self._touch_written(stmt.body)
+
+
+def _vectors(body: Stmt, lanes: int) -> int:
+    """How many vectors the loops of a body that are written out store."""
+    match body:
+        case Store():
+            return 1
+        case For():
+            extent = constant_extent(body) or 1
+            if body.kind is LoopKind.VECTORIZE:
+                return -(-extent // lanes)
+            return (extent if body.kind is LoopKind.UNROLL else 1) * _vectors(body.body, lanes)
+        case If():
+            return _vectors(body.then, lanes)
+        case Block():
+            return max((_vectors(part, lanes) for part in body.body), default=0)
+        case _:
+            return 0
 
 
 def padded_bytes(buffer: Buffer, count: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tilewright.compiler.ir.loops import LoopNest
 from tilewright.compiler.lower.auto_unroll import auto_unroll
-from tilewright.compiler.lower.conditions import peel_conditions
+from tilewright.compiler.lower.conditions import hoist_conditions, peel_conditions
 from tilewright.compiler.lower.inline import inline_stages
 from tilewright.compiler.lower.nest import write_nest
 from tilewright.compiler.lower.partition import partition_loops
@@ -23,6 +23,7 @@ def lower_schedule(schedule: Schedule, args: Sequence[Tensor], partition: bool =
     bodies = inline_stages(schedule)
     regions = infer_regions(schedule, bodies)
     nest = write_nest(schedule, regions, args)
+    nest.body = hoist_conditions(nest.body)
     if partition:
         nest = LoopNest(nest.inputs, nest.outputs, partition_loops(nest.body, regions.ranges))
     nest.body = auto_unroll(nest.body)

@@ -14,6 +14,7 @@ that holds, or fails, for all that the loops inside run over is resolved.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from itertools import groupby
 
 from tilewright.compiler.ir.affine import Linear, Ranges, bounds, linear, simplify_index
@@ -40,6 +41,24 @@ def peel_conditions(nest: LoopNest) -> LoopNest:
     result = LoopNest(nest.inputs, nest.outputs, _Pass(dict(nest.ranges)).visit(nest.body))
     result.ranges = nest.ranges
     return result
+
+
+def hoist_conditions(stmt: Stmt) -> Stmt:
+    """Test ahead of a loop what is the same in all of its iterations."""
+    stmt = map_stmt(stmt, lambda expr: expr, hoist_conditions)
+    if not (isinstance(stmt, For) and isinstance(stmt.body, If) and stmt.body.otherwise is None):
+        return stmt
+    parts = _conjuncts(stmt.body.condition)
+    outside = [part for part in parts if stmt.var not in variables(part)]
+    if not outside:
+        return stmt
+    inside = [part for part in parts if stmt.var in variables(part)]
+    body = If(_join(inside), stmt.body.then) if inside else stmt.body.then
+    return If(_join(outside), stmt.replace(body=body))
+
+
+def _join(parts: list[Expr]) -> Expr:
+    return reduce(lambda a, b: Binary("and", a, b), parts)
 
 
 @dataclass(slots=True)

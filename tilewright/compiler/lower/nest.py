@@ -24,7 +24,19 @@ from tilewright.compiler.lower.prefetch import write_prefetches
 from tilewright.compiler.lower.regions import Limit, Placement, Regions, limit_condition
 from tilewright.compiler.lower.tensorize import TensorizedLoops, write_call
 from tilewright.compiler.schedule import Schedule
-from tilewright.compiler.te.expr import INDEX, Binary, Const, Expr, IterVar, Load, Reduce, Var, binary, const
+from tilewright.compiler.te.expr import (
+    INDEX,
+    Binary,
+    Const,
+    Expr,
+    IterVar,
+    Load,
+    Reduce,
+    Select,
+    Var,
+    binary,
+    const,
+)
 from tilewright.compiler.te.intrinsics import all as all_of
 from tilewright.compiler.te.tensor import PlaceholderOp, Tensor
 
@@ -358,8 +370,24 @@ class StageWriter:
         if self.states:
             buffer, indices = self.states[0], self.state_index
         current = Load(buffer, indices)
-        value = self._value(body.update[0])
-        return Store(buffer, indices, Binary(Reduce.IDENTITY[body.kind], current, value), update=True)
+        condition, update = self._skipped(body)
+        step = Binary(Reduce.IDENTITY[body.kind], current, self._value(update))
+        store = Store(buffer, indices, step, update=True)
+        return store if condition is None else If(condition, store)
+
+    def _skipped(self, body: Reduce) -> tuple[Expr | None, Expr]:
+        """What a step of a register tile adds, and the condition (alike in all lanes) under which it does."""
+        update, start = body.update[0], body.init[0]
+        if self.placement.stage.scope != "register" or not isinstance(update, Select):
+            return None, update
+        if not isinstance(start, Const) or not _is_value(update.otherwise, start.value):
+            return None, update
+        condition = self._value(update.condition)
+        loops = {v for v in variables(condition) if isinstance(v, IterVar)}
+        reads = any(isinstance(node, Load) for node in _nodes(condition))
+        if reads or any(self.nest.is_in_lanes(v) for v in loops):
+            return None, update
+        return condition, update.then
 
     def _around(self, statement: Stmt) -> Stmt:
         """The loops over the output's axes where the reduction begins, without the reduction's own."""
@@ -426,6 +454,10 @@ class StageWriter:
         if body.finish is not None:
             result = self._with_states(body, body.finish)
         return self._around(Store(buffer, indices, result))
+
+
+def _is_value(expr: Expr, value: object) -> bool:
+    return isinstance(expr, Const) and expr.value == value
 
 
 def write_nest(schedule: Schedule, regions: Regions, args: Sequence[Tensor]) -> LoopNest:

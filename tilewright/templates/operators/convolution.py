@@ -22,6 +22,7 @@ from tilewright.templates.operators.window import (
     divide,
     in_layout,
     is_channels_last,
+    pad_image,
 )
 
 Array = npt.NDArray[Any]
@@ -106,20 +107,34 @@ class Convolution:
         shape = (self.o, self.c // self.groups, *self.window.kernel)
         return x, te.placeholder(shape, self.dtype, name="weight")
 
+    def widen(self, x: Tensor) -> Tensor:
+        """The image with its border along the contiguous spatial axis."""
+        return pad_image(x, self.window.only(self.window.rank - 1), self.layout)
+
     def convolve(self, image: Tensor, weight: Tensor) -> Tensor:
-        """The sums, of an image that is padded already."""
+        """The sums, of an image with or without the border that :meth:`widen` makes.
+
+        Where a tap meets a border that is not stored nothing is added.
+        """
         _, c, *kernel = weight.shape
+        *_, width = divide(self.layout, image.shape)[2]
+        is_wide = width != self.extents[-1] or not any(self.window.only(self.window.rank - 1).padding)
+        skipped = self.window.only(*range(self.window.rank - is_wide))
         rc = te.reduce_axis((0, c), "rc")
         names = KERNEL_AXES[-len(kernel) :]
         taps = [te.reduce_axis((0, size), name) for size, name in zip(kernel, names, strict=True)]
 
         def element(*index: IterVar) -> te.Expr:
             b, f, spatial = divide(self.layout, index)
-            steps = zip(spatial, self.window.stride, taps, self.window.dilation, strict=True)
-            places = [place * stride + tap * apart for place, stride, tap, apart in steps]
+            steps = zip(spatial, self.window.stride, taps, self.window.dilation, skipped.before, strict=True)
+            places = [place * stride + tap * apart - before for place, stride, tap, apart, before in steps]
             channel = rc if self.groups == 1 else f // self.share * c + rc
             pixel = image[arrange(self.layout, b, channel, places)]
-            return te.sum(pixel * weight[(f, rc, *taps)], axis=(rc, *taps))
+            product = pixel * weight[(f, rc, *taps)]
+            tests = skipped.tests(places, self.extents)
+            if tests:
+                product = te.if_then_else(te.all(*tests), product, te.const(0, self.dtype))
+            return te.sum(product, axis=(rc, *taps))
 
         return te.compute(arrange(self.layout, self.n, self.o, self.places), element, name="y")
 

@@ -18,7 +18,7 @@ from tilewright.templates.analytic import even_parts, fits_registers, tile_cycle
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.epilogue import apply_epilogue, is_costly
 from tilewright.templates.operators.convolution import Convolution
-from tilewright.templates.operators.window import divide, pad_image
+from tilewright.templates.operators.window import divide
 from tilewright.templates.split import divisors
 
 ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 28)
@@ -41,13 +41,15 @@ def default(conv: Convolution, target: Target) -> dict[str, Any]:
         ),
         key=lambda tile: (tile.cycles(conv, lanes), tile.lines, -tile.rows),
     )
+    is_skipped = "skip" in _borders(conv) and _can_skip(conv, best.form, best.rows)
     return {
         "lanes": best.form,
         "rows": best.rows,
         "vectors": best.vectors,
         "lines": best.lines,
         "order": "channels",
-        "unroll_kw": 1,
+        "unroll_kw": 0 if is_skipped else 1,
+        "border": "skip" if is_skipped else "copy",
     }
 
 
@@ -112,6 +114,17 @@ def _lines(conv: Convolution) -> list[int]:
     return [n for n in LINES if n <= _height(conv)]
 
 
+def _borders(conv: Convolution) -> list[str]:
+    """Whether the border at the ends of a row is written into a copy, or skipped tap by tap."""
+    is_padded = any(conv.window.only(conv.window.rank - 1).padding)
+    return ["copy", "skip"] if is_padded and conv.places[-1] <= ROWS[-1] else ["copy"]
+
+
+def _can_skip(conv: Convolution, form: str, rows: int) -> bool:
+    """Whether a tile is a whole row, so that it is known which of its taps meet the border."""
+    return form == "channels" and rows >= conv.places[-1]
+
+
 def _tiles(conv: Convolution, lanes: int) -> list[Tile]:
     return [
         Tile(form, rows, vectors, lines)
@@ -132,6 +145,7 @@ def define_space(cfg: TemplateConfig, conv: Convolution) -> None:
     cfg.define_knob("lines", _lines(conv))
     cfg.define_knob("order", ["channels", "rows"])
     cfg.define_knob("unroll_kw", [1, 0])
+    cfg.define_knob("border", _borders(conv))
     cfg.constrain(
         ("rows", "vectors", "lines"), lambda r, v, n: fits_registers(r.val * n.val, v.val, registers)
     )
@@ -142,13 +156,17 @@ def define_space(cfg: TemplateConfig, conv: Convolution) -> None:
         ),
     )
     cfg.constrain(("lanes", "lines"), lambda form, n: form.val == "channels" or n.val == 1)
+    cfg.constrain(
+        ("lanes", "rows", "unroll_kw", "border"),
+        lambda form, r, u, b: b.val == "copy" or (u.val == 0 and _can_skip(conv, form.val, r.val)),
+    )
 
 
 def schedule(cfg: TemplateConfig, conv: Convolution) -> tuple[Schedule, list[Tensor]]:
     """A tile of the sums, accumulated in registers over the whole reduction, and stored finished."""
     define_space(cfg, conv)
     x, weight = conv.operands()
-    padded = pad_image(x, conv.window, conv.layout)
+    padded = x if cfg["border"].val == "skip" else conv.widen(x)
     sums = conv.convolve(padded, weight)
     finished = apply_epilogue(sums, conv.epilogue, conv.channel_axis)
     s = create_schedule(finished.output)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -63,6 +63,11 @@ class Window:
         pairs = zip(self.kernel, self.dilation, strict=True)
         return tuple((taps - 1) * apart + 1 for taps, apart in pairs)
 
+    def only(self, *dimensions: int) -> Window:
+        """The window with the padding of some dimensions alone."""
+        sides = [size if n % self.rank in dimensions else 0 for n, size in enumerate(self.padding)]
+        return replace(self, padding=tuple(sides))
+
     def padded(self, extents: Sequence[int]) -> tuple[int, ...]:
         """The extents of an image with its border."""
         return tuple(sum(parts) for parts in zip(extents, self.before, self.after, strict=True))
@@ -81,6 +86,14 @@ class Window:
             raise WorkloadError(f"{owner}: the kernel covers {covered} pixels, more than the image has")
         if c % groups or o % groups:
             raise WorkloadError(f"{owner}: groups={groups} must divide c={c} and o={o}")
+
+    def tests(self, places: Sequence[te.Expr], extents: Sequence[int]) -> list[te.Expr]:
+        """Conditions under which places of an image of those extents are no border."""
+        found = []
+        for place, before, after, extent in zip(places, self.before, self.after, extents, strict=True):
+            found += [place >= 0] if before else []
+            found += [place < extent] if after else []
+        return found
 
     def slide(self, image: npt.NDArray[Any], fill: float = 0.0) -> npt.NDArray[Any]:
         """The windows of a NumPy image (n, c, *extents), as (n, c, *places, *kernel)."""
@@ -129,27 +142,15 @@ def pad_image(x: Tensor, window: Window, layout: str, fill: float = 0.0) -> Tens
     if not any(window.padding):
         return x
     n, c, extents = divide(layout, x.shape)
-    names = zip(window.before, window.after, extents, strict=True)
-    borders = list(names)
 
     def pixel(*index: te.IterVar) -> te.Expr:
         b, k, places = divide(layout, index)
-        tests = [
-            test
-            for place, (before, after, extent) in zip(places, borders, strict=True)
-            for test in _tests(place, before, after, extent)
-        ]
-        shifted = [place - before for place, (before, _, _) in zip(places, borders, strict=True)]
-        inside = x[arrange(layout, b, k, shifted)]
-        return te.if_then_else(te.all(*tests), inside, te.const(fill, x.dtype))
+        inner = [place - before for place, before in zip(places, window.before, strict=True)]
+        tests = window.tests(inner, extents)
+        return te.if_then_else(te.all(*tests), x[arrange(layout, b, k, inner)], te.const(fill, x.dtype))
 
     shape = arrange(layout, n, c, window.padded(extents))
     return te.compute(shape, pixel, name="padded")
-
-
-def _tests(place: te.IterVar, before: int, after: int, extent: int) -> list[te.Expr]:
-    tests: list[te.Expr] = [place >= before] if before else []
-    return [*tests, place < before + extent] if after else tests
 
 
 def _spread(value: Any, rank: int) -> tuple[int, ...]:
