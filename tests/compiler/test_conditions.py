@@ -58,9 +58,9 @@ def test_nothing_is_tested_between_the_ends() -> None:
     assert len(parts) == 2
     assert parts[1].startswith("1, 7)")
     middle = parts[1].split("alloc(")[1]
-    assert "select" not in middle
-    assert "select" in parts[0]
-    assert "select" in parts[1].split("alloc(")[2]
+    assert "if" not in middle
+    assert "if" in parts[0]
+    assert "if" in parts[1].split("alloc(")[2]
 
 
 def test_a_loop_without_the_mark_is_left_whole() -> None:
