@@ -180,8 +180,10 @@ class ExprWriter:
             name = f"llvm.{op}imum.{suffix(VALUE[a.dtype], a.lanes)}"
         else:
             name = f"llvm.{'s' if is_signed(a.dtype) else 'u'}{op}.{suffix(VALUE[a.dtype], a.lanes)}"
+        # Which of two zeros is the greater is as open as it is in NumPy; to order them costs instructions.
+        flags = "nsz " if is_float(a.dtype) else ""
         self.declare(f"declare {a.type} @{name}({a.type}, {a.type})")
-        return self.text.pure(f"call {a.type} @{name}({a.typed}, {b.typed})", a.dtype, a.lanes, a, b)
+        return self.text.pure(f"call {flags}{a.type} @{name}({a.typed}, {b.typed})", a.dtype, a.lanes, a, b)
 
     def _divide(self, op: str, a: Operand, b: Operand, expr: Binary | None) -> Operand:
         """Division rounding down, as Python's; by zero it gives 0, as NumPy's.

@@ -75,27 +75,23 @@ def _turn_block(
 
 
 def _pick_lanes(memory: Memory, buffer: Buffer, address: Address, size: int, active: int) -> Operand:
-    """Lanes a few elements apart: the vectors that cover them, the last ending at the last lane."""
+    """Lanes a few elements apart, out of the vectors that cover them."""
     last = (active - 1) * address.step
-    begins = [*range(0, last + 1, size)]
-    if last + 1 >= size:
-        begins[-1] = min(begins[-1], last + 1 - size)
+    if buffer.scope != "global" and address.distance >= 0:
+        # Scratch memory may be read past its end. Vectors that begin as stores did are shared by the taps of
+        # a window, and need not wait until several stores are through.
+        begins = [*range(-(address.distance % size), last + 1, size)]
+        widths = [size] * len(begins)
+    else:
+        begins = [*range(0, last + 1, size)]
+        if last + 1 >= size:  # the last vector ends with the last lane
+            begins[-1] = min(begins[-1], last + 1 - size)
+        widths = [min(size, last + 1 - begin) for begin in begins]
     parts = [
-        (
-            begin,
-            _read_row(
-                memory,
-                buffer,
-                address.origin,
-                address.distance + begin,
-                size,
-                min(size, last + 1 - begin),
-            ),
-        )
-        for begin in begins
+        (begin, _read_row(memory, buffer, address.origin, address.distance + begin, size, width))
+        for begin, width in zip(begins, widths, strict=True)
     ]
-    places = [min(lane * address.step, last) for lane in range(size)]
-    return pick(memory.text, parts, places)
+    return pick(memory.text, parts, [min(lane * address.step, last) for lane in range(size)])
 
 
 def _read_row(

@@ -128,7 +128,8 @@ class _Shape:
         """Cycles to cover a plane with tiles: the slower of arithmetic and loads, which rows share."""
         taps_down, taps_across = self.taps
         loads = taps_across * (rows + taps_down - 1) * UNALIGNED_LOAD
-        work = vectors * max(rows * taps_down * taps_across, loads)
+        covered = min(vectors, self.across / lanes)
+        work = covered * max(rows * taps_down * taps_across, loads)
         tiles = -(-self.down // rows) * -(-self.across // (vectors * lanes))
         return tiles * (work + TILE_OVERHEAD)
 

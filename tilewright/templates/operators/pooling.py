@@ -178,12 +178,15 @@ def _reduce_windows(pooling: Pooling, x: Array, first: int, is_max: bool) -> Arr
 
 
 def default_pooling(pooling: Pooling, target: Target, threads: int) -> dict[str, Any]:
-    """Two steps where windows overlap or would be read by gathers; a few vectors at a time."""
+    """A few vectors at a time; two steps where that spares gathers, or much of a large window."""
     last = pooling.dimensions[-1]
-    has_gaps = not pooling.is_channels_last and last.stride > 1
+    if pooling.is_channels_last:
+        pays = last.span > last.stride and prod(d.kernel for d in pooling.dimensions) > WRITTEN_OUT
+    else:
+        pays = last.stride > 1 or last.span > last.stride
     return {
         "vectors": [v for v in _vectors(pooling, target) if v <= FEW][-1],
-        "separate": len(pooling.dimensions) > 1 and (has_gaps or last.span > last.stride),
+        "separate": len(pooling.dimensions) > 1 and pays,
     }
 
 
@@ -213,6 +216,7 @@ def schedule_pooling(cfg: TemplateConfig, pooling: Pooling) -> tuple[Schedule, l
     if rows is not None:
         s[rows].compute_at(s[output], around)
         outer, inner = s[rows].split(s[rows].op.axis[-1], size)
+        s[rows].loop_partition(outer)
         s[rows].reorder(outer, *s[rows].op.reduce_axis, inner)
         _reduce_vectors(s, rows, inner)
     return s, [x, output]
@@ -229,6 +233,8 @@ def _split_output(s: Schedule, pooling: Pooling, output: Tensor, size: int) -> t
     stage.parallel(fused)
     rest = axes[len(shared) : -1]
     row = rest[: len(rest) - pooling.is_channels_last]
+    for axis in (*rest, across):
+        stage.loop_partition(axis)
     return (row[-1] if row else fused), across
 
 
