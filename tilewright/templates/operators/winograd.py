@@ -71,9 +71,9 @@ class _Scheduler:
         return int(self.cfg["tile_vectors"].val) * self.lanes
 
     @property
-    def is_shared(self) -> bool:
-        """Whether threads share the blocks of tiles; else, where these are few, what is in a block."""
-        return self.blocks.count >= self.cfg.threads
+    def shared(self) -> str:
+        """What threads share: "batch", "block" or "panel"."""
+        return self.blocks.shared_by(self.cfg.threads)
 
     @property
     def is_apart(self) -> bool:
@@ -82,14 +82,14 @@ class _Scheduler:
 
     def write(self) -> None:
         """Schedule all stages."""
+        batch, block, panel = self._store()
         if self.stages.image is not self.stages.x:
-            self._turn_image()
-        block, panel = self._store()
+            self._turn_image(batch)
         self._transform_image(block)
         self._transform_weight(self._multiply(panel))
         self._invert(panel)
 
-    def _turn_image(self) -> None:
+    def _turn_image(self, batch: IterVar) -> None:
         """Channels last, by square blocks that are turned around in registers."""
         stage = self.s[self.stages.image]
         b, p, k = stage.op.axis
@@ -98,10 +98,14 @@ class _Scheduler:
         stage.reorder(b, po, ko, pi, ki)
         stage.unroll(pi)
         stage.vectorize(ki)
-        stage.parallel(stage.fuse(b, po))
+        if self.blocks.batches > 1:
+            stage.compute_at(self.s[self.output], batch)
+        pixels = stage.fuse(b, po)
+        if self.shared != "batch":
+            stage.parallel(pixels)
 
-    def _store(self) -> tuple[IterVar, IterVar]:
-        """The loops over blocks of tiles and, inside, over panels; the result is stored there."""
+    def _store(self) -> tuple[IterVar, IterVar, IterVar]:
+        """The loops over batches, blocks of tiles and, inside, panels; the result is stored there."""
         stage, blocks = self.s[self.output], self.blocks
         b, f, (i, j) = divide(self.conv.layout, stage.op.axis)
         batch, b = stage.split(b, blocks.images)
@@ -117,14 +121,14 @@ class _Scheduler:
             stage.vectorize(j)
         else:
             stage.reorder(batch, y, x, panel, b, *self._turn_result(stage, f, i, j))
-        block = stage.fuse(batch, y, x)
+        block = stage.fuse(y, x)
         if self.is_apart:
             result = self.s[self.stages.result]
             result.compute_at(stage, panel)
             _, f, i, j = result.op.axis
             result.reorder(*self._turn_result(result, f, i, j))
-        stage.parallel(block if self.is_shared else panel)
-        return block, panel
+        stage.parallel({"batch": batch, "block": block, "panel": panel}[self.shared])
+        return batch, block, panel
 
     def _turn_result(self, stage: Stage, f: IterVar, i: IterVar, j: IterVar) -> tuple[IterVar, ...]:
         """Pixels in the lanes, by square blocks that are turned around in registers; the loops in order."""
@@ -146,7 +150,7 @@ class _Scheduler:
         stage.storage_align(t, 2 * self.lanes, self.lanes)
         stage.reorder(*around, t, k, p, q, lane)
         self._write_out(stages.v, p, q, lane)
-        if not self.is_shared:
+        if self.shared == "panel":
             patch.parallel(i)
             stage.parallel(t)
         half.compute_at(stage, k)

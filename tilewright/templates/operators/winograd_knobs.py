@@ -113,7 +113,8 @@ def _cycles(target: Target, threads: int, conv: Convolution, blocks: Blocks, til
     copies = 2 / LOADS_PER_CYCLE + (0 if conv.is_channels_last else math.log2(lanes))
     pixels = blocks.tiles * blocks.m**2
     transforms += pixels * ((inputs + outputs) * copies + inputs)
-    units = blocks.count if blocks.count >= threads else panels
+    shares = {"batch": blocks.batches, "block": blocks.down * blocks.across, "panel": panels}
+    units = shares[blocks.shared_by(threads)]
     share = -(-units // threads) / units
     products = max(arithmetic, traffic) + LOADS_SEEN * min(arithmetic, traffic) + waits
     return blocks.count * share * (products + transforms)

@@ -71,6 +71,12 @@ class Blocks:
         """How the blocks lie."""
         return self.batches, self.down, self.across
 
+    def shared_by(self, threads: int) -> str:
+        """What threads share: batches of images, blocks of tiles or, where these are few, what is in one."""
+        if self.batches >= threads:
+            return "batch"
+        return "block" if self.down * self.across >= threads else "panel"
+
     @property
     def count(self) -> int:
         """All blocks."""
