@@ -7,7 +7,7 @@ import numpy.typing as npt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tilewright.compiler.ir.affine import bounds, linear, simplify_index
+from tilewright.compiler.ir.affine import bounds, linear, recombine, simplify_index
 from tilewright.compiler.lower.partition import evaluate
 from tilewright.compiler.te.expr import Expr, Var, binary, const
 
@@ -57,3 +57,12 @@ def test_tile_indices_simplify() -> None:
     assert str(simplify_index((a // 3) * 3 + a % 3, EXTENTS)) == "a"
     assert str(simplify_index(binary("min", a, const(10)), EXTENTS)) == "a"
     assert linear(a * 2 + b - a * 2, EXTENTS).coefficient(a) == 0
+
+
+def test_quotient_and_remainder_join_across_dimensions() -> None:
+    """Where an axis is stored as two, its address is again a multiple of it."""
+    form = linear(VARS[0] // 4, EXTENTS).scale(32).add(linear(VARS[0] % 4, EXTENTS), 8)
+    joined = recombine(form, EXTENTS)
+    assert (joined.coefficient(VARS[0]), len(joined.terms), joined.const) == (8, 1, 0)
+    uneven = linear(VARS[0] // 4, EXTENTS).scale(40).add(linear(VARS[0] % 4, EXTENTS), 8)
+    assert recombine(uneven, EXTENTS).coefficient(VARS[0]) == 0

@@ -12,7 +12,7 @@ import pytest
 
 from tests.compiler.computes import Compute, argmax, convolution, matmul, softmax
 from tilewright.compiler import te
-from tilewright.compiler.build import compile_program
+from tilewright.compiler.build import compile_program, write_llvm
 from tilewright.compiler.errors import ExpressionError, ScheduleError
 from tilewright.compiler.kernel import load_kernel
 from tilewright.compiler.lower import lower_schedule
@@ -388,3 +388,26 @@ def test_a_stored_step_that_is_none_is_refused(step: dict[str, object]) -> None:
     assert garbled != text
     with pytest.raises(ScheduleError):
         Program.from_json(garbled).schedule()
+
+
+def test_a_choice_by_an_unrolled_loop_is_made_while_writing() -> None:
+    """Three combinations of two reads, each written out by itself: no test, no branch, no read twice."""
+    a = te.placeholder((2, 64), name="A")
+
+    def element(i: te.IterVar, j: te.IterVar) -> te.Expr:
+        last = te.if_then_else(i < 2, a[0, j] - a[1, j], a[1, j])
+        return te.if_then_else(i == 0, a[0, j] + a[1, j], last)
+
+    c = te.compute((3, 64), element, name="C")
+    s = create_schedule(c)
+    outer, lanes = s[c].split(c.op.axis[1], 16)
+    s[c].reorder(outer, c.op.axis[0], lanes)
+    s[c].unroll(c.op.axis[0])
+    s[c].vectorize(lanes)
+    program = Program.from_schedule(s, [a, c])
+    text = write_llvm(program, Target.host(), 1)[0].text
+    assert "icmp eq" not in text
+    assert "select" not in text
+    x = np.random.default_rng(0).uniform(-1, 1, (2, 64)).astype("float32")
+    kernel = load_kernel(compile_program(program, Target.host()))
+    np.testing.assert_allclose(kernel(x), [x[0] + x[1], x[0] - x[1], x[1]], rtol=1e-6)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand, Scope, constant, index
 from tilewright.compiler.backends.llvm_strided import read_strided
 from tilewright.compiler.backends.llvm_types import MEMORY, VALUE, suffix, vector
-from tilewright.compiler.ir.affine import Linear, Ranges, linear
+from tilewright.compiler.ir.affine import Linear, Ranges, linear, recombine
 from tilewright.compiler.ir.loops import Buffer, Store
 from tilewright.compiler.ir.visit import variables, walk
 from tilewright.compiler.te.expr import BYTES, INDEX, Expr, Load, Var
@@ -114,6 +114,7 @@ class Memory:
         form = Linear({}, 0)
         for expr, stride in zip(node.indices, self.strides(buffer), strict=True):
             form = form.add(linear(expr, self.ranges), stride)
+        form = recombine(form, self.ranges)
         self._forms[id(node)] = (node, form)
         return form
 

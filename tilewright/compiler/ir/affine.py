@@ -105,7 +105,7 @@ def _linear_binary(expr: Binary, ranges: Ranges) -> Linear:
     a, b = linear(expr.a, ranges), linear(expr.b, ranges)
     match expr.op:
         case "+":
-            return _recombine(a.add(b), ranges)
+            return recombine(a.add(b), ranges)
         case "-":
             return a.add(b, -1)
         case "*" if not b.terms:
@@ -196,7 +196,7 @@ def _floormod(form: Linear, divisor: int, ranges: Ranges) -> Linear:
     return _atom(Binary("%", rest.to_expr(), Const(divisor, INDEX)))
 
 
-def _recombine(form: Linear, ranges: Ranges) -> Linear:
+def recombine(form: Linear, ranges: Ranges) -> Linear:
     """``c * (x // c) + x % c`` is ``x``."""
     for atom, coefficient in list(form.terms.values()):
         if isinstance(atom, Binary) and atom.op == "%" and isinstance(atom.b, Const):
