@@ -33,6 +33,7 @@ def draw(rng: np.random.Generator, op: str) -> dict[str, Any]:
         found = tuple(int(k) for k in rng.integers(low, high, count))
         return found if count > 1 else found[0]
 
+    accuracy = {"accuracy": float(rng.choice([0, 1e-3]))} if op == "conv2d" else {}
     extents = {name: int(rng.integers(9, 34 if name == "w" else 14)) for name in names}
     return {
         "n": int(rng.integers(1, 3)),
@@ -48,6 +49,7 @@ def draw(rng: np.random.Generator, op: str) -> dict[str, Any]:
         "dtype": str(rng.choice(["float32", "float64"])),
         "constant": ("weight",) if rng.integers(2) else (),
         "epilogue": EPILOGUES[int(rng.integers(len(EPILOGUES)))],
+        **accuracy,
     }
 
 
@@ -121,3 +123,33 @@ def test_a_layer_is_bound_once() -> None:
 def test_what_cannot_be_is_refused(params: dict[str, Any], message: str) -> None:
     with pytest.raises(WorkloadError, match=message):
         _ = Task.create("conv2d", Target.host(), 1, n=1, c=3, h=7, w=7, o=4, **params).space
+
+
+@pytest.mark.parametrize(("accuracy", "names"), [
+    (0.0, []), (1e-6, []), (4e-6, ["winograd2"]), (1e-3, ["winograd2", "winograd4"]),
+])  # fmt: skip
+def test_the_accuracy_decides_which_algorithms_there_are(accuracy: float, names: list[str]) -> None:
+    shape = {"n": 1, "c": 32, "h": 14, "w": 14, "o": 32, "kernel": 3, "padding": 1}
+    space = Task.create("conv2d", Target.host(), 1, **shape, accuracy=accuracy).space
+    chosen = [space.config(index) for index in space.sample(400, np.random.default_rng(0))]
+    found = {config["algorithm"].val for config in chosen} if "algorithm" in space.names else set()
+    assert found == ({"direct", *names} if names else set())
+    plain = Task.create("conv2d", Target.host(), 1, **shape).space
+    assert (space.size > plain.size) == bool(names)
+
+
+def test_each_candidate_occurs_once() -> None:
+    """The knobs of the algorithm that is not chosen do not vary."""
+    shape = {"n": 1, "c": 32, "h": 14, "w": 14, "o": 32, "kernel": 3, "padding": 1}
+    allowed = Task.create("conv2d", Target.host(), 1, **shape, accuracy=1e-3)
+    plain = Task.create("conv2d", Target.host(), 1, **shape).space
+    chosen = [allowed.space.config(i) for i in allowed.space.sample(300, np.random.default_rng(0))]
+    direct = [c for c in chosen if c["algorithm"].val == "direct"]
+    assert 0 < len(direct) < len(chosen)
+    assert len({tuple(c[name].val for name in plain.names) for c in direct}) == len(direct)
+
+
+def test_a_negative_accuracy_is_refused() -> None:
+    shape = {"n": 1, "c": 3, "h": 9, "w": 9, "o": 2, "kernel": 3}
+    with pytest.raises(WorkloadError, match="conv2d: accuracy must be at least 0, it is -1"):
+        _ = Task.create("conv2d", Target.host(), 1, **shape, accuracy=-1.0).space

@@ -45,4 +45,6 @@ def conv1d(
     constant: Constant = ("weight",),
 ) -> tuple[Schedule, list[Tensor]]:
     """Pixels of a row by vectors of channels, accumulated in registers over the whole reduction."""
-    return convolution_direct.schedule(get_config(), Convolution.of("conv1d", locals()))
+    conv = Convolution.of("conv1d", locals())
+    convolution_direct.define_space(get_config(), conv)
+    return convolution_direct.schedule(get_config(), conv)

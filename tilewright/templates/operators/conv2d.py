@@ -11,7 +11,7 @@ from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import get_config
-from tilewright.templates.operators import convolution_direct
+from tilewright.templates.operators import convolution_algorithms
 from tilewright.templates.operators.convolution import Constant, Convolution, reference
 from tilewright.templates.operators.product import Dtype
 from tilewright.templates.operators.window import Layout, Pair, Sides
@@ -20,7 +20,8 @@ from tilewright.templates.template import template
 
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
     """The untuned configuration."""
-    return convolution_direct.default(Convolution.of("conv2d", arguments), target)
+    conv = Convolution.of("conv2d", arguments)
+    return convolution_algorithms.default(conv, arguments["accuracy"], target, threads)
 
 
 @template(
@@ -44,6 +45,8 @@ def conv2d(
     dtype: Dtype = "float32",
     epilogue: tuple[str, ...] = (),
     constant: Constant = ("weight",),
+    accuracy: float = 0.0,
 ) -> tuple[Schedule, list[Tensor]]:
-    """Pixels of a row by vectors of channels, accumulated in registers over the whole reduction."""
-    return convolution_direct.schedule(get_config(), Convolution.of("conv2d", locals()))
+    """Direct, or by an algorithm whose error is within ``accuracy`` times the greatest output."""
+    conv = Convolution.of("conv2d", locals())
+    return convolution_algorithms.schedule(get_config(), conv, accuracy)

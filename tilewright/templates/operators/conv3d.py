@@ -47,4 +47,6 @@ def conv3d(
     constant: Constant = ("weight",),
 ) -> tuple[Schedule, list[Tensor]]:
     """Pixels of a row by vectors of channels, accumulated in registers over the whole reduction."""
-    return convolution_direct.schedule(get_config(), Convolution.of("conv3d", locals()))
+    conv = Convolution.of("conv3d", locals())
+    convolution_direct.define_space(get_config(), conv)
+    return convolution_direct.schedule(get_config(), conv)

@@ -32,15 +32,7 @@ UNALIGNED = 1.1
 
 def default(conv: Convolution, target: Target) -> dict[str, Any]:
     """The untuned configuration: the tile that covers the result in the fewest cycles."""
-    lanes, registers = target.lanes(conv.item), target.vector_registers
-    best = min(
-        (
-            tile
-            for tile in _tiles(conv, lanes)
-            if fits_registers(tile.lines * tile.rows, tile.vectors, registers)
-        ),
-        key=lambda tile: (tile.cycles(conv, lanes), tile.lines, -tile.rows),
-    )
+    best = _best(conv, target)
     is_skipped = "skip" in _borders(conv) and _can_skip(conv, best.form, best.rows)
     return {
         "lanes": best.form,
@@ -51,6 +43,23 @@ def default(conv: Convolution, target: Target) -> dict[str, Any]:
         "unroll_kw": 0 if is_skipped else 1,
         "border": "skip" if is_skipped else "copy",
     }
+
+
+def estimate(conv: Convolution, target: Target) -> float:
+    """Cycles that it should take with that configuration."""
+    return conv.n * conv.groups * _best(conv, target).cycles(conv, target.lanes(conv.item))
+
+
+def _best(conv: Convolution, target: Target) -> Tile:
+    lanes, registers = target.lanes(conv.item), target.vector_registers
+    return min(
+        (
+            tile
+            for tile in _tiles(conv, lanes)
+            if fits_registers(tile.lines * tile.rows, tile.vectors, registers)
+        ),
+        key=lambda tile: (tile.cycles(conv, lanes), tile.lines, -tile.rows),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +172,10 @@ def define_space(cfg: TemplateConfig, conv: Convolution) -> None:
 
 
 def schedule(cfg: TemplateConfig, conv: Convolution) -> tuple[Schedule, list[Tensor]]:
-    """A tile of the sums, accumulated in registers over the whole reduction, and stored finished."""
-    define_space(cfg, conv)
+    """A tile of the sums, accumulated in registers over the whole reduction, and stored finished.
+
+    The knobs are those of :func:`define_space`.
+    """
     x, weight = conv.operands()
     padded = x if cfg["border"].val == "skip" else conv.widen(x)
     sums = conv.convolve(padded, weight)
