@@ -52,7 +52,8 @@ def allocate(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Buffer:
     size = math.prod(shape) * dtype.itemsize
     tail = -size % ALIGNMENT_BYTES
     inner = -(-(size + tail + ALIGNMENT_BYTES) // page) * page
-    memory = mmap.mmap(-1, inner + 2 * page)
+    # Private: shared memory gets no huge pages.
+    memory = mmap.mmap(-1, inner + 2 * page, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if inner >= _HUGE_PAGE_BYTES and hasattr(mmap, "MADV_HUGEPAGE"):
         memory.madvise(mmap.MADV_HUGEPAGE)
     whole = np.frombuffer(memory, np.uint8)

@@ -264,16 +264,17 @@ def pack_operands(
 ) -> None:
     """Copy operands into the order in which the tile reads them; a constant B whole, ahead."""
     (a, b), (tile, main) = operands, stages
-    rows, columns = cfg["rows"].val, cfg["vectors"].val * cfg.target.lanes(product.item)
+    lanes = cfg.target.lanes(product.item)
+    rows, columns = cfg["rows"].val, cfg["vectors"].val * lanes
     if "b" in cfg["pack"].val:
         packed = s.pack(b, tile, {product.column_axis: columns})
         if not product.has_constant:
             s[packed].compute_at(s[main], loops.depth)
-        copy_panel(s, packed, product.column_axis, columns, loops.is_shared or product.has_constant)
+        copy_panel(s, packed, product.column_axis, columns, lanes, loops.is_shared or product.has_constant)
     if "a" in cfg["pack"].val:
         packed = s.pack(a, tile, {product.row_axis: rows})
         s[packed].compute_at(s[main], loops.rows if loops.is_shared else loops.depth)
-        copy_panel(s, packed, product.row_axis, rows, parallel=False)
+        copy_panel(s, packed, product.row_axis, rows, lanes, parallel=False)
 
 
 def compute_tile(s: Schedule, tile: Tensor, unroll_k: int) -> None:
@@ -285,11 +286,20 @@ def compute_tile(s: Schedule, tile: Tensor, unroll_k: int) -> None:
     s[tile].vectorize(j)
 
 
-def copy_panel(s: Schedule, packed: Tensor, dimension: int, size: int, parallel: bool) -> None:
-    """Copy an operand panel by panel, in the order in which the tile reads it."""
+def copy_panel(s: Schedule, packed: Tensor, dimension: int, size: int, lanes: int, parallel: bool) -> None:
+    """Copy an operand panel by panel, in the order in which the tile reads it.
+
+    Where the panel runs across the operand's rows, square blocks of it are turned around in registers; only a
+    few rows are read at a time, so that the processor can fetch each ahead.
+    """
     axes: Sequence[IterVar] = s[packed].op.axis
     panel, inside = s[packed].split(axes[dimension], size)
     others = [axis for place, axis in enumerate(axes) if place != dimension]
+    if dimension < len(axes) - 1:
+        outer, steps = s[packed].split(others.pop(), lanes, tail="shift_inwards")
+        s[packed].unroll(steps)
+        chunk, inside = s[packed].split(inside, lanes)
+        others = [*others, chunk, outer, steps]
     s[packed].reorder(panel, *others, inside)
     s[packed].vectorize(inside)
     if parallel:
