@@ -30,7 +30,7 @@ _UNTUNED = Choice({}, "no record for this key is in force")
 _RESERVED = frozenset({
     "op", "target", "threads", "config", "backend", "trials", "seconds", "patience", "tuner", "seed",
     "no_transfer", "db", "progress", "on_trial", "json", "against", "stage", "help", "version",
-    "verbose", "quiet",
+    "verbose", "quiet", "strides",
 })  # fmt: skip
 
 
@@ -114,6 +114,7 @@ def build(
     threads: int | None = None,
     config: str | int | Config | Mapping[str, Any] = "best",
     backend: str = "llvm",
+    strides: Mapping[str, Sequence[int]] | None = None,
     **params: Any,
 ) -> Kernel:
     """Build an operator.
@@ -125,11 +126,12 @@ def build(
         config: ``"best"`` (the record in force through :func:`apply_best`, else the default), ``"default"``,
             an index of the space, a :class:`Config`, or values by knob.
         backend: ``llvm``, or ``numba`` and ``interpreter`` for debugging.
+        strides: of arguments that will be views, elements between neighbours: ``{"A": (1024, 1)}``.
         params: the operator's parameters.
     """
     task = make_task(op, target, threads, params)
     chosen, record, explanation = choose_config(task, config)
-    program = task.instantiate(chosen)
+    program = task.instantiate(chosen).with_strides(strides or {})
     _explanations.append(explanation)
     code = _compile(program, task.target, task.threads, backend)
     return load_kernel(code, chosen, record)

@@ -42,7 +42,7 @@ class ObjectCode:
 def lower_program(program: Program, partition: bool = True) -> LoopNest:
     """The loop nest of a program."""
     schedule, args = program.schedule()
-    return lower_schedule(schedule, args, partition)
+    return lower_schedule(schedule, args, partition, program.strides)
 
 
 def lower_for_target(program: Program, target: Target) -> LoopNest:

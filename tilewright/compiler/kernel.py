@@ -68,7 +68,8 @@ class Kernel:
         self.config = config
         self.record = record
         self._out_types = [(spec.shape, storage_dtype(spec.dtype)) for spec in code.outputs]
-        self._single = self._out_types[0] if len(code.outputs) == 1 else None
+        is_single = len(code.outputs) == 1 and not code.outputs[0].strides
+        self._single = self._out_types[0] if is_single else None
         if code.backend == "llvm":
             self._load()
         else:
@@ -115,11 +116,17 @@ class Kernel:
             dims = (ctypes.c_int64 * max(1, len(spec.shape)))(*spec.shape)
             dtype = storage_dtype(spec.dtype)
             writes = call_wrapper.WRITEABLE if number >= len(self.inputs) else 0
-            size = int(np.prod(spec.shape, dtype=np.int64)) * dtype.itemsize
-            flags = call_wrapper.CONTIGUOUS_ALIGNED | writes
-            where = ctypes.addressof(dims)
-            records[number] = call_wrapper.ArgumentRecord(id(dtype), where, len(spec.shape), flags, size)
-            self._keep += [dims, dtype]
+            steps = (ctypes.c_int64 * max(1, len(spec.shape)))(*(n * dtype.itemsize for n in spec.strides))
+            layout = call_wrapper.ALIGNED if spec.strides else call_wrapper.CONTIGUOUS_ALIGNED
+            records[number] = call_wrapper.ArgumentRecord(
+                id(dtype),
+                ctypes.addressof(dims),
+                len(spec.shape),
+                layout | writes,
+                spec.span * dtype.itemsize,
+                ctypes.addressof(steps) if spec.strides else None,
+            )
+            self._keep += [dims, dtype, steps]
         return call_wrapper.CallRecord(
             self.address,
             self.launch,
@@ -176,7 +183,7 @@ class Kernel:
 
     def _check_outputs(self, out: Any) -> list[Array]:
         if out is None:
-            return [np.empty(shape, dtype) for shape, dtype in self._out_types]
+            return [_new_output(spec) for spec in self.outputs]
         given = list(out) if isinstance(out, (tuple, list)) else [out]
         if len(given) != len(self.outputs):
             raise ArgumentError(f"out: the kernel has {len(self.outputs)} outputs, {len(given)} given")
@@ -280,11 +287,35 @@ def check_array(spec: TensorSpec, value: Any) -> Array:
         )
     if array.shape != spec.shape:
         raise ArgumentError(f"{spec.name} has shape {array.shape}, the kernel takes {spec.shape}")
-    if not array.flags.c_contiguous:
-        raise ArgumentError(f"{spec.name} is not C-contiguous: pass np.ascontiguousarray({spec.name})")
+    _check_layout(spec, array)
     if not array.flags.aligned:
         raise ArgumentError(f"{spec.name} is not aligned to its dtype: pass {spec.name}.copy()")
     return array
+
+
+def _check_layout(spec: TensorSpec, array: Array) -> None:
+    if not spec.strides:
+        if not array.flags.c_contiguous:
+            raise ArgumentError(
+                f"{spec.name} is not C-contiguous: pass np.ascontiguousarray({spec.name}), "
+                "or build for views, with strides="
+            )
+        return
+    steps = [step // array.itemsize for step in array.strides]
+    wanted = zip(array.shape, steps, spec.strides, strict=True)
+    if any(extent > 1 and step != want for extent, step, want in wanted):
+        raise ArgumentError(
+            f"{spec.name} has the strides {tuple(steps)}, in elements; the kernel is built for {spec.strides}"
+        )
+
+
+def _new_output(spec: TensorSpec) -> Array:
+    """Memory for an output, spaced as the kernel writes it."""
+    dtype = storage_dtype(spec.dtype)
+    if not spec.strides:
+        return np.empty(spec.shape, dtype)
+    steps = [step * dtype.itemsize for step in spec.strides]
+    return np.ndarray(spec.shape, dtype, np.empty(spec.span, dtype), strides=steps)
 
 
 def _check_overlap(

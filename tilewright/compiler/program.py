@@ -6,13 +6,13 @@ Programs can be stored, hashed and sent to another process; making one again run
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from tilewright.compiler.errors import ExpressionError, ScheduleError
+from tilewright.compiler.errors import ArgumentError, ExpressionError, ScheduleError
 from tilewright.compiler.schedule import Schedule, Step
 from tilewright.compiler.te.graph_json import MALFORMED, decode_graph, encode_graph
 from tilewright.compiler.te.tensor import PlaceholderOp, Tensor
@@ -22,11 +22,18 @@ Json = Any
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """An argument of a program."""
+    """An argument of a program; ``strides``, in elements, are those of a view; none: it is contiguous."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    strides: tuple[int, ...] = ()
+
+    @property
+    def span(self) -> int:
+        """Elements from the first to the last, those between included."""
+        steps = self.strides or contiguous_strides(self.shape)
+        return 1 + sum((extent - 1) * step for extent, step in zip(self.shape, steps, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,7 @@ class Program:
         }
         if constants:
             data["constants"] = list(constants)
-        return _program(msgspec.json.encode(data).decode(), args, constants)
+        return _program(msgspec.json.encode(data).decode(), args, constants, {})
 
     @staticmethod
     def from_json(text: str) -> Program:
@@ -72,10 +79,29 @@ class Program:
         try:
             data = msgspec.json.decode(text)
             tensors = decode_graph(data["ops"])
-            return _program(text, [tensors[name] for name in data["args"]], data.get("constants", ()))
+            args = [tensors[name] for name in data["args"]]
+            return _program(text, args, data.get("constants", ()), data.get("strides", {}))
         except MALFORMED as error:
             kind = type(error).__name__
             raise ExpressionError(f"the text is no stored program: {error} ({kind})") from error
+
+    def with_strides(self, strides: Mapping[str, Sequence[int]]) -> Program:
+        """The same program on arguments that are views: elements between neighbours, by argument.
+
+        Raises:
+            ArgumentError: a name is no argument's, or the strides are none of a view that can be used.
+        """
+        given = {name: tuple(int(step) for step in steps) for name, steps in strides.items()}
+        check_strides(given, self.inputs, self.outputs)
+        if not given:
+            return self
+        data = msgspec.json.decode(self.text) | {"strides": given}
+        return Program.from_json(msgspec.json.encode(data).decode())
+
+    @property
+    def strides(self) -> dict[str, tuple[int, ...]]:
+        """The strides of the arguments that are views."""
+        return {spec.name: spec.strides for spec in (*self.inputs, *self.outputs) if spec.strides}
 
     def to_json(self) -> str:
         """As text."""
@@ -108,8 +134,51 @@ def _decode_steps(items: Json) -> tuple[Step, ...]:
         raise ScheduleError(f"a stored program has a step that is none: {error}") from error
 
 
-def _program(text: str, args: Sequence[Tensor], constants: Sequence[str]) -> Program:
-    specs = [(TensorSpec(t.name, t.shape, t.dtype), isinstance(t.op, PlaceholderOp)) for t in args]
+def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
+    """Elements between neighbours where all lie side by side, the last dimension fastest."""
+    steps = [1]
+    for extent in reversed(shape[1:]):
+        steps.insert(0, steps[0] * extent)
+    return tuple(steps[: len(shape)])
+
+
+def check_strides(
+    strides: Mapping[str, tuple[int, ...]], inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
+) -> None:
+    """Refuse strides that no kernel can use: of nothing, negative, or of outputs whose elements coincide."""
+    specs = {spec.name: spec for spec in (*inputs, *outputs)}
+    for name, steps in strides.items():
+        if name not in specs:
+            raise ArgumentError(f"strides: {name!r} is no argument; they are {', '.join(specs)}")
+        spec = specs[name]
+        if len(steps) != len(spec.shape):
+            raise ArgumentError(f"strides: {name} has {len(spec.shape)} dimensions, {len(steps)} are given")
+        if min(steps, default=0) < 0:
+            raise ArgumentError(f"strides: those of {name} are negative, {steps}; pass a copy of the array")
+        if spec in outputs and not _is_distinct(spec.shape, steps):
+            raise ArgumentError(f"strides: elements of the output {name} would coincide, with {steps}")
+
+
+def _is_distinct(shape: Sequence[int], steps: Sequence[int]) -> bool:
+    """Whether each dimension steps over all of those that step less."""
+    reach = 0
+    for step, extent in sorted((s, e) for s, e in zip(steps, shape, strict=True) if e > 1):
+        if step <= reach:
+            return False
+        reach += step * (extent - 1)
+    return True
+
+
+def _program(
+    text: str, args: Sequence[Tensor], constants: Sequence[str], strides: Mapping[str, Sequence[int]]
+) -> Program:
+    specs = [
+        (
+            TensorSpec(t.name, t.shape, t.dtype, tuple(strides.get(t.name, ()))),
+            isinstance(t.op, PlaceholderOp),
+        )
+        for t in args
+    ]
     inputs = tuple(spec for spec, is_input in specs if is_input)
     unknown = set(constants) - {spec.name for spec in inputs}
     if unknown:

@@ -16,11 +16,12 @@ from tilewright.compiler.once import once
 from tilewright.compiler.target import Target
 
 OK, NOT_FAST, BUSY, OVERLAP = 0, 1, 2, 3
+ALIGNED = 0x100
 CONTIGUOUS_ALIGNED = 0x101
 WRITEABLE = 0x400
 MOST_ARGUMENTS = 64
 HEADER = object.__basicsize__
-DATA, RANK, DIMS, DESCR, FLAGS = HEADER, HEADER + 8, HEADER + 16, HEADER + 40, HEADER + 48
+DATA, RANK, DIMS, STRIDES, DESCR, FLAGS = (HEADER + n for n in (0, 8, 16, 24, 40, 48))
 
 
 class ArgumentRecord(ctypes.Structure):
@@ -32,6 +33,7 @@ class ArgumentRecord(ctypes.Structure):
         ("rank", ctypes.c_int64),
         ("flags", ctypes.c_int64),
         ("bytes", ctypes.c_int64),
+        ("strides", ctypes.c_void_p),  # of a view; null where the flags say that it is contiguous
     )
 
 
@@ -80,7 +82,7 @@ next:
 check:
   %array.p = getelementptr ptr, ptr %args, i64 %i
   %array = load ptr, ptr %array.p
-  %want = getelementptr [5 x i64], ptr %wanted, i64 %i
+  %want = getelementptr [6 x i64], ptr %wanted, i64 %i
   %array.type.p = getelementptr i8, ptr %array, i64 TYPE
   %array.type = load ptr, ptr %array.type.p
   %type.ok = icmp eq ptr %array.type, %type
@@ -111,6 +113,11 @@ extents:
   %dims = load ptr, ptr %dims.p
   %want.dims.p = getelementptr i8, ptr %want, i64 8
   %want.dims = load ptr, ptr %want.dims.p
+  %steps.p = getelementptr i8, ptr %array, i64 STRIDES
+  %steps = load ptr, ptr %steps.p
+  %want.steps.p = getelementptr i8, ptr %want, i64 40
+  %want.steps = load ptr, ptr %want.steps.p
+  %is.whole = icmp eq ptr %want.steps, null
   br label %extent
 extent:
   %d = phi i64 [ 0, %extents ], [ %d.next, %same ]
@@ -122,7 +129,18 @@ compare:
   %want.dim.p = getelementptr i64, ptr %want.dims, i64 %d
   %want.dim = load i64, ptr %want.dim.p
   %dim.ok = icmp eq i64 %dim, %want.dim
-  br i1 %dim.ok, label %same, label %slow
+  br i1 %dim.ok, label %spaced, label %slow
+spaced:
+  %is.single = icmp eq i64 %dim, 1
+  %is.free = or i1 %is.whole, %is.single
+  br i1 %is.free, label %same, label %step
+step:
+  %step.p = getelementptr i64, ptr %steps, i64 %d
+  %step.bytes = load i64, ptr %step.p
+  %want.step.p = getelementptr i64, ptr %want.steps, i64 %d
+  %want.step = load i64, ptr %want.step.p
+  %step.ok = icmp eq i64 %step.bytes, %want.step
+  br i1 %step.ok, label %same, label %slow
 same:
   %d.next = add i64 %d, 1
   br label %extent
@@ -140,7 +158,7 @@ outputs:
 others:
   %out.slot = getelementptr ptr, ptr %slots, i64 %o
   %out.ptr = load i64, ptr %out.slot
-  %out.want = getelementptr [5 x i64], ptr %wanted, i64 %o
+  %out.want = getelementptr [6 x i64], ptr %wanted, i64 %o
   %out.bytes.p = getelementptr i8, ptr %out.want, i64 32
   %out.bytes = load i64, ptr %out.bytes.p
   %out.end = add i64 %out.ptr, %out.bytes
@@ -152,7 +170,7 @@ other:
 overlap:
   %in.slot = getelementptr ptr, ptr %slots, i64 %j
   %in.ptr = load i64, ptr %in.slot
-  %in.want = getelementptr [5 x i64], ptr %wanted, i64 %j
+  %in.want = getelementptr [6 x i64], ptr %wanted, i64 %j
   %in.bytes.p = getelementptr i8, ptr %in.want, i64 32
   %in.bytes = load i64, ptr %in.bytes.p
   %in.end = add i64 %in.ptr, %in.bytes
@@ -216,6 +234,7 @@ def _method() -> tuple[_MethodDef, Loaded] | None:
         ("RANK", RANK),
         ("FLAGS", FLAGS),
         ("DIMS", DIMS),
+        ("STRIDES", STRIDES),
         ("DATA", DATA),
     ):
         text = text.replace(f"i64 {name}\n", f"i64 {offset}\n")
@@ -231,12 +250,13 @@ def _layout_is_known() -> bool:
     array = np.zeros((3, 5), np.float32)
     address = id(array)
     read = ctypes.c_int64.from_address
-    dims = read(address + DIMS).value
+    dims, steps = read(address + DIMS).value, read(address + STRIDES).value
     return (
         read(address + 8).value == id(np.ndarray)
         and read(address + DATA).value == array.ctypes.data
         and ctypes.c_int32.from_address(address + RANK).value == 2
         and (read(dims).value, read(dims + 8).value) == (3, 5)
+        and (read(steps).value, read(steps + 8).value) == array.strides
         and read(address + DESCR).value == id(array.dtype)
         and ctypes.c_int32.from_address(address + FLAGS).value & 0x501 == 0x501
     )

@@ -27,9 +27,10 @@ class Buffer:
     ``scope`` is ``global`` for an argument, else where it lives: ``register``, ``stack``, ``thread`` or
     ``call``. ``shape`` is the stored shape, padding and tile order included. ``aligns`` spaces dimensions:
     ``(d, factor, offset)`` makes the stride of dimension ``d`` leave ``offset`` when divided by ``factor``.
+    ``given``, where an argument is a view, are its strides.
     """
 
-    __slots__ = ("aligns", "dtype", "name", "scope", "shape")
+    __slots__ = ("aligns", "dtype", "given", "name", "scope", "shape")
 
     def __init__(
         self,
@@ -38,7 +39,9 @@ class Buffer:
         dtype: str,
         scope: str = "global",
         aligns: Sequence[tuple[int, int, int]] = (),
+        given: Sequence[int] = (),
     ) -> None:
+        self.given = tuple(given)
         self.name = name
         self.shape = tuple(shape)
         self.dtype = dtype
@@ -53,6 +56,8 @@ class Buffer:
     @property
     def strides(self) -> tuple[int, ...]:
         """Elements between neighbours along each dimension."""
+        if self.given:
+            return self.given
         aligned = {d: (factor, offset) for d, factor, offset in self.aligns}
         result: list[int] = []
         stride = 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tilewright.compiler.ir.loops import LoopNest
 from tilewright.compiler.lower.auto_unroll import auto_unroll
@@ -15,14 +15,20 @@ from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.te.tensor import Tensor
 
 
-def lower_schedule(schedule: Schedule, args: Sequence[Tensor], partition: bool = True) -> LoopNest:
+def lower_schedule(
+    schedule: Schedule,
+    args: Sequence[Tensor],
+    partition: bool = True,
+    strides: Mapping[str, Sequence[int]] | None = None,
+) -> LoopNest:
     """The loop nest of a scheduled program; ``args`` are its inputs and outputs, in the order of a call.
 
-    Without ``partition`` the tails of loops are left in their bounds, as the schedule wrote them.
+    Without ``partition`` the tails of loops are left in their bounds, as the schedule wrote them. ``strides``
+    are those of arguments that are views.
     """
     bodies = inline_stages(schedule)
     regions = infer_regions(schedule, bodies)
-    nest = write_nest(schedule, regions, args)
+    nest = write_nest(schedule, regions, args, strides or {})
     nest.body = hoist_conditions(nest.body)
     if partition:
         nest = LoopNest(nest.inputs, nest.outputs, partition_loops(nest.body, regions.ranges))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tilewright.compiler.errors import ScheduleError
@@ -460,13 +460,15 @@ def _is_value(expr: Expr, value: object) -> bool:
     return isinstance(expr, Const) and expr.value == value
 
 
-def write_nest(schedule: Schedule, regions: Regions, args: Sequence[Tensor]) -> LoopNest:
-    """The loops of all stages; ``args`` are the program's inputs and outputs."""
+def write_nest(
+    schedule: Schedule, regions: Regions, args: Sequence[Tensor], strides: Mapping[str, Sequence[int]]
+) -> LoopNest:
+    """The loops of all stages; ``args`` are the program's inputs and outputs, ``strides`` those of views."""
     writer = NestWriter(schedule, regions)
     inputs: list[Buffer] = []
     outputs: list[Buffer] = []
     for tensor in args:
-        buffer = Buffer(tensor.name, tensor.shape, tensor.dtype)
+        buffer = Buffer(tensor.name, tensor.shape, tensor.dtype, given=strides.get(tensor.name, ()))
         writer.buffers[tensor.name] = buffer
         (inputs if isinstance(tensor.op, PlaceholderOp) else outputs).append(buffer)
     _check_arguments(schedule, args)

@@ -1,0 +1,104 @@
+"""Kernels for arguments that are views: strided, transposed, broadcast."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tilewright.compiler.errors import ArgumentError
+from tilewright.compiler.program import Program
+from tilewright.deploy import build
+
+Array = npt.NDArray[Any]
+M, N, K = 33, 50, 21
+RNG = np.random.default_rng(0)
+BIG = RNG.uniform(-1, 1, (200, 200)).astype(np.float32)
+VIEWS: dict[str, Callable[[Array], Array]] = {
+    "part of rows": lambda x: x[3 : 3 + M, 7 : 7 + K],
+    "every other row": lambda x: x[: 2 * M : 2, :K],
+    "every third column": lambda x: x[:M, 1 : 1 + 3 * K : 3],
+    "every seventh column": lambda x: x[:M, : 7 * K : 7],
+    "transposed": lambda x: x[:K, :M].T,
+    "one row for all": lambda x: np.broadcast_to(x[5, :K], (M, K)),
+}
+
+
+def strides_of(array: Array) -> tuple[int, ...]:
+    return tuple(step // array.itemsize for step in array.strides)
+
+
+@pytest.mark.parametrize("backend", ["llvm", "numba", "interpreter"])
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_product_of_views(name: str, backend: str) -> None:
+    a, b = VIEWS[name](BIG), BIG[100 : 100 + K, 100 : 100 + N]
+    wanted = {"A": strides_of(a), "B": strides_of(b)}
+    kernel = build("matmul", m=M, n=N, k=K, strides=wanted, backend=backend, threads=1)
+    np.testing.assert_allclose(kernel(a, b), a @ b, rtol=1e-4, atol=1e-5)
+
+
+def test_an_output_that_is_a_view() -> None:
+    a, b = BIG[:M, :K], BIG[:K, :N]
+    strides = {"A": (200, 1), "B": (200, 1), "C": (100, 2)}
+    kernel = build("matmul", m=M, n=N, k=K, strides=strides, threads=1)
+    whole = np.full((M, 100), 7, np.float32)
+    kernel(a, b, out=whole[:, ::2])
+    np.testing.assert_allclose(whole[:, ::2], a @ b, rtol=1e-4, atol=1e-5)
+    assert (whole[:, 1::2] == 7).all()
+    fresh = kernel(a, b)
+    assert strides_of(fresh) == (100, 2)
+    np.testing.assert_array_equal(fresh, whole[:, ::2])
+
+
+def test_a_convolution_of_a_part_of_an_image() -> None:
+    images = RNG.uniform(-1, 1, (1, 12, 20, 30)).astype(np.float32)
+    part, weight = images[:, 4:8, 2:14, 5:25], RNG.uniform(-1, 1, (6, 4, 3, 3)).astype(np.float32)
+    shape: dict[str, Any] = {"n": 1, "c": 4, "h": 12, "w": 20, "o": 6, "kernel": 3, "padding": 1}
+    kernel = build("conv2d", **shape, strides={"x": strides_of(part)}, threads=1).bind(weight=weight)
+    expected = build("conv2d", **shape, threads=1)(np.ascontiguousarray(part), weight)
+    np.testing.assert_allclose(kernel(part), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_other_strides_are_refused() -> None:
+    kernel = build("matmul", m=M, n=N, k=K, strides={"A": (200, 1)}, threads=1)
+    b = np.ascontiguousarray(BIG[:K, :N])
+    with pytest.raises(
+        ArgumentError, match=r"A has the strides \(400, 1\), in elements; the kernel is built for"
+    ):
+        kernel(BIG[: 2 * M : 2, :K], b)
+    with pytest.raises(ArgumentError, match=r"A has the strides \(21, 1\)"):
+        kernel(np.ascontiguousarray(BIG[:M, :K]), b)
+    with pytest.raises(ArgumentError, match="B is not C-contiguous"):
+        kernel(BIG[:M, :K], BIG[:K, :N])
+
+
+def test_the_stride_of_a_single_element_does_not_matter() -> None:
+    kernel = build("matmul", m=1, n=N, k=K, strides={"A": (200, 1)}, threads=1)
+    a, b = BIG[:1, :K].copy(), np.ascontiguousarray(BIG[:K, :N])
+    np.testing.assert_allclose(kernel(a, b), a @ b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("strides", "message"), [
+    ({"X": (1, 1)}, "'X' is no argument; they are A, B, C"),
+    ({"A": (1,)}, "A has 2 dimensions, 1 are given"),
+    ({"A": (-1, 1)}, "those of A are negative"),
+    ({"C": (1, 1)}, "elements of the output C would coincide"),
+    ({"C": (0, 1)}, "elements of the output C would coincide"),
+])  # fmt: skip
+def test_strides_that_no_kernel_can_use(strides: dict[str, tuple[int, ...]], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        build("matmul", m=M, n=N, k=K, strides=strides, threads=1)
+
+
+def test_views_travel_with_the_program() -> None:
+    kernel = build("matmul", m=M, n=N, k=K, strides={"A": (200, 1)}, threads=1)
+    program = kernel.code.program
+    assert Program.from_json(program.to_json()) == program
+    assert program.strides == {"A": (200, 1)}
+    a, b = BIG[:M, :K], np.ascontiguousarray(BIG[:K, :N])
+    again = pickle.loads(pickle.dumps(kernel))
+    np.testing.assert_array_equal(again(a, b), kernel(a, b))
