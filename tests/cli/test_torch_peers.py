@@ -1,0 +1,44 @@
+"""torch's counterparts of the operators compute the same; run where torch is installed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tilewright.cli.peers import prepare_peer
+from tilewright.deploy import make_task
+from tilewright.measure.inputs import make_inputs
+
+pytest.importorskip("torch")
+
+CONV = {"n": 2, "c": 4, "stride": 2, "dilation": 2}
+POOL = {"n": 2, "c": 3}
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("matmul", {"m": 5, "n": 6, "k": 7, "transpose_a": True}),
+    ("dense", {"m": 5, "n": 6, "k": 7}),
+    ("conv1d", {**CONV, "w": 20, "o": 6, "kernel": 3, "padding": (1, 2), "groups": 2}),
+    ("conv1d", {**CONV, "w": 20, "o": 6, "kernel": 3, "padding": 1, "layout": "NWC"}),
+    (
+        "conv2d",
+        {**CONV, "h": 15, "w": 20, "o": 6, "kernel": (3, 2), "padding": (1, 0, 2, 1), "layout": "NHWC"},
+    ),
+    ("conv2d", {**CONV, "h": 15, "w": 20, "o": 6, "kernel": 3, "padding": 1}),
+    ("conv3d", {**CONV, "d": 9, "h": 15, "w": 20, "o": 6, "kernel": (1, 3, 2), "padding": (0, 1, 2)}),
+    ("depthwise_conv2d", {**CONV, "h": 15, "w": 20, "kernel": 3, "padding": (0, 1, 1, 2), "layout": "NHWC"}),
+    ("max_pool2d", {**POOL, "h": 15, "w": 14, "kernel": 3, "stride": 2, "padding": (0, 1, 1, 2)}),
+    ("max_pool3d", {**POOL, "d": 7, "h": 15, "w": 14, "kernel": 3, "padding": 1, "layout": "NDHWC"}),
+    ("avg_pool1d", {**POOL, "w": 14, "kernel": 2}),
+    ("avg_pool2d", {**POOL, "h": 15, "w": 14, "kernel": 3, "padding": 1, "count_include_pad": False}),
+    ("global_avg_pool2d", {**POOL, "h": 15, "w": 14, "layout": "NHWC"}),
+]
+
+
+@pytest.mark.parametrize(("op", "params"), CASES)
+def test_a_counterpart_computes_the_same(op: str, params: dict[str, Any]) -> None:
+    task = make_task(op, None, 1, params)
+    arrays = make_inputs(task.instantiate(task.default_config).inputs)
+    found: Any = prepare_peer("torch", task, arrays)()
+    assert task.reference is not None
+    np.testing.assert_allclose(found.numpy(), task.reference(*arrays), rtol=1e-4, atol=1e-4)
