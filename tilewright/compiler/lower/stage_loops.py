@@ -1,4 +1,4 @@
-"""Write the loops of one stage: its reduction's beginning and end, what is computed inside, and its limits."""
+"""Write the loops of one stage: where its reduction begins and ends, what is inside, and its limits."""
 
 from __future__ import annotations
 
