@@ -13,7 +13,11 @@ from tilewright.templates.epilogue import FUNCTIONS, finish, parse_epilogue
 from tilewright.templates.errors import TemplateError, WorkloadError
 from tilewright.templates.task import Task
 
-EPILOGUES: list[tuple[str, ...]] = [(name,) for name in (*FUNCTIONS, "bias", "scale", "add", "clip:-.5:0.25")]
+# What these give changes much where their argument hardly does.
+STEEP = ("sqrt", "rsqrt", "log", "floor", "ceil", "round", "trunc")
+SMOOTH = [name for name in FUNCTIONS if name not in STEEP]
+OTHERS = ("bias", "scale", "add", "mul", "clip:-.5:0.25", "leaky_relu:0.1")
+EPILOGUES: list[tuple[str, ...]] = [(name,) for name in (*SMOOTH, *OTHERS)]
 EPILOGUES += [("scale", "bias", "add", "relu"), ("bias", "bias", "tanh")]
 
 
@@ -39,6 +43,21 @@ def test_an_epilogue_is_right_fused_and_over_blocks(epilogue: tuple[str, ...]) -
     check(task, task.default_config)
     values = {**task.default_config.to_json(), "block_k": 64, "pack": "ab"}
     check(task, task.space.from_values(values))
+
+
+@pytest.mark.parametrize("name", STEEP)
+def test_a_steep_function_of_the_same_sums(name: str) -> None:
+    shape = {"m": 37, "n": 53, "k": 70}
+    plain, task = (
+        Task.create("matmul", Target.host(), 1, **shape, epilogue=epilogue) for epilogue in ((), (name,))
+    )
+    config = task.default_config
+    product, kernel = (compile_config(t, t.space.from_values(config.to_json())) for t in (plain, task))
+    rng = np.random.default_rng(0)
+    arrays = [rng.uniform(-2, 2, spec.shape).astype(spec.dtype) for spec in kernel.inputs]
+    with np.errstate(invalid="ignore"):
+        expected = finish(product(*arrays), (name,), ())
+    np.testing.assert_allclose(kernel(*arrays), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("op", ["dense", "batch_matmul"])
@@ -81,7 +100,7 @@ def test_a_missing_value_stays_one() -> None:
     "name", ["relu7", "clip", "clip:1", "clip:a:b", "clip:__import__:1", "clip(0,1)", ""]
 )
 def test_an_unknown_name_is_answered_with_the_list(name: str) -> None:
-    with pytest.raises(WorkloadError, match=r"is none of bias, scale, add, relu, relu6, .*clip:LOW:HIGH"):
+    with pytest.raises(WorkloadError, match=r"is none of bias, scale, add, mul, relu, relu6, .*clip:LOW:HIGH"):
         parse_epilogue([name])
     with pytest.raises((WorkloadError, TemplateError), match="is none of bias"):
         Task.create("matmul", Target.host(), 1, m=2, n=2, k=2, epilogue=(name,)).space  # noqa: B018

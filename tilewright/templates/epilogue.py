@@ -1,7 +1,7 @@
 """Epilogues: what is done with each element of an operator's result before it is stored.
 
 An epilogue is plain data, a tuple of names such as ``("bias", "relu")``, and part of the workload. Nothing in
-it is evaluated: a name is one of the list below, or ``clip`` with its two bounds, as in ``clip:-1:1``.
+it is evaluated: a name is one of the list below, or has its numbers with it, as in ``clip:-1:1``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from tilewright.templates.errors import WorkloadError
 
 Array = npt.NDArray[Any]
 
-_CLIP = re.compile(r"clip:([-+]?(?:\d+\.?\d*|\.\d+)):([-+]?(?:\d+\.?\d*|\.\d+))", re.ASCII)
+_NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+))"
+_CLIP = re.compile(f"clip:{_NUMBER}:{_NUMBER}", re.ASCII)
+_LEAKY = re.compile(f"leaky_relu:{_NUMBER}", re.ASCII)
 _ERF = np.vectorize(math.erf, otypes=[np.float64])
 
 
@@ -55,6 +57,10 @@ def _sigmoid(x: Array) -> Array:
     return np.asarray(0.5 * (1 + np.tanh(0.5 * x)))
 
 
+def _ramp(x: te.Expr) -> te.Expr:
+    return te.minimum(te.maximum(x * (1 / 6) + 0.5, 0), 1)
+
+
 FUNCTIONS = {
     "relu": Function(lambda x: te.maximum(x, 0), lambda x: np.maximum(x, 0)),
     "relu6": Function(lambda x: te.minimum(te.maximum(x, 0), 6), lambda x: np.clip(x, 0, 6)),
@@ -66,13 +72,28 @@ FUNCTIONS = {
         is_costly=True,
     ),
     "silu": Function(lambda x: x * te.sigmoid(x), lambda x: x * _sigmoid(x), is_costly=True),
+    "hardsigmoid": Function(lambda x: _ramp(x), lambda x: np.clip(x / 6 + 0.5, 0, 1)),
+    "hardswish": Function(lambda x: x * _ramp(x), lambda x: x * np.clip(x / 6 + 0.5, 0, 1)),
+    "abs": Function(te.abs, np.abs),
+    "sqrt": Function(te.sqrt, np.sqrt),
+    "rsqrt": Function(te.rsqrt, lambda x: 1 / np.sqrt(x)),
+    "floor": Function(te.floor, np.floor),
+    "ceil": Function(te.ceil, np.ceil),
+    "round": Function(te.round, np.round),
+    "trunc": Function(te.trunc, np.trunc),
+    "exp": Function(te.exp, np.exp, is_costly=True),
+    "log": Function(te.log, np.log, is_costly=True),
+    "sin": Function(te.sin, np.sin, is_costly=True),
+    "cos": Function(te.cos, np.cos, is_costly=True),
+    "erf": Function(te.erf, _ERF, is_costly=True),
 }
 OPERANDS = {
     "bias": Operand("bias", lambda x, y: x + y, is_vector=True),
     "scale": Operand("scale", lambda x, y: x * y, is_vector=True),
     "add": Operand("residual", lambda x, y: x + y, is_vector=False),
+    "mul": Operand("factor", lambda x, y: x * y, is_vector=False),
 }
-NAMES = (*OPERANDS, *FUNCTIONS, "clip:LOW:HIGH")
+NAMES = (*OPERANDS, *FUNCTIONS, "leaky_relu:SLOPE", "clip:LOW:HIGH")
 
 
 def parse_epilogue(epilogue: Sequence[str]) -> tuple[Function | Operand, ...]:
@@ -133,6 +154,9 @@ def _step(name: str) -> Function | Operand:
     step = FUNCTIONS.get(name) or OPERANDS.get(name)
     if step is not None:
         return step
+    leaky = _LEAKY.fullmatch(name)
+    if leaky is not None:
+        return _leaky_relu(float(leaky[1]))
     match = _CLIP.fullmatch(name)
     if match is None:
         raise WorkloadError(f"epilogue: {name!r} is none of {', '.join(NAMES)}")
@@ -140,3 +164,7 @@ def _step(name: str) -> Function | Operand:
     if low > high:
         raise WorkloadError(f"epilogue: {name!r}: the lower bound comes first")
     return Function(lambda x: te.minimum(te.maximum(x, low), high), lambda x: np.clip(x, low, high))
+
+
+def _leaky_relu(slope: float) -> Function:
+    return Function(lambda x: te.if_then_else(x >= 0, x, x * slope), lambda x: np.where(x >= 0, x, x * slope))
