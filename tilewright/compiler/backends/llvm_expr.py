@@ -35,6 +35,10 @@ FOLDED: dict[str, Callable[[int, int], int]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "min": min,
+    "max": max,
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -369,7 +373,7 @@ def _fold(op: str, a: Operand, b: Operand) -> Operand | None:
     if a.dtype != INDEX or b.dtype != INDEX or a.lanes or b.lanes or "%" in a.text + b.text:
         return None
     function = FOLDED.get(op)
-    if function is None:
+    if function is None or (op in ("//", "%") and int(b.text) <= 0):
         return None
     result = function(int(a.text), int(b.text))
     if isinstance(result, bool):

@@ -164,6 +164,11 @@ class StmtWriter:
         if condition.lanes:
             self._masked_if(stmt, condition)
             return
+        if condition.text in ("true", "false"):
+            chosen = stmt.then if condition.text == "true" else stmt.otherwise
+            if chosen is not None:
+                self.write(chosen)
+            return
         if isinstance(stmt.then, Store) and self.lanes is not None and not self.lanes.may_be_idle:
             self.memory.read_ahead(stmt.then.value, self.lanes, self.expr)
         sides = [side for side in (stmt.then, stmt.otherwise) if side is not None]

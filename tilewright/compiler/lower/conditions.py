@@ -75,7 +75,8 @@ class _Pass:
             return loop.replace(body=self.visit(loop.body))
         begin, end = int(loop.begin.value), int(loop.end.value)
         first, last = self._inside(loop, begin, end)
-        if loop.kind is not LoopKind.SERIAL or first >= last or (first, last) == (begin, end):
+        is_rolled = loop.kind is LoopKind.SERIAL or (loop.kind is LoopKind.UNROLL and loop.factor == 1)
+        if not is_rolled or first >= last or (first, last) == (begin, end):
             return loop.replace(body=self._between(loop, begin, end))
         parts = [(begin, first), (first, last), (last, end)]
         return block([self._part(loop, *part) for part in parts if part[0] < part[1]])

@@ -14,7 +14,7 @@ from tilewright.compiler.ir.affine import Linear, Ranges, bounds, key, linear
 from tilewright.compiler.ir.visit import substitute, variables
 from tilewright.compiler.schedule import Schedule, Stage
 from tilewright.compiler.schedule.axes import axis_extents, axis_values
-from tilewright.compiler.te.expr import Expr, IterVar, Load, Var, const
+from tilewright.compiler.te.expr import Binary, Const, Expr, IterVar, Load, Reduce, Select, Var, const
 from tilewright.compiler.te.tensor import ComputeOp, loads
 
 
@@ -251,16 +251,37 @@ def _place(
 def _check_rounded(placement: Placement, ranges: Ranges) -> None:
     """Refuse to read past the end of a tensor because a stage is computed past its own."""
     stage, absolute = placement.stage, placement.absolute()
+    conditions = [(substitute(value, absolute), bound) for value, bound in _step_conditions(placement.body)]
     beyond = {axis for axis in stage.rounded if bounds(absolute[axis], ranges)[1] >= axis.extent}
     for load in loads(placement.body):
         for index, extent in zip(load.indices, load.source.shape, strict=True):
             is_concerned = not variables(index).isdisjoint(beyond)
-            if is_concerned and bounds(substitute(index, absolute), ranges)[1] >= extent:
+            if is_concerned and not _is_below(substitute(index, absolute), extent, conditions, ranges):
                 names = ", ".join(sorted(axis.name for axis in beyond))
                 raise ScheduleError(
                     f"round_up({names}): {stage.name} would read {load.source.name} past its end; "
                     "pack it with pad=True"
                 )
+
+
+def _step_conditions(body: Expr) -> list[tuple[Expr, int]]:
+    """The conditions ``value < bound`` under which a step of a reduction contributes."""
+    found = []
+    waiting = [s.condition for s in body.update if isinstance(s, Select)] if isinstance(body, Reduce) else []
+    while waiting:
+        test = waiting.pop()
+        if isinstance(test, Binary) and test.op == "and":
+            waiting += [test.a, test.b]
+        elif isinstance(test, Binary) and test.op == "<" and isinstance(test.b, Const):
+            found.append((test.a, int(test.b.value)))
+    return found
+
+
+def _is_below(index: Expr, extent: int, conditions: Sequence[tuple[Expr, int]], ranges: Ranges) -> bool:
+    """Whether an index is inside a tensor, by its own bounds or by a condition."""
+    form = linear(index, ranges)
+    slack = [linear(value, ranges).add(form, -1) for value, bound in conditions if bound <= extent]
+    return bounds(form, ranges)[1] < extent or any(bounds(more, ranges)[0] >= 0 for more in slack)
 
 
 def _accumulation_loops(stage: Stage, outer: tuple[IterVar, ...], regions: Regions) -> dict[Var, Expr]:
