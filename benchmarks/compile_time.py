@@ -17,12 +17,16 @@ from tilewright.templates.task import Task
 
 MEDIAN_MS, MOST_MS = 60.0, 250.0
 IMAGE = {"n": 1, "c": 64, "h": 56, "w": 56}
+DOUBLE = {"kernel": 4, "stride": 2, "padding": 1}
 POOL = {"kernel": 3, "stride": 2, "padding": 1}
 WORKLOADS: dict[str, dict[str, Any]] = {
     "batch_matmul": {"b": 12, "m": 128, "n": 128, "k": 64},
     "conv2d": {**IMAGE, "o": 64, "kernel": 3, "padding": 1},
     "conv1d": {"n": 1, "c": 64, "w": 1000, "o": 64, "kernel": 3, "padding": 1},
     "conv3d": {**IMAGE, "d": 16, "o": 64, "kernel": 3, "padding": 1},
+    "conv1d_transpose": {"n": 1, "c": 64, "w": 1000, "o": 64, **DOUBLE},
+    "conv2d_transpose": {**IMAGE, "o": 64, **DOUBLE},
+    "conv3d_transpose": {**IMAGE, "d": 16, "o": 64, **DOUBLE},
     "dense": {"m": 128, "n": 3072, "k": 768},
     "depthwise_conv2d": {**IMAGE, "kernel": 3, "padding": 1},
     "matmul": {"m": 512, "n": 512, "k": 512},

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 OPERATORS = {
     "batch_matmul": "tilewright.templates.operators.batch_matmul",
     "conv1d": "tilewright.templates.operators.conv1d",
+    "conv1d_transpose": "tilewright.templates.operators.conv1d_transpose",
     "conv2d": "tilewright.templates.operators.conv2d",
+    "conv2d_transpose": "tilewright.templates.operators.conv2d_transpose",
     "conv3d": "tilewright.templates.operators.conv3d",
+    "conv3d_transpose": "tilewright.templates.operators.conv3d_transpose",
     "dense": "tilewright.templates.operators.dense",
     "depthwise_conv2d": "tilewright.templates.operators.depthwise_conv2d",
     "matmul": "tilewright.templates.operators.matmul",

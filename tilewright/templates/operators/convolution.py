@@ -62,11 +62,16 @@ class Convolution:
     @classmethod
     def of(cls, owner: str, arguments: Mapping[str, Any]) -> Convolution:
         """What an operator's arguments ask for; the extents are those of ``d``, ``h``, ``w`` that it has."""
+        return cls(**cls.fields(owner, arguments))
+
+    @staticmethod
+    def fields(owner: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields that an operator's arguments give."""
         extents = tuple(arguments[name] for name in "dhw" if name in arguments)
         sizes = {name: arguments[name] for name in ("kernel", "stride", "padding", "dilation")}
         others = {name: arguments[name] for name in ("n", "c", "o", "groups", "layout", "dtype", "epilogue")}
         window = Window.of(**sizes, rank=len(extents))
-        return cls(owner=owner, extents=extents, window=window, **others)
+        return {"owner": owner, "extents": extents, "window": window, **others}
 
     def __post_init__(self) -> None:
         self.window.check(self.owner, self.extents, self.c, self.o, self.groups)
@@ -87,9 +92,39 @@ class Convolution:
         return self.o // self.groups
 
     @property
+    def taps(self) -> tuple[int, ...]:
+        """The most taps that a pixel of the result has, of each dimension."""
+        return self.window.kernel
+
+    @property
     def depth(self) -> int:
         """Steps of the reduction."""
-        return self.c // self.groups * prod(self.window.kernel)
+        return self.c // self.groups * prod(self.taps)
+
+    @property
+    def phases(self) -> int:
+        """Neighbouring pixels of a row that have taps of their own."""
+        return 1
+
+    @property
+    def has_uneven_taps(self) -> bool:
+        """Whether some pixels of a row have fewer taps than others."""
+        return False
+
+    @property
+    def has_border(self) -> bool:
+        """Whether the ends of rows are padded, with taps that may be skipped there."""
+        return any(self.window.only(self.window.rank - 1).padding)
+
+    @property
+    def has_equal_lines(self) -> bool:
+        """Whether there are lines, and all of them have the same taps."""
+        return self.window.rank > 1
+
+    @property
+    def weight_axis(self) -> int:
+        """The dimension of the weight's output channels."""
+        return 0
 
     @property
     def is_channels_last(self) -> bool:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from tilewright.compiler.schedule import Schedule, create_schedule
+from tilewright.compiler.schedule import Schedule, Stage, create_schedule
 from tilewright.compiler.target import Target
-from tilewright.compiler.te import Tensor
-from tilewright.templates.analytic import even_parts, fits_registers, tile_cycles, turn_cycles
+from tilewright.compiler.te import IterVar, Tensor
+from tilewright.templates.analytic import even_parts, tile_cycles, turn_cycles
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.epilogue import apply_epilogue, is_costly
 from tilewright.templates.operators.convolution import Convolution
@@ -53,11 +53,7 @@ def estimate(conv: Convolution, target: Target) -> float:
 def _best(conv: Convolution, target: Target) -> Tile:
     lanes, registers = target.lanes(conv.item), target.vector_registers
     return min(
-        (
-            tile
-            for tile in _tiles(conv, lanes)
-            if fits_registers(tile.lines * tile.rows, tile.vectors, registers)
-        ),
+        (tile for tile in _tiles(conv, lanes) if tile.fits(conv, registers - tile.pixels(conv))),
         key=lambda tile: (tile.cycles(conv, lanes), tile.lines, -tile.rows),
     )
 
@@ -76,6 +72,20 @@ class Tile:
         """Whether the channels lie in the lanes."""
         return self.form == "channels"
 
+    def pixels(self, conv: Convolution) -> int:
+        """Pixels of the image that stay in registers for another column of the kernel.
+
+        That is where both columns are written out, as the last one is where taps are uneven.
+        """
+        is_written_out = conv.has_uneven_taps and conv.taps[-1] == 2
+        return self.rows // conv.phases + 1 if is_written_out else 0
+
+    def fits(self, conv: Convolution, registers: int) -> bool:
+        """Whether its sums fit beside the weights that they share; the least tile always does."""
+        phases = conv.phases if self.rows > conv.phases else 1
+        sums = self.lines * self.rows * self.vectors
+        return sums + phases * self.vectors + 1 <= registers or (self.rows, self.vectors) == (conv.phases, 1)
+
     def cycles(self, conv: Convolution, lanes: int) -> float:
         """Cycles to cover one image and one group with whole tiles."""
         width, height = conv.places[-1], _height(conv)
@@ -83,7 +93,7 @@ class Tile:
             tiles = (
                 -(-height // self.lines) * -(-width // self.rows) * -(-conv.share // (self.vectors * lanes))
             )
-            work = conv.depth * tile_cycles(self.lines * self.rows, self.vectors)
+            work = conv.depth * tile_cycles(self.lines * self.rows, self.vectors, conv.phases)
             turned = 0.0 if conv.is_channels_last else turn_cycles(self.rows, self.vectors, lanes)
         else:
             vectors = -(-min(width, self.vectors * lanes) // lanes)
@@ -103,15 +113,22 @@ def _height(conv: Convolution) -> int:
     return conv.places[-2] if conv.window.rank > 1 else 1
 
 
+def _groups(conv: Convolution) -> int:
+    """Groups of neighbouring pixels in a row, of all phases each."""
+    return -(-conv.places[-1] // conv.phases)
+
+
 def _extents(conv: Convolution, form: str) -> tuple[int, int]:
     """What the rows of a tile, and its vectors, run over."""
-    width = conv.places[-1]
+    width = _groups(conv) * conv.phases
     return (width, conv.share) if form == "channels" else (conv.share, width)
 
 
 def _rows(conv: Convolution, form: str) -> list[int]:
     extent, _ = _extents(conv, form)
-    return sorted({r for r in (*ROWS, *even_parts(extent)) if r <= min(extent, ROWS[-1])})
+    step = conv.phases
+    parts = {r for r in (*ROWS, *even_parts(extent // step)) if r * step <= min(extent, ROWS[-1])}
+    return sorted(r * step for r in parts)
 
 
 def _vectors(conv: Convolution, form: str, lanes: int) -> list[int]:
@@ -120,13 +137,12 @@ def _vectors(conv: Convolution, form: str, lanes: int) -> list[int]:
 
 
 def _lines(conv: Convolution) -> list[int]:
-    return [n for n in LINES if n <= _height(conv)]
+    return [n for n in LINES if n <= _height(conv)] if conv.has_equal_lines else [1]
 
 
 def _borders(conv: Convolution) -> list[str]:
     """Whether the border at the ends of a row is written into a copy, or skipped tap by tap."""
-    is_padded = any(conv.window.only(conv.window.rank - 1).padding)
-    return ["copy", "skip"] if is_padded and conv.places[-1] <= ROWS[-1] else ["copy"]
+    return ["copy", "skip"] if conv.has_border and conv.places[-1] <= ROWS[-1] else ["copy"]
 
 
 def _can_skip(conv: Convolution, form: str, rows: int) -> bool:
@@ -156,7 +172,8 @@ def define_space(cfg: TemplateConfig, conv: Convolution) -> None:
     cfg.define_knob("unroll_kw", [1, 0])
     cfg.define_knob("border", _borders(conv))
     cfg.constrain(
-        ("rows", "vectors", "lines"), lambda r, v, n: fits_registers(r.val * n.val, v.val, registers)
+        ("lanes", "rows", "vectors", "lines"),
+        lambda form, r, v, n: Tile(form.val, r.val, v.val, n.val).fits(conv, registers),
     )
     cfg.constrain(
         ("lanes", "rows", "vectors"),
@@ -188,7 +205,7 @@ def schedule(cfg: TemplateConfig, conv: Convolution) -> tuple[Schedule, list[Ten
         s[sums].compute_inline()
     channels = _store_tile(s, finished.output, tile, conv, chosen, cfg)
     _compute_tile(s, tile, conv, chosen, cfg["unroll_kw"].val)
-    pack_weight(s, weight, tile, channels)
+    pack_weight(s, weight, tile, channels, conv.weight_axis)
     if padded is not x:
         s[padded].vectorize(s[padded].op.axis[-1])
         s[padded].parallel(s[padded].fuse(*s[padded].op.axis[:2]))
@@ -209,7 +226,7 @@ def _store_tile(
     *rest, j = spatial
     group, f = stage.split(f, conv.share)
     panel, f = stage.split(f, channels, tail="guard")
-    strip, j = stage.split(j, pixels, tail="shift_inwards")
+    strip, j = _split_row(stage, j, pixels, conv.phases)
     inside = [j]
     if rest:
         *rest, i = rest
@@ -226,13 +243,31 @@ def _store_tile(
     return min(channels, conv.share)
 
 
+def _split_row(stage: Stage, j: IterVar, pixels: int, phases: int) -> tuple[IterVar, IterVar]:
+    """A row in strips of so many pixels, all phases in each."""
+    if phases == 1:
+        return stage.split(j, pixels, tail="shift_inwards")
+    group, phase = stage.split(j, phases, tail="guard")
+    strip, group = stage.split(group, pixels // phases, tail="shift_inwards")
+    return strip, stage.fuse(group, phase)
+
+
 def _compute_tile(s: Schedule, tile: Tensor, conv: Convolution, chosen: Tile, unroll_kw: int) -> None:
     """The reduction around, the tile inside it written out."""
     stage = s[tile]
     _, f, spatial = divide(conv.layout, stage.op.axis)
+    if conv.phases > 1:
+        *rest, j = spatial
+        if conv.places[-1] % conv.phases:
+            stage.round_up(j)
+        group, phase = stage.split(j, conv.phases)
+        spatial = (*rest, group, phase)
     inside = [*spatial, f] if chosen.is_across else [f, *spatial]
     stage.reorder(*stage.op.reduce_axis, *inside)
-    stage.unroll(stage.op.reduce_axis[-1], unroll_kw)
+    column = stage.op.reduce_axis[-1]
+    stage.unroll(column, unroll_kw)
+    if conv.has_uneven_taps:
+        stage.loop_partition(column)
     for axis in inside[:-1]:
         stage.unroll(axis)
     stage.vectorize(inside[-1])
@@ -240,10 +275,11 @@ def _compute_tile(s: Schedule, tile: Tensor, conv: Convolution, chosen: Tile, un
         stage.round_up(f)
 
 
-def pack_weight(s: Schedule, weight: Tensor, tile: Tensor, channels: int) -> None:
+def pack_weight(s: Schedule, weight: Tensor, tile: Tensor, channels: int, axis: int = 0) -> None:
     """Copy the weight into panels of so many output channels, at the root: once where it is constant."""
-    packed = s.pack(weight, tile, {0: channels}, pad=True)
-    panel, inside = s[packed].split(s[packed].op.axis[0], channels)
-    s[packed].reorder(panel, *s[packed].op.axis[1:], inside)
+    packed = s.pack(weight, tile, {axis: channels}, pad=True)
+    axes = list(s[packed].op.axis)
+    panel, inside = s[packed].split(axes.pop(axis), channels)
+    s[packed].reorder(panel, *axes, inside)
     s[packed].vectorize(inside)
     s[packed].parallel(panel)

@@ -38,9 +38,9 @@ class Window:
     @classmethod
     def of(cls, kernel: Any, stride: Any, padding: Any, dilation: Any, rank: int = 2) -> Window:
         """From parameters: one number or one a dimension, for the padding also one a side."""
-        sides = _spread(padding, rank)
+        sides = spread(padding, rank)
         whole = sides if len(sides) == 2 * rank else (*sides, *sides)
-        return cls(_spread(kernel, rank), _spread(stride, rank), whole, _spread(dilation, rank))
+        return cls(spread(kernel, rank), spread(stride, rank), whole, spread(dilation, rank))
 
     @property
     def rank(self) -> int:
@@ -79,11 +79,15 @@ class Window:
 
     def check(self, owner: str, extents: Sequence[int], c: int, o: int, groups: int) -> None:
         """Refuse a window that does not fit, negative padding, and channels that the groups do not divide."""
-        if min(self.padding) < 0:
-            raise WorkloadError(f"{owner}: padding must not be negative, it is {self.padding}")
+        self.check_parts(owner, c, o, groups)
         if min(self.output(extents)) < 1:
             covered = " x ".join(str(size) for size in self.span)
             raise WorkloadError(f"{owner}: the kernel covers {covered} pixels, more than the image has")
+
+    def check_parts(self, owner: str, c: int, o: int, groups: int) -> None:
+        """Refuse negative padding, and channels that the groups do not divide."""
+        if min(self.padding) < 0:
+            raise WorkloadError(f"{owner}: padding must not be negative, it is {self.padding}")
         if c % groups or o % groups:
             raise WorkloadError(f"{owner}: groups={groups} must divide c={c} and o={o}")
 
@@ -103,6 +107,11 @@ class Window:
         windows = np.lib.stride_tricks.sliding_window_view(padded, self.span, axis=axes)
         steps = [slice(None, None, step) for step in (*self.stride, *self.dilation)]
         return windows[(slice(None), slice(None), *steps)]
+
+
+def spread(value: Any, rank: int) -> tuple[int, ...]:
+    """A parameter, one number or one a dimension, as one a dimension."""
+    return tuple(value) if isinstance(value, Sequence) else (value,) * rank
 
 
 def is_channels_last(layout: str) -> bool:
@@ -151,7 +160,3 @@ def pad_image(x: Tensor, window: Window, layout: str, fill: float = 0.0) -> Tens
 
     shape = arrange(layout, n, c, window.padded(extents))
     return te.compute(shape, pixel, name="padded")
-
-
-def _spread(value: Any, rank: int) -> tuple[int, ...]:
-    return tuple(value) if isinstance(value, Sequence) else (value,) * rank

@@ -1,0 +1,151 @@
+"""Transposed convolutions over random shapes, windows, layouts and configurations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.templates.operators.test_convolutions import EPILOGUES
+from tests.templates.operators.test_products import check
+from tilewright.compiler.build import compile_program
+from tilewright.compiler.target import Target
+from tilewright.deploy import build
+from tilewright.templates.errors import WorkloadError
+from tilewright.templates.task import Task
+
+OPERATORS = {
+    "conv1d_transpose": (("w",), ("NCW", "NWC")),
+    "conv2d_transpose": (("h", "w"), ("NCHW", "NHWC")),
+    "conv3d_transpose": (("d", "h", "w"), ("NCDHW", "NDHWC")),
+}
+SMALL: dict[str, Any] = {"n": 1, "c": 16, "h": 14, "w": 14, "o": 32}
+USUAL: list[dict[str, Any]] = [
+    {"kernel": 4, "stride": 2, "padding": 1},
+    {"kernel": 2, "stride": 2},
+    {"kernel": 3, "stride": 2, "padding": 1, "output_padding": 1},
+    {"kernel": 3, "padding": 1},
+    {"kernel": 16, "stride": 8, "padding": 4},
+    {"kernel": 32, "stride": 16, "padding": 8},
+]
+
+
+def draw(rng: np.random.Generator, op: str) -> dict[str, Any]:
+    """A random transposed convolution that leaves a result."""
+    names, layouts = OPERATORS[op]
+    rank = len(names)
+    groups = int(rng.choice([1, 1, 2, 3]))
+
+    def numbers(low: int, high: int, count: int = rank) -> tuple[int, ...]:
+        return tuple(int(k) for k in rng.integers(low, high, count))
+
+    stride, dilation = numbers(1, 4), numbers(1, 4)
+    more = tuple(int(rng.integers(max(pair))) for pair in zip(stride, dilation, strict=True))
+    found: dict[str, Any] = {
+        "n": int(rng.integers(1, 3)),
+        "c": groups * int(rng.integers(1, 7)),
+        **{name: int(rng.integers(4, 20 if name == "w" else 7)) for name in names},
+        "o": groups * int(rng.integers(1, 44)),
+        "kernel": numbers(1, 5),
+        "stride": stride,
+        "padding": numbers(0, 2, 2 * rank),
+        "output_padding": more,
+        "dilation": dilation,
+        "groups": groups,
+        "layout": str(rng.choice(layouts)),
+        "dtype": str(rng.choice(["float32", "float64"])),
+        "constant": ("weight",) if rng.integers(2) else (),
+        "epilogue": EPILOGUES[int(rng.integers(len(EPILOGUES)))],
+    }
+    single = {name: found[name][0] for name in ("kernel", "stride", "output_padding", "dilation")}
+    return {**found, **single} if rank == 1 else found
+
+
+@pytest.mark.parametrize("op", OPERATORS)
+@pytest.mark.parametrize("seed", range(16))
+def test_default_and_random_configurations_are_right(seed: int, op: str) -> None:
+    rng = np.random.default_rng(seed)
+    task = Task.create(op, Target.host(), int(rng.integers(1, 3)), **draw(rng, op))
+    assert check(task, None, rng)
+    for index in task.space.sample(2, rng):
+        check(task, int(index), rng)
+
+
+@pytest.mark.parametrize("params", USUAL)
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_what_networks_have_is_right_and_short(params: dict[str, Any], layout: str) -> None:
+    task = Task.create("conv2d_transpose", Target.host(), 1, **SMALL, **params, layout=layout)
+    assert check(task, None, np.random.default_rng(0))
+    assert compile_program(task.instantiate(task.default_config), task.target).lines < 2000
+
+
+def scatter(x: np.ndarray, weight: np.ndarray, **window: Any) -> np.ndarray:
+    """The definition, one product at a time."""
+    (sy, sx), (top, left, bottom, right), (more_y, more_x), (dy, dx), groups = (
+        window[name] for name in ("stride", "padding", "output_padding", "dilation", "groups")
+    )
+    (n, c, h, w), (_, share, kh, kw) = x.shape, weight.shape
+    rows, columns = (h - 1) * sy + (kh - 1) * dy + 1 + more_y, (w - 1) * sx + (kw - 1) * dx + 1 + more_x
+    y = np.zeros((n, groups * share, rows, columns))
+    for b, k, i, j, f, p, q in np.ndindex(n, c, h, w, share, kh, kw):
+        channel = k // (c // groups) * share + f
+        y[b, channel, i * sy + p * dy, j * sx + q * dx] += x[b, k, i, j] * weight[k, f, p, q]
+    return y[:, :, top : rows - bottom, left : columns - right]
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_the_reference_is_the_definition(layout: str) -> None:
+    rng = np.random.default_rng(1)
+    window = {
+        "stride": (2, 3),
+        "padding": (1, 0, 2, 1),
+        "output_padding": (1, 2),
+        "dilation": (1, 2),
+        "groups": 2,
+    }
+    x, weight = rng.uniform(-1, 1, (2, 4, 4, 5)), rng.uniform(-1, 1, (4, 3, 3, 2))
+    expected = scatter(x, weight, **window)
+    task = Task.create(
+        "conv2d_transpose", Target.host(), 1, n=2, c=4, h=4, w=5, o=6, kernel=(3, 2), **window,
+        layout=layout, dtype="float64",
+    )  # fmt: skip
+    assert task.reference is not None
+    image = x if layout == "NCHW" else x.transpose(0, 2, 3, 1)
+    wanted = expected if layout == "NCHW" else expected.transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(task.reference(image, weight), wanted, atol=1e-12)
+    assert task.flops == 2 * x.size * 3 * 3 * 2
+
+
+def test_what_no_tap_reaches_is_zero_and_not_a_number_stays_where_it_is() -> None:
+    conv = build("conv1d_transpose", threads=1, n=1, c=1, w=4, o=1, kernel=3, stride=4, output_padding=3)
+    x = np.array([[[1, np.nan, 2, np.inf]]], "float32")
+    y = conv(x, np.ones((1, 1, 3), "float32"))
+    spread = [1, 1, 1, 0, np.nan, np.nan, np.nan, 0, 2, 2, 2, 0, np.inf, np.inf, np.inf, 0, 0, 0]
+    np.testing.assert_array_equal(y[0, 0], spread)
+
+
+def test_a_layer_is_bound_once() -> None:
+    conv = build("conv2d_transpose", threads=1, n=1, c=8, h=10, w=12, o=20, kernel=4, stride=2, padding=1)
+    rng = np.random.default_rng(0)
+    x, weight = (rng.uniform(-1, 1, s.shape).astype("float32") for s in conv.inputs)
+    layer = conv.bind(weight=weight)
+    np.testing.assert_allclose(layer(x), conv(x, weight), rtol=1e-5, atol=1e-5)
+    assert layer(x).shape == (1, 20, 20, 24)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"kernel": 3, "padding": 9}, "leaves nothing of the result"),
+        ({"kernel": 3, "groups": 2}, "groups=2 must divide c=3 and o=4"),
+        ({"kernel": 3, "padding": (1, -1)}, "padding must not be negative"),
+        ({"kernel": 3, "stride": 2, "output_padding": 2}, "output_padding"),
+        ({"kernel": 3, "stride": 2, "output_padding": -1}, "output_padding"),
+        ({"kernel": 3, "stride": 0}, "stride"),
+        ({"kernel": 3, "layout": "NWHC"}, "layout"),
+    ],
+)
+def test_what_cannot_be_is_refused(params: dict[str, Any], message: str) -> None:
+    with pytest.raises(WorkloadError, match=message):
+        _ = Task.create("conv2d_transpose", Target.host(), 1, n=1, c=3, h=7, w=7, o=4, **params).space
