@@ -82,3 +82,53 @@ def test_what_taps_share_is_not_kept_where_sums_fill_the_registers() -> None:
     s[tile].vectorize(j)
     code = write_llvm(Program.from_schedule(s, [x, w, y]), target, 1)[0].text
     assert code.count('asm sideeffect "", "~{memory}"') == 2
+
+
+def phases(count: int, taps: int, is_rolled: bool) -> Program:
+    """Every second element of the result takes the even taps, the others the odd ones; computed by sixes."""
+    steps = -(-taps // 2)
+    x = te.placeholder((-(-count // 6) * 3 + steps, 8), name="x")
+    w = te.placeholder((taps,), name="w")
+    t = te.reduce_axis((0, steps), "t")
+
+    def element(i: te.IterVar, j: te.IterVar) -> te.Expr:
+        tap = 2 * t + i % 2
+        return te.sum(x[i // 2 + t, j] * w[tap], axis=t, where=tap < taps)
+
+    y = te.compute((count, 8), element, name="y")
+    s = create_schedule(y)
+    tile = s.cache_write(y, "register")
+    outer, i = s[y].split(s[y].op.axis[0], 6, tail="guard")
+    s[y].unroll(i)
+    s[y].vectorize(s[y].op.axis[1])
+    s[tile].compute_at(s[y], outer)
+    i, j = s[tile].op.axis
+    (t,) = s[tile].op.reduce_axis
+    s[tile].round_up(i)
+    s[tile].reorder(t, i, j)
+    s[tile].unroll(t, 1 if is_rolled else 0)
+    s[tile].loop_partition(t)
+    s[tile].unroll(i)
+    s[tile].vectorize(j)
+    return Program.from_schedule(s, [x, w, y])
+
+
+@pytest.mark.parametrize("is_rolled", [False, True])
+@pytest.mark.parametrize(("count", "taps"), [(12, 5), (13, 3), (20, 4), (7, 1)])
+def test_steps_may_depend_on_the_phase(count: int, taps: int, is_rolled: bool) -> None:
+    program = phases(count, taps, is_rolled)
+    rng = np.random.default_rng(0)
+    x, w = (rng.uniform(-1, 1, spec.shape).astype(np.float32) for spec in program.inputs)
+    expected = np.stack([
+        sum(x[i // 2 + n] * tap for n, tap in enumerate(w[i % 2 :: 2])) + np.zeros(8) for i in range(count)
+    ])  # fmt: skip
+    for found in results(program, [x, w], with_numba=True).values():
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_known_tests_of_unrolled_steps_are_not_written() -> None:
+    text = str(lower_program(phases(12, 5, is_rolled=True)))
+    assert "for t in unrolled[1](2)" in text  # the third step, which the odd phase lacks, is peeled
+    code = write_llvm(phases(12, 5, is_rolled=True), Target.host(), 1)[0].text
+    assert "urem" not in code
+    assert code.count("icmp") == 2  # one for each loop
