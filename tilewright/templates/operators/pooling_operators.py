@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.target import Target
@@ -10,25 +10,22 @@ from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import get_config
 from tilewright.templates.operators import pooling
 from tilewright.templates.operators.global_pooling import default_mean, mean_reference, schedule_mean
-from tilewright.templates.operators.pooling import Array, Pooling, make_dimensions
+from tilewright.templates.operators.pooling import Array, Pooling, make_window
 from tilewright.templates.operators.product import Dtype
+from tilewright.templates.operators.window import Layout, Layout1d, Layout3d
 from tilewright.templates.template import template
 
 One = int | tuple[int, ...]
 Program = tuple[Schedule, list[Tensor]]
-Layout1 = Literal["NCW", "NWC"]
-Layout2 = Literal["NCHW", "NHWC"]
-Layout3 = Literal["NCDHW", "NDHWC"]
 
 
 def describe(kind: str, arguments: dict[str, Any]) -> Pooling:
     """A pooling from an operator's parameters."""
-    names = [name for name in ("d", "h", "w") if name in arguments]
-    sizes = (arguments[name] for name in ("kernel", "stride", "padding", "dilation"))
-    dimensions = make_dimensions([arguments[name] for name in names], *sizes)
+    extents = tuple(arguments[name] for name in ("d", "h", "w") if name in arguments)
+    window = make_window(extents, *(arguments[name] for name in ("kernel", "stride", "padding", "dilation")))
     counts_padding = arguments.get("count_include_pad", True)
     outer = (arguments["n"], arguments["c"])
-    return Pooling(kind, outer, dimensions, arguments["layout"], arguments["dtype"], counts_padding)
+    return Pooling(kind, outer, extents, window, arguments["layout"], arguments["dtype"], counts_padding)
 
 
 def max_reference(x: Array, **arguments: Any) -> Array:
@@ -70,7 +67,7 @@ def max_pool1d(
     stride: One | None = None,
     padding: One = 0,
     dilation: One = 1,
-    layout: Layout1 = "NCW",
+    layout: Layout1d = "NCW",
     dtype: Dtype = "float32",
 ) -> Program:
     """The maximum of each window; without a stride the windows lie side by side."""
@@ -87,7 +84,7 @@ def avg_pool1d(
     padding: One = 0,
     dilation: One = 1,
     count_include_pad: bool = True,
-    layout: Layout1 = "NCW",
+    layout: Layout1d = "NCW",
     dtype: Dtype = "float32",
 ) -> Program:
     """The average of each window; without a stride the windows lie side by side."""
@@ -95,7 +92,7 @@ def avg_pool1d(
 
 
 @template("global_avg_pool1d", reference=mean_reference, default=default_mean)
-def global_avg_pool1d(n: int, c: int, w: int, layout: Layout1 = "NCW", dtype: Dtype = "float32") -> Program:
+def global_avg_pool1d(n: int, c: int, w: int, layout: Layout1d = "NCW", dtype: Dtype = "float32") -> Program:
     """The average of each channel."""
     return schedule_mean(get_config(), (n, c), (w,), layout, dtype)
 
@@ -110,7 +107,7 @@ def max_pool2d(
     stride: One | None = None,
     padding: One = 0,
     dilation: One = 1,
-    layout: Layout2 = "NCHW",
+    layout: Layout = "NCHW",
     dtype: Dtype = "float32",
 ) -> Program:
     """The maximum of each window; without a stride the windows lie side by side."""
@@ -128,7 +125,7 @@ def avg_pool2d(
     padding: One = 0,
     dilation: One = 1,
     count_include_pad: bool = True,
-    layout: Layout2 = "NCHW",
+    layout: Layout = "NCHW",
     dtype: Dtype = "float32",
 ) -> Program:
     """The average of each window; without a stride the windows lie side by side."""
@@ -137,7 +134,7 @@ def avg_pool2d(
 
 @template("global_avg_pool2d", reference=mean_reference, default=default_mean)
 def global_avg_pool2d(
-    n: int, c: int, h: int, w: int, layout: Layout2 = "NCHW", dtype: Dtype = "float32"
+    n: int, c: int, h: int, w: int, layout: Layout = "NCHW", dtype: Dtype = "float32"
 ) -> Program:
     """The average of each channel."""
     return schedule_mean(
@@ -163,7 +160,7 @@ def max_pool3d(
     stride: One | None = None,
     padding: One = 0,
     dilation: One = 1,
-    layout: Layout3 = "NCDHW",
+    layout: Layout3d = "NCDHW",
     dtype: Dtype = "float32",
 ) -> Program:
     """The maximum of each window; without a stride the windows lie side by side."""
@@ -182,7 +179,7 @@ def avg_pool3d(
     padding: One = 0,
     dilation: One = 1,
     count_include_pad: bool = True,
-    layout: Layout3 = "NCDHW",
+    layout: Layout3d = "NCDHW",
     dtype: Dtype = "float32",
 ) -> Program:
     """The average of each window; without a stride the windows lie side by side."""
@@ -191,7 +188,7 @@ def avg_pool3d(
 
 @template("global_avg_pool3d", reference=mean_reference, default=default_mean)
 def global_avg_pool3d(
-    n: int, c: int, d: int, h: int, w: int, layout: Layout3 = "NCDHW", dtype: Dtype = "float32"
+    n: int, c: int, d: int, h: int, w: int, layout: Layout3d = "NCDHW", dtype: Dtype = "float32"
 ) -> Program:
     """The average of each channel."""
     return schedule_mean(
