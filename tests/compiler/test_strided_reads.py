@@ -1,4 +1,4 @@
-"""Lanes that lie apart in memory are read by loads and shuffles, and hold what gathers would."""
+"""Lanes that lie apart in memory are read and written with shuffles, as gathers and scatters would."""
 
 from __future__ import annotations
 
@@ -115,6 +115,30 @@ def test_lanes_a_few_elements_apart(cpu: str, dtype: str, count: int, step: int)
     last = len(a) - 3
     np.testing.assert_array_equal(found, sum(a[n : last + n + 1 : step] for n in range(3)))
     assert ("gather" in code) == (step > 4 and count > 1)
+
+
+def interleaved(count: int, step: int, dtype: str) -> Program:
+    """Rows merged element by element, each written by lanes that lie apart."""
+    a = te.placeholder((step, count), dtype, name="a")
+    b = te.compute((count * step,), lambda i: a[i % step, i // step] * 2, name="b")
+    s = create_schedule(b)
+    group, row = s[b].split(s[b].op.axis[0], step)
+    outer, group = s[b].split(group, 16)
+    s[b].reorder(outer, row, group)
+    s[b].unroll(row)
+    s[b].vectorize(group)
+    return Program.from_schedule(s, [a, b])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("count", [64, 61, 3, 1])
+@pytest.mark.parametrize("step", [2, 3, 4, 5])
+def test_lanes_are_written_a_few_elements_apart(cpu: str, dtype: str, count: int, step: int) -> None:
+    a = numbers((step, count), dtype)
+    found, code = run(interleaved(count, step, dtype), cpu, a)
+    np.testing.assert_array_equal(found, 2 * a.T.reshape(-1))
+    assert ("scatter" in code) == (step > 4 and count > 1)
 
 
 def test_nothing_is_read_past_the_end() -> None:

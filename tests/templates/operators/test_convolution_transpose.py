@@ -9,7 +9,7 @@ import pytest
 
 from tests.templates.operators.test_convolutions import EPILOGUES
 from tests.templates.operators.test_products import check
-from tilewright.compiler.build import compile_program
+from tilewright.compiler.build import compile_program, write_llvm
 from tilewright.compiler.target import Target
 from tilewright.deploy import build
 from tilewright.templates.errors import WorkloadError
@@ -28,6 +28,8 @@ USUAL: list[dict[str, Any]] = [
     {"kernel": 3, "padding": 1},
     {"kernel": 16, "stride": 8, "padding": 4},
     {"kernel": 32, "stride": 16, "padding": 8},
+    {"kernel": 4, "stride": 2, "padding": 1, "groups": 4, "epilogue": ("bias", "add", "tanh")},
+    {"kernel": 6, "stride": 4, "padding": 1, "groups": 16},
 ]
 
 
@@ -78,6 +80,25 @@ def test_what_networks_have_is_right_and_short(params: dict[str, Any], layout: s
     task = Task.create("conv2d_transpose", Target.host(), 1, **SMALL, **params, layout=layout)
     assert check(task, None, np.random.default_rng(0))
     assert compile_program(task.instantiate(task.default_config), task.target).lines < 2000
+
+
+@pytest.mark.parametrize(("kernel", "stride", "epilogue"), [
+    (4, 2, ()), (3, 3, ("bias", "relu")), (5, 4, ("add",)), (3, 2, ("silu",)),
+])  # fmt: skip
+def test_pixels_of_one_phase_lie_in_the_lanes(kernel: int, stride: int, epilogue: tuple[str, ...]) -> None:
+    rng = np.random.default_rng(0)
+    cut = max(0, kernel - stride)
+    task = Task.create(
+        "conv2d_transpose", Target.host(), 1, n=1, c=5, h=6, w=21, o=3, kernel=kernel, stride=stride,
+        output_padding=max(0, stride - kernel), padding=(0, 0, cut, cut), epilogue=epilogue,
+    )  # fmt: skip
+    assert task.default_config["lanes"].val == "pixels"
+    assert check(task, None, rng)
+    configs = [task.space.config(int(index)) for index in task.space.sample(40, rng)]
+    for config in [config for config in configs if config["lanes"].val == "pixels"][:5]:
+        assert check(task, config.index, rng)
+    code = write_llvm(task.instantiate(task.default_config), task.target, 1)[0].text
+    assert "scatter" not in code
 
 
 def scatter(x: np.ndarray, weight: np.ndarray, **window: Any) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand, Scope, constant, index
-from tilewright.compiler.backends.llvm_strided import read_strided
+from tilewright.compiler.backends.llvm_strided import read_strided, write_strided
 from tilewright.compiler.backends.llvm_types import MEMORY, VALUE, suffix, vector
 from tilewright.compiler.ir.affine import Linear, Ranges, linear, recombine
 from tilewright.compiler.ir.loops import Buffer, Store
@@ -325,7 +325,7 @@ class Memory:
                 return
         elif side_by_side:
             self._call_store("store", raw, f"ptr {address.pointer.text}", "p0", buffer, lanes)
-        else:
+        elif not write_strided(self, value, address, buffer, lanes):
             pointers = self.gather_pointers(address, buffer, lanes)
             where = f"<{lanes.count} x ptr> {pointers.text}"
             self._call_store("scatter", raw, where, f"v{lanes.count}p0", buffer, lanes)

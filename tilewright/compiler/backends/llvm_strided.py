@@ -1,8 +1,9 @@
-"""Reads whose lanes lie apart, without gathers.
+"""Reads and writes whose lanes lie apart, without gathers and scatters.
 
 Where an unrolled loop around walks along the rows that the lanes stand in, a square block is read row by row
 and turned around in registers: so a tile computed over channels is stored along the width, and a transposed
-operand is packed. Where lanes are few elements apart, all between are read and some picked.
+operand is packed. Where lanes are few elements apart, all between are read and some picked; where they are
+written, they are spread over as many vectors, each stored under a mask.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tilewright.compiler.backends.llvm_function import Operand, constant
-from tilewright.compiler.backends.llvm_shuffle import pick, transpose
-from tilewright.compiler.backends.llvm_types import MEMORY, VALUE
+from tilewright.compiler.backends.llvm_shuffle import pick, shuffle, transpose
+from tilewright.compiler.backends.llvm_types import MEMORY, VALUE, suffix, vector
 from tilewright.compiler.ir.loops import Buffer
 from tilewright.compiler.te.expr import BYTES, Load, Var
 
@@ -103,3 +104,27 @@ def _read_row(
         return memory.plain_load(pointer, buffer, size)
     bits = ", ".join(f"i1 {'true' if n < width else 'false'}" for n in range(size))
     return memory.masked_load(pointer, buffer, size, Operand(f"<{bits}>", "bool", size, 0))
+
+
+def write_strided(memory: Memory, value: Operand, address: Address, buffer: Buffer, lanes: Lanes) -> bool:
+    """Store lanes a few elements apart by shuffles; False where only a scatter will do."""
+    is_plain = MEMORY[buffer.dtype] == VALUE[buffer.dtype] and BYTES[buffer.dtype] >= 4
+    is_known = lanes.mask is None or lanes.active > 0
+    step, size = address.step, lanes.count
+    if not (is_plain and is_known and 1 < step <= MOST_APART):
+        return False
+    if address.offsets is not None or buffer in memory.spread:
+        return False
+    element = MEMORY[buffer.dtype]
+    whole = vector(element, size)
+    name = f"llvm.masked.store.{suffix(element, size)}.p0"
+    memory.declare(f"declare void @{name}({whole}, ptr, i32, <{size} x i1>)")
+    last = ((lanes.active or size) - 1) * step
+    for begin in range(0, last + 1, size):
+        places = range(begin, begin + size)
+        spread = shuffle(memory.text, value, value, [min(place // step, size - 1) for place in places])
+        bits = ", ".join(f"i1 {'true' if p % step == 0 and p <= last else 'false'}" for p in places)
+        pointer = memory.advance(address.pointer, begin, buffer)
+        arguments = f"{spread.typed}, ptr {pointer.text}, i32 {BYTES[buffer.dtype]}, <{size} x i1> <{bits}>"
+        memory.text.line(f"  call void @{name}({arguments})")
+    return True

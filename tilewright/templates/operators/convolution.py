@@ -87,6 +87,11 @@ class Convolution:
         return self.window.output(self.extents)
 
     @property
+    def groups_of_pixels(self) -> int:
+        """Groups of neighbouring pixels in a row of the result, of all phases each."""
+        return -(-self.places[-1] // self.phases)
+
+    @property
     def share(self) -> int:
         """Output channels of a group."""
         return self.o // self.groups
@@ -105,6 +110,11 @@ class Convolution:
     def phases(self) -> int:
         """Neighbouring pixels of a row that have taps of their own."""
         return 1
+
+    @property
+    def is_side_by_side(self) -> bool:
+        """Whether pixels of one phase that are neighbours read neighbours, and can lie in the lanes."""
+        return not self.is_channels_last and self.window.stride[-1] == 1
 
     @property
     def has_uneven_taps(self) -> bool:
@@ -145,6 +155,11 @@ class Convolution:
     def widen(self, x: Tensor) -> Tensor:
         """The image with its border along the contiguous spatial axis."""
         return pad_image(x, self.window.only(self.window.rank - 1), self.layout)
+
+    def compute(self, image: Tensor, weight: Tensor, form: str) -> tuple[Tensor, Tensor]:
+        """The sums as a tile holds them that has ``channels`` or ``pixels`` in its lanes, and the result."""
+        sums = self.convolve(image, weight)
+        return sums, sums
 
     def convolve(self, image: Tensor, weight: Tensor) -> Tensor:
         """The sums, of an image with or without the border that :meth:`widen` makes.

@@ -60,7 +60,10 @@ def _best(conv: Convolution, target: Target) -> Tile:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """``form`` lies in the lanes: ``vectors`` of it by ``rows`` of the other, in ``lines`` lines."""
+    """``form`` lies in the lanes: ``vectors`` of it by ``rows`` of the other, in ``lines`` lines.
+
+    Pixels of different phases are different rows.
+    """
 
     form: str
     rows: int
@@ -96,32 +99,29 @@ class Tile:
             work = conv.depth * tile_cycles(self.lines * self.rows, self.vectors, conv.phases)
             turned = 0.0 if conv.is_channels_last else turn_cycles(self.rows, self.vectors, lanes)
         else:
+            rows, width = _extents(conv, self.form)
             vectors = -(-min(width, self.vectors * lanes) // lanes)
-            tiles = height * -(-width // (self.vectors * lanes)) * -(-conv.share // self.rows)
-            work, turned = conv.depth * tile_cycles(self.rows, vectors) * UNALIGNED, 0.0
+            tiles = height * -(-width // (self.vectors * lanes)) * -(-rows // self.rows)
+            work = conv.depth * tile_cycles(self.rows, vectors) * UNALIGNED
+            # Neighbours are phases: a vector is spread over as many.
+            turned = 2.0 * self.rows * vectors * conv.phases if conv.phases > 1 else 0.0
         stores = self.lines * (self.rows * self.vectors + turned)
         return tiles * (work + stores + TILE_OVERHEAD)
 
 
 def forms(conv: Convolution) -> list[str]:
-    """What can lie in the lanes: channels; pixels where neighbours are read and written side by side."""
-    is_side_by_side = not conv.is_channels_last and conv.window.stride[-1] == 1
-    return ["channels", "pixels"] if is_side_by_side else ["channels"]
+    """What can lie in the lanes: channels; pixels where neighbours are read side by side."""
+    return ["channels", "pixels"] if conv.is_side_by_side else ["channels"]
 
 
 def _height(conv: Convolution) -> int:
     return conv.places[-2] if conv.window.rank > 1 else 1
 
 
-def _groups(conv: Convolution) -> int:
-    """Groups of neighbouring pixels in a row, of all phases each."""
-    return -(-conv.places[-1] // conv.phases)
-
-
 def _extents(conv: Convolution, form: str) -> tuple[int, int]:
     """What the rows of a tile, and its vectors, run over."""
-    width = _groups(conv) * conv.phases
-    return (width, conv.share) if form == "channels" else (conv.share, width)
+    width = conv.groups_of_pixels
+    return (width * conv.phases, conv.share) if form == "channels" else (conv.share * conv.phases, width)
 
 
 def _rows(conv: Convolution, form: str) -> list[int]:
@@ -195,14 +195,15 @@ def schedule(cfg: TemplateConfig, conv: Convolution) -> tuple[Schedule, list[Ten
     """
     x, weight = conv.operands()
     padded = x if cfg["border"].val == "skip" else conv.widen(x)
-    sums = conv.convolve(padded, weight)
-    finished = apply_epilogue(sums, conv.epilogue, conv.channel_axis)
+    sums, y = conv.compute(padded, weight, cfg["lanes"].val)
+    finished = apply_epilogue(y, conv.epilogue, conv.channel_axis)
     s = create_schedule(finished.output)
     chosen = Tile(cfg["lanes"].val, cfg["rows"].val, cfg["vectors"].val, cfg["lines"].val)
     in_registers = not is_costly(conv.epilogue)
     tile = s.cache_write(sums, "register" if in_registers else "call")
-    if finished.output is not sums:
-        s[sums].compute_inline()
+    for stage in {sums.name: sums, y.name: y}.values():
+        if stage is not finished.output:
+            s[stage].compute_inline()
     channels = _store_tile(s, finished.output, tile, conv, chosen, cfg)
     _compute_tile(s, tile, conv, chosen, cfg["unroll_kw"].val)
     pack_weight(s, weight, tile, channels, conv.weight_axis)
@@ -218,7 +219,7 @@ def _store_tile(
     """Walk over the result in tiles, each computed where it is stored; the channels of a tile."""
     lanes = cfg.target.lanes(conv.item)
     columns = chosen.vectors * lanes
-    channels, pixels = (columns, chosen.rows) if chosen.is_across else (chosen.rows, columns)
+    channels = columns if chosen.is_across else chosen.rows // conv.phases
     if conv.groups > 1:  # a tile reads one group's channels
         channels = max(size for size in divisors(conv.share) if size <= channels)
     stage = s[y]
@@ -226,12 +227,11 @@ def _store_tile(
     *rest, j = spatial
     group, f = stage.split(f, conv.share)
     panel, f = stage.split(f, channels, tail="guard")
-    strip, j = _split_row(stage, j, pixels, conv.phases)
-    inside = [j]
+    strip, inside = _split_row(stage, j, conv.phases, chosen, columns)
     if rest:
         *rest, i = rest
         band, i = stage.split(i, chosen.lines, tail="shift_inwards")
-        rest, inside = [*rest, band], [i, j]
+        rest, inside = [*rest, band], [i, *inside]
     outer = (group, panel, *rest) if cfg["order"].val == "channels" else (*rest, group, panel)
     order = [*inside, f] if conv.is_channels_last else [f, *inside]
     stage.reorder(b, *outer, strip, *order)
@@ -243,20 +243,24 @@ def _store_tile(
     return min(channels, conv.share)
 
 
-def _split_row(stage: Stage, j: IterVar, pixels: int, phases: int) -> tuple[IterVar, IterVar]:
-    """A row in strips of so many pixels, all phases in each."""
+def _split_row(
+    stage: Stage, j: IterVar, phases: int, chosen: Tile, columns: int
+) -> tuple[IterVar, list[IterVar]]:
+    """A row in strips, all phases in each: the loop over strips, and those inside."""
+    pixels = chosen.rows if chosen.is_across else columns
     if phases == 1:
-        return stage.split(j, pixels, tail="shift_inwards")
+        strip, j = stage.split(j, pixels, tail="shift_inwards")
+        return strip, [j]
     group, phase = stage.split(j, phases, tail="guard")
-    strip, group = stage.split(group, pixels // phases, tail="shift_inwards")
-    return strip, stage.fuse(group, phase)
+    strip, group = stage.split(group, pixels // phases if chosen.is_across else pixels, tail="shift_inwards")
+    return strip, [stage.fuse(group, phase)] if chosen.is_across else [phase, group]
 
 
 def _compute_tile(s: Schedule, tile: Tensor, conv: Convolution, chosen: Tile, unroll_kw: int) -> None:
     """The reduction around, the tile inside it written out."""
     stage = s[tile]
     _, f, spatial = divide(conv.layout, stage.op.axis)
-    if conv.phases > 1:
+    if conv.phases > 1 and chosen.is_across:
         *rest, j = spatial
         if conv.places[-1] % conv.phases:
             stage.round_up(j)

@@ -34,6 +34,8 @@ from tilewright.templates.operators.window import (
 Array = npt.NDArray[Any]
 # Phases of a row that are written out side by side; of more, pixels are told apart as they are computed.
 MOST_PHASES = 12
+# Lanes that are stored further apart would share too few vectors.
+MOST_APART = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,12 @@ class TransposedConvolution(Convolution):
     def taps(self) -> tuple[int, ...]:
         """The most taps that a pixel of the result has, of each dimension."""
         return tuple(-(-size // every) for size, every in zip(self.window.kernel, self._every, strict=True))
+
+    @property
+    def is_side_by_side(self) -> bool:
+        """Whether pixels of one phase can lie in the lanes: there are few phases, in whole groups."""
+        is_short = self.window.stride[-1] <= MOST_APART and self.places[-1] % self.phases == 0
+        return not self.is_channels_last and is_short
 
     @property
     def has_uneven_taps(self) -> bool:
@@ -132,32 +140,72 @@ class TransposedConvolution(Convolution):
         """The image with as much border along the contiguous spatial axis as taps reach."""
         return pad_image(x, self._border.only(self.window.rank - 1), self.layout)
 
+    def compute(self, image: Tensor, weight: Tensor, form: str) -> tuple[Tensor, Tensor]:
+        """The sums as a tile holds them that has ``channels`` or ``pixels`` in its lanes, and the result."""
+        if form == "pixels" and self.phases > 1:
+            return self._convolve_phases(image, weight)
+        sums = self.convolve(image, weight)
+        return sums, sums
+
     def convolve(self, image: Tensor, weight: Tensor) -> Tensor:
         """The sums, of an image that :meth:`widen` made; taps beyond its first or last line add nothing."""
-        c = self.c // self.groups
-        rc = te.reduce_axis((0, c), "rc")
-        names = KERNEL_AXES[-self.window.rank :]
-        steps = [te.reduce_axis((0, size), name) for size, name in zip(self.taps, names, strict=True)]
+        steps = self._steps()
 
         def element(*index: IterVar) -> te.Expr:
-            b, f, spatial = divide(self.layout, index)
-            found = [
-                self._reach(dimension, place, step)
-                for dimension, (place, step) in enumerate(zip(spatial, steps, strict=True))
-            ]
-            tests = [test for _, _, part in found for test in part]
-            places = [place for place, _, _ in found]
-            tests += self._border.only(*range(self.window.rank - 1)).tests(places, self.extents)
-            places[-1] += self._border.before[-1]
-            # Only groups divide the channels: elsewhere a tile may run past the last of them.
-            channel, kept = (rc, f) if self.groups == 1 else (f // self.share * c + rc, f % self.share)
-            pixel = image[arrange(self.layout, b, channel, places)]
-            term = pixel * weight[(channel, kept, *(tap for _, tap, _ in found))]
-            return te.sum(term, axis=(rc, *steps), where=te.all(*tests) if tests else None)
+            return self._sum(image, weight, steps, *divide(self.layout, index))
 
         shape = arrange(self.layout, self.n, self.o, self.places)
-        taps = self.n * self.c * self.share * prod((*self.extents, *self.window.kernel))
-        return te.compute(shape, element, name="y", attrs={"FLOP": 2 * taps})
+        return te.compute(shape, element, name="y", attrs=self._attrs())
+
+    def _convolve_phases(self, image: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of an image with channels first, by way of sums whose rows are divided by phase."""
+        steps, phases = self._steps(), self.phases
+
+        def element(b: IterVar, f: IterVar, *index: IterVar) -> te.Expr:
+            *lines, phase, group = index
+            return self._sum(image, weight, steps, b, f, (*lines, group * phases + phase))
+
+        *lines, _ = self.places
+        shape = (self.n, self.o, *lines, phases, self.groups_of_pixels)
+        sums = te.compute(shape, element, name="sums", attrs=self._attrs())
+        whole = (self.n, self.o, *self.places)
+        y = te.compute(whole, lambda *i: sums[(*i[:-1], i[-1] % phases, i[-1] // phases)], name="y")
+        return sums, y
+
+    def _steps(self) -> list[IterVar]:
+        names = KERNEL_AXES[-self.window.rank :]
+        sizes = [te.reduce_axis((0, size), name) for size, name in zip(self.taps, names, strict=True)]
+        return [te.reduce_axis((0, self.c // self.groups), "rc"), *sizes]
+
+    def _attrs(self) -> dict[str, Any]:
+        """The operations: each pixel of the image meets each tap."""
+        return {"FLOP": 2 * self.n * self.c * self.share * prod((*self.extents, *self.window.kernel))}
+
+    def _sum(
+        self,
+        image: Tensor,
+        weight: Tensor,
+        steps: list[IterVar],
+        b: te.Expr,
+        f: te.Expr,
+        at: Sequence[te.Expr],
+    ) -> te.Expr:
+        """One element of the result: the sum over the channels of a group and the taps that reach a place."""
+        rc, *taps = steps
+        found = [
+            self._reach(dimension, place, step)
+            for dimension, (place, step) in enumerate(zip(at, taps, strict=True))
+        ]
+        tests = [test for _, _, part in found for test in part]
+        places = [place for place, _, _ in found]
+        tests += self._border.only(*range(self.window.rank - 1)).tests(places, self.extents)
+        places[-1] += self._border.before[-1]
+        # Only groups divide the channels: elsewhere a tile may run past the last of them.
+        first = f // self.share * (self.c // self.groups)
+        channel, kept = (rc, f) if self.groups == 1 else (first + rc, f % self.share)
+        pixel = image[arrange(self.layout, b, channel, places)]
+        term = pixel * weight[(channel, kept, *(tap for _, tap, _ in found))]
+        return te.sum(term, axis=steps, where=te.all(*tests) if tests else None)
 
     def _reach(self, dimension: int, place: te.Expr, step: IterVar) -> tuple[te.Expr, te.Expr, list[te.Expr]]:
         """Where a step of the reduction reads the image, with which tap, and tests whether there is such.
