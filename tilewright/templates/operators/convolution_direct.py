@@ -251,7 +251,7 @@ def _split_row(
     if phases == 1:
         strip, j = stage.split(j, pixels, tail="shift_inwards")
         return strip, [j]
-    group, phase = stage.split(j, phases, tail="guard")
+    group, phase = stage.split(j, phases)
     strip, group = stage.split(group, pixels // phases if chosen.is_across else pixels, tail="shift_inwards")
     return strip, [stage.fuse(group, phase)] if chosen.is_across else [phase, group]
 
