@@ -199,13 +199,15 @@ def schedule(cfg: TemplateConfig, conv: Convolution) -> tuple[Schedule, list[Ten
     finished = apply_epilogue(y, conv.epilogue, conv.channel_axis)
     s = create_schedule(finished.output)
     chosen = Tile(cfg["lanes"].val, cfg["rows"].val, cfg["vectors"].val, cfg["lines"].val)
-    in_registers = not is_costly(conv.epilogue)
-    tile = s.cache_write(sums, "register" if in_registers else "call")
+    held = s.cache_write(sums, "call") if is_costly(conv.epilogue) else sums
+    tile = s.cache_write(held, "register")
     for stage in {sums.name: sums, y.name: y}.values():
         if stage is not finished.output:
             s[stage].compute_inline()
-    channels = _store_tile(s, finished.output, tile, conv, chosen, cfg)
+    channels = _store_tile(s, finished.output, [tile] if held is sums else [held, tile], conv, chosen, cfg)
     _compute_tile(s, tile, conv, chosen, cfg["unroll_kw"].val)
+    if held is not sums:
+        _hold(s, held)
     pack_weight(s, weight, tile, channels, conv.weight_axis)
     if padded is not x:
         s[padded].vectorize(s[padded].op.axis[-1])
@@ -214,7 +216,7 @@ def schedule(cfg: TemplateConfig, conv: Convolution) -> tuple[Schedule, list[Ten
 
 
 def _store_tile(
-    s: Schedule, y: Tensor, tile: Tensor, conv: Convolution, chosen: Tile, cfg: TemplateConfig
+    s: Schedule, y: Tensor, tiles: list[Tensor], conv: Convolution, chosen: Tile, cfg: TemplateConfig
 ) -> int:
     """Walk over the result in tiles, each computed where it is stored; the channels of a tile."""
     lanes = cfg.target.lanes(conv.item)
@@ -235,12 +237,21 @@ def _store_tile(
     outer = (group, panel, *rest) if cfg["order"].val == "channels" else (*rest, group, panel)
     order = [*inside, f] if conv.is_channels_last else [f, *inside]
     stage.reorder(b, *outer, strip, *order)
-    s[tile].compute_at(stage, strip)
+    for tile in tiles:
+        s[tile].compute_at(stage, strip)
     for axis in order[:-1]:
         stage.unroll(axis, 1 if is_costly(conv.epilogue) else 0)
     stage.vectorize(order[-1])
     stage.parallel(stage.fuse(b, *outer))
     return min(channels, conv.share)
+
+
+def _hold(s: Schedule, held: Tensor) -> None:
+    """Copy the sums of a tile into memory, from where a loop that is not written out finishes them."""
+    *axes, last = s[held].op.axis
+    for axis in axes:
+        s[held].unroll(axis)
+    s[held].vectorize(last)
 
 
 def _split_row(
