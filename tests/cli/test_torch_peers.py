@@ -26,6 +26,8 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ),
     ("conv2d", {**CONV, "h": 15, "w": 20, "o": 6, "kernel": 3, "padding": 1}),
     ("conv3d", {**CONV, "d": 9, "h": 15, "w": 20, "o": 6, "kernel": (1, 3, 2), "padding": (0, 1, 2)}),
+    ("conv1d_transpose", {**CONV, "w": 20, "o": 6, "kernel": 3, "padding": 1, "output_padding": 1}),
+    ("conv2d_transpose", {**CONV, "h": 9, "w": 8, "o": 6, "kernel": (3, 4), "groups": 2, "layout": "NHWC"}),
     ("depthwise_conv2d", {**CONV, "h": 15, "w": 20, "kernel": 3, "padding": (0, 1, 1, 2), "layout": "NHWC"}),
     ("max_pool2d", {**POOL, "h": 15, "w": 14, "kernel": 3, "stride": 2, "padding": (0, 1, 1, 2)}),
     ("max_pool3d", {**POOL, "d": 7, "h": 15, "w": 14, "kernel": 3, "padding": 1, "layout": "NDHWC"}),

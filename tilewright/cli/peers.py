@@ -104,6 +104,17 @@ def _convolve(torch: Any, arguments: Mapping[str, Any], x: Any, weight: Any, gro
     return _in_layout(arguments, function(image, weight, **sizes, groups=groups))
 
 
+def _torch_transposed(torch: Any, arguments: Mapping[str, Any], x: Any, weight: Any) -> Any:
+    rank = weight.ndim - 2
+    window = _window(arguments, rank)
+    if window.before != window.after:
+        raise PeerError("torch: transposed convolutions are compared with padding alike on both sides")
+    function = getattr(torch.nn.functional, f"conv_transpose{rank}d")
+    sizes = {"stride": window.stride, "padding": window.before, "dilation": window.dilation}
+    more = {"output_padding": arguments["output_padding"], "groups": arguments["groups"]}
+    return _in_layout(arguments, function(_channels_first(arguments, x), weight, **sizes, **more))
+
+
 def _torch_max_pool(torch: Any, arguments: Mapping[str, Any], x: Any) -> Any:
     rank = x.ndim - 2
     window = _window(arguments, rank)
@@ -159,6 +170,7 @@ TORCH: dict[str, Callable[..., Any]] = {
     "dense": lambda torch, arguments, x, weight: torch.nn.functional.linear(x, weight),
     "depthwise_conv2d": _torch_depthwise,
     **{f"conv{rank}d": _torch_convolution for rank in RANKS},
+    **{f"conv{rank}d_transpose": _torch_transposed for rank in RANKS},
     **{f"max_pool{rank}d": _torch_max_pool for rank in RANKS},
     **{f"avg_pool{rank}d": _torch_avg_pool for rank in RANKS},
     **{f"global_avg_pool{rank}d": _torch_global_avg_pool for rank in RANKS},
