@@ -87,7 +87,8 @@ class Tile:
         """Whether its sums fit beside the weights that they share; the least tile always does."""
         phases = conv.phases if self.rows > conv.phases else 1
         sums = self.lines * self.rows * self.vectors
-        return sums + phases * self.vectors + 1 <= registers or (self.rows, self.vectors) == (conv.phases, 1)
+        is_least = sums == conv.phases
+        return is_least or sums + phases * self.vectors + 1 <= registers
 
     def cycles(self, conv: Convolution, lanes: int) -> float:
         """Cycles to cover one image and one group with whole tiles."""
