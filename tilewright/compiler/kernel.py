@@ -263,7 +263,7 @@ def _python_runner(code: ObjectCode) -> Callable[[list[Array], list[Array]], Non
 
     def run(inputs: list[Array], outputs: list[Array]) -> None:
         for target, result in zip(outputs, interpret(nest, inputs), strict=True):
-            target[...] = result
+            target[...] = result.reshape(target.shape)
 
     return run
 

@@ -172,19 +172,24 @@ def _is_distinct(shape: Sequence[int], steps: Sequence[int]) -> bool:
 def _program(
     text: str, args: Sequence[Tensor], constants: Sequence[str], strides: Mapping[str, Sequence[int]]
 ) -> Program:
-    specs = [
-        (
-            TensorSpec(t.name, t.shape, t.dtype, tuple(strides.get(t.name, ()))),
-            isinstance(t.op, PlaceholderOp),
-        )
-        for t in args
-    ]
+    for tensor in args:
+        if tensor.name in strides and tensor.op.argument_shape != tensor.shape:
+            raise ArgumentError(
+                f"strides: {tensor.name} is computed as of shape {tensor.shape}, which no view of it has; "
+                "pass a contiguous array"
+            )
+    specs = [(_spec(tensor, strides), isinstance(tensor.op, PlaceholderOp)) for tensor in args]
     inputs = tuple(spec for spec, is_input in specs if is_input)
     unknown = set(constants) - {spec.name for spec in inputs}
     if unknown:
         raise ScheduleError(f"constant {min(unknown)!r} is no input of the program")
     outputs = tuple(spec for spec, is_input in specs if not is_input)
     return Program(text, inputs, outputs, tuple(constants))
+
+
+def _spec(tensor: Tensor, strides: Mapping[str, Sequence[int]]) -> TensorSpec:
+    steps = tuple(strides.get(tensor.name, ()))
+    return TensorSpec(tensor.name, tensor.op.argument_shape, tensor.dtype, steps)
 
 
 def _graph(schedule: Schedule) -> list[Tensor]:

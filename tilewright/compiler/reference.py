@@ -29,9 +29,12 @@ def widen_program(program: Program) -> Program:
     for tensor in topological_order(schedule.outputs):
         op = tensor.op
         if isinstance(op, PlaceholderOp):
-            widened[tensor.name] = Tensor(PlaceholderOp(op.name, op.shape, _wide(op.dtype)))
+            widened[tensor.name] = Tensor(
+                PlaceholderOp(op.name, op.shape, _wide(op.dtype), op.argument_shape)
+            )
         else:
-            widened[tensor.name] = Tensor(ComputeOp(op.name, op.axis, _Widener(widened).visit(op.body)))
+            body = _Widener(widened).visit(op.body)
+            widened[tensor.name] = Tensor(ComputeOp(op.name, op.axis, body, argument_shape=op.argument_shape))
     outputs = [widened[tensor.name] for tensor in schedule.outputs]
     return Program.from_schedule(Schedule(outputs), [widened[tensor.name] for tensor in args])
 

@@ -116,9 +116,11 @@ def apply_epilogue(tensor: Tensor, epilogue: Sequence[str], channel: int = -1) -
     if not steps:
         return Finished(tensor, ())
     places = channel % tensor.ndim
-    shapes = {True: tensor.shape[places : places + 1], False: tensor.shape}
+    vector, seen = tensor.shape[places : places + 1], tensor.op.argument_shape
     operands = tuple(
-        te.placeholder(shapes[step.is_vector], tensor.dtype, name=step.name)
+        te.placeholder(vector, tensor.dtype, name=step.name)
+        if step.is_vector
+        else te.placeholder(tensor.shape, tensor.dtype, name=step.name, argument_shape=seen)
         for step in steps
         if isinstance(step, Operand)
     )
@@ -133,7 +135,8 @@ def apply_epilogue(tensor: Tensor, epilogue: Sequence[str], channel: int = -1) -
                 value = step.join(value, next(left)[index[places] if step.is_vector else index])
         return value
 
-    return Finished(te.compute(tensor.shape, element, name=f"{tensor.name}.finished"), operands)
+    name = f"{tensor.name}.finished"
+    return Finished(te.compute(tensor.shape, element, name=name, argument_shape=seen), operands)
 
 
 def finish(result: Array, epilogue: Sequence[str], operands: Sequence[Array], channel: int = -1) -> Array:

@@ -51,7 +51,8 @@ def storage_dtype(dtype: str) -> np.dtype[Any]:
 
 def interpret(nest: LoopNest, inputs: Sequence[Array]) -> list[Array]:
     """Run a nest on arrays; the outputs, as new arrays."""
-    arrays: dict[Buffer, Array] = dict(zip(nest.inputs, inputs, strict=True))
+    shaped = [array.reshape(b.shape) for b, array in zip(nest.inputs, inputs, strict=True)]
+    arrays: dict[Buffer, Array] = dict(zip(nest.inputs, shaped, strict=True))
     for buffer in nest.outputs:
         arrays[buffer] = _poisoned(buffer)
     with np.errstate(all="ignore"):

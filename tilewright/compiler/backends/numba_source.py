@@ -176,6 +176,7 @@ def compile_source(nest: LoopNest) -> Callable[[list[Array], list[Array]], None]
     kernel = namespace["kernel"]
 
     def run(inputs: list[Array], outputs: list[Array]) -> None:
-        kernel(*inputs, *outputs)
+        given = zip((*nest.inputs, *nest.outputs), (*inputs, *outputs), strict=True)
+        kernel(*(array.reshape(buffer.shape) for buffer, array in given))
 
     return run

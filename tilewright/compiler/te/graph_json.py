@@ -51,10 +51,11 @@ class _Names:
 
     def encode_op(self, tensor: Tensor) -> Json:
         op = tensor.op
+        seen = {"argument": list(op.argument_shape)} if op.argument_shape != op.shape else {}
         if isinstance(op, PlaceholderOp):
-            return {"name": op.name, "shape": list(op.shape), "dtype": op.dtype}
+            return {"name": op.name, "shape": list(op.shape), "dtype": op.dtype, **seen}
         axes = [self.variable(axis) for axis in op.axis]
-        return {"name": op.name, "axes": axes, "body": self.encode(op.body)}
+        return {"name": op.name, "axes": axes, "body": self.encode(op.body), **seen}
 
     def encode(self, expr: Expr) -> Json:
         match expr:
@@ -99,11 +100,12 @@ def decode_graph(ops: list[Json]) -> dict[str, Tensor]:
     reader = _Reader(tensors)
     for op in ops:
         name = op["name"]
+        seen = tuple(op["argument"]) if "argument" in op else None
         if "shape" in op:
-            tensors[name] = placeholder(op["shape"], op["dtype"], name)
+            tensors[name] = placeholder(op["shape"], op["dtype"], name, seen)
         else:
             axes = [reader.axis(item) for item in op["axes"]]
-            tensors[name] = Tensor(ComputeOp(name, axes, reader.decode(op["body"])))
+            tensors[name] = Tensor(ComputeOp(name, axes, reader.decode(op["body"]), argument_shape=seen))
     return tensors
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,12 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*\Z")
 class PlaceholderOp:
     """An input of the program."""
 
-    __slots__ = ("dtype", "name", "shape", "tag")
+    __slots__ = ("argument_shape", "dtype", "name", "shape", "tag")
 
-    def __init__(self, name: str, shape: tuple[int, ...], dtype: str) -> None:
+    def __init__(
+        self, name: str, shape: tuple[int, ...], dtype: str, argument_shape: tuple[int, ...] | None = None
+    ) -> None:
+        self.argument_shape = argument_shape or shape  # that of the array that a caller passes
         self.name = name
         self.tag = ""
         self.shape = shape
@@ -42,16 +46,23 @@ class PlaceholderOp:
 class ComputeOp:
     """A tensor defined element by element: ``body`` at every point of ``axis``."""
 
-    __slots__ = ("axis", "body", "flops", "name", "tag")
+    __slots__ = ("argument_shape", "axis", "body", "flops", "name", "tag")
 
     def __init__(
-        self, name: str, axis: Sequence[IterVar], body: Expr, flops: float | None = None, tag: str = ""
+        self,
+        name: str,
+        axis: Sequence[IterVar],
+        body: Expr,
+        flops: float | None = None,
+        tag: str = "",
+        argument_shape: tuple[int, ...] | None = None,
     ) -> None:
         self.name = name
         self.tag = tag
         self.flops = flops  # what the author says that it costs
         self.axis = tuple(axis)
         self.body = body
+        self.argument_shape = argument_shape or self.shape  # that of the array that a caller gets
 
     @property
     def reduce_axis(self) -> tuple[IterVar, ...]:
@@ -170,11 +181,37 @@ def _check_name(name: str) -> str:
     return name
 
 
-def placeholder(shape: Sequence[int], dtype: str = "float32", name: str = "placeholder") -> Tensor:
-    """An input tensor of a static shape."""
+def placeholder(
+    shape: Sequence[int],
+    dtype: str = "float32",
+    name: str = "placeholder",
+    argument_shape: Sequence[int] | None = None,
+) -> Tensor:
+    """An input tensor of a static shape.
+
+    Args:
+        shape: its extents.
+        dtype: of its elements.
+        name: for messages, schedules and printed nests.
+        argument_shape: that of the array that a kernel is called with, of the same elements in the same
+            order; ``shape`` unless given.
+    """
     if dtype not in DTYPES:
         raise ExpressionError(f"{name}: unknown dtype {dtype!r}: choose one of {', '.join(DTYPES)}")
-    return Tensor(PlaceholderOp(_check_name(name), _check_shape(name, shape), dtype))
+    extents = _check_shape(name, shape)
+    seen = _check_argument_shape(name, extents, argument_shape)
+    return Tensor(PlaceholderOp(_check_name(name), extents, dtype, seen))
+
+
+def _check_argument_shape(
+    name: str, shape: tuple[int, ...], argument_shape: Sequence[int] | None
+) -> tuple[int, ...] | None:
+    if argument_shape is None:
+        return None
+    seen = _check_shape(name, argument_shape)
+    if prod(seen) != prod(shape):
+        raise ExpressionError(f"{name}: an argument of shape {seen} has not as many elements as {shape}")
+    return seen
 
 
 def compute(
@@ -183,6 +220,7 @@ def compute(
     name: str = "compute",
     tag: str = "",
     attrs: Mapping[str, Any] | None = None,
+    argument_shape: Sequence[int] | None = None,
 ) -> Tensor:
     """A tensor whose element at ``(i, j, ...)`` is ``fcompute(i, j, ...)``.
 
@@ -194,6 +232,8 @@ def compute(
         name: for messages, schedules and printed nests.
         tag: a remark, kept as ``op.tag``.
         attrs: ``{"FLOP": n}`` states the operations of the whole tensor; other entries have no effect.
+        argument_shape: that of the array that a kernel returns, of the same elements in the same order;
+            ``shape`` unless given.
     """
     extents = _check_shape(name, shape)
     _check_name(name)
@@ -202,7 +242,8 @@ def compute(
     parts = children(body) if isinstance(body, Reduce) else (body,)
     if any(_contains_reduce(part) for part in parts):
         raise ExpressionError(f"{name}: a reduction must be the whole body; compute it in a stage of its own")
-    return Tensor(ComputeOp(name, axes, body, (attrs or {}).get("FLOP"), tag))
+    seen = _check_argument_shape(name, extents, argument_shape)
+    return Tensor(ComputeOp(name, axes, body, (attrs or {}).get("FLOP"), tag, seen))
 
 
 def _contains_reduce(expr: Expr) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Literal
 
@@ -43,6 +43,7 @@ class Convolution:
         layout: such as ``NCHW``.
         dtype: of all tensors.
         epilogue: what is done with each element of the result.
+        outer_extents: those that callers see, where an image is computed as one long row.
 
     Raises:
         WorkloadError: the window does not fit, or the groups do not divide the channels.
@@ -58,11 +59,22 @@ class Convolution:
     layout: str
     dtype: Dtype
     epilogue: tuple[str, ...] = ()
+    outer_extents: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, owner: str, arguments: Mapping[str, Any]) -> Convolution:
-        """What an operator's arguments ask for; the extents are those of ``d``, ``h``, ``w`` that it has."""
-        return cls(**cls.fields(owner, arguments))
+        """What an operator's arguments ask for; the extents are those of ``d``, ``h``, ``w`` that it has.
+
+        Where no pixel has a neighbour among its taps, an image is one long row.
+        """
+        conv = cls(**cls.fields(owner, arguments))
+        rank = conv.window.rank
+        if rank == 1 or conv.window != Window.of(1, 1, 0, conv.window.dilation, rank):
+            return conv
+        layout = "NWC" if conv.is_channels_last else "NCW"
+        row = (prod(conv.extents),)
+        window = Window.of(1, 1, 0, 1, rank=1)
+        return replace(conv, extents=row, window=window, layout=layout, outer_extents=conv.extents)
 
     @staticmethod
     def fields(owner: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,9 +160,16 @@ class Convolution:
 
     def operands(self) -> tuple[Tensor, Tensor]:
         """The image, and the weight: output channels, a group's input channels, kernel."""
-        x = te.placeholder(arrange(self.layout, self.n, self.c, self.extents), self.dtype, name="x")
-        shape = (self.o, self.c // self.groups, *self.window.kernel)
-        return x, te.placeholder(shape, self.dtype, name="weight")
+        seen = arrange(self.layout, self.n, self.c, self.outer_extents or self.extents)
+        x = te.placeholder(
+            arrange(self.layout, self.n, self.c, self.extents), self.dtype, name="x", argument_shape=seen
+        )
+        channels = (self.o, self.c // self.groups)
+        taps = (1,) * len(self.outer_extents) or self.window.kernel
+        weight = te.placeholder(
+            (*channels, *self.window.kernel), self.dtype, name="weight", argument_shape=(*channels, *taps)
+        )
+        return x, weight
 
     def widen(self, x: Tensor) -> Tensor:
         """The image with its border along the contiguous spatial axis."""
@@ -186,7 +205,9 @@ class Convolution:
                 product = te.if_then_else(te.all(*tests), product, te.const(0, self.dtype))
             return te.sum(product, axis=(rc, *taps))
 
-        return te.compute(arrange(self.layout, self.n, self.o, self.places), element, name="y")
+        shape = arrange(self.layout, self.n, self.o, self.places)
+        seen = arrange(self.layout, self.n, self.o, self.outer_extents or self.places)
+        return te.compute(shape, element, name="y", argument_shape=seen)
 
 
 def reference(

@@ -33,13 +33,15 @@ UNALIGNED = 1.1
 def default(conv: Convolution, target: Target) -> dict[str, Any]:
     """The untuned configuration: the tile that covers the result in the fewest cycles."""
     best = _best(conv, target)
+    # Where the weight stays in the second cache, a strip of a long row stays in the first.
+    is_flat, weight = conv.window.rank == 1, conv.o * conv.depth * conv.item
     is_skipped = "skip" in _borders(conv) and _can_skip(conv, best.form, best.rows)
     return {
         "lanes": best.form,
         "rows": best.rows,
         "vectors": best.vectors,
         "lines": best.lines,
-        "order": "channels",
+        "order": "rows" if is_flat and weight <= target.l2_bytes // 2 else "channels",
         "unroll_kw": 0 if is_skipped else 1,
         "border": "skip" if is_skipped else "copy",
     }
@@ -235,15 +237,16 @@ def _store_tile(
         *rest, i = rest
         band, i = stage.split(i, chosen.lines, tail="shift_inwards")
         rest, inside = [*rest, band], [i, *inside]
-    outer = (group, panel, *rest) if cfg["order"].val == "channels" else (*rest, group, panel)
+    by_channels = (group, panel, *rest, strip)
+    outer = by_channels if cfg["order"].val == "channels" else (*rest, strip, group, panel)
     order = [*inside, f] if conv.is_channels_last else [f, *inside]
-    stage.reorder(b, *outer, strip, *order)
+    stage.reorder(b, *outer, *order)
     for tile in tiles:
-        s[tile].compute_at(stage, strip)
+        s[tile].compute_at(stage, outer[-1])
     for axis in order[:-1]:
         stage.unroll(axis, 1 if is_costly(conv.epilogue) else 0)
     stage.vectorize(order[-1])
-    stage.parallel(stage.fuse(b, *outer))
+    stage.parallel(stage.fuse(b, *outer[:-1]))
     return min(channels, conv.share)
 
 
