@@ -95,6 +95,12 @@ class Program:
         check_strides(given, self.inputs, self.outputs)
         if not given:
             return self
+        for tensor in self.schedule(scheduled=False)[1]:
+            if tensor.name in given and tensor.op.argument_shape != tensor.shape:
+                raise ArgumentError(
+                    f"strides: {tensor.name} is computed as of shape {tensor.shape}, which no view of it has; "
+                    "pass a contiguous array"
+                )
         data = msgspec.json.decode(self.text) | {"strides": given}
         return Program.from_json(msgspec.json.encode(data).decode())
 
@@ -172,12 +178,6 @@ def _is_distinct(shape: Sequence[int], steps: Sequence[int]) -> bool:
 def _program(
     text: str, args: Sequence[Tensor], constants: Sequence[str], strides: Mapping[str, Sequence[int]]
 ) -> Program:
-    for tensor in args:
-        if tensor.name in strides and tensor.op.argument_shape != tensor.shape:
-            raise ArgumentError(
-                f"strides: {tensor.name} is computed as of shape {tensor.shape}, which no view of it has; "
-                "pass a contiguous array"
-            )
     specs = [(_spec(tensor, strides), isinstance(tensor.op, PlaceholderOp)) for tensor in args]
     inputs = tuple(spec for spec, is_input in specs if is_input)
     unknown = set(constants) - {spec.name for spec in inputs}
