@@ -50,5 +50,5 @@ def test_the_number_of_elements_is_the_same() -> None:
 
 
 def test_views_are_refused() -> None:
-    with pytest.raises(ArgumentError, match=r"x is computed as of shape \(60,\), which no view of it has"):
+    with pytest.raises(ArgumentError, match=r"x is computed as of shape \(60,\), which no view has"):
         halves().with_strides({"x": (40, 5, 1)})

@@ -98,7 +98,7 @@ class Program:
         for tensor in self.schedule(scheduled=False)[1]:
             if tensor.name in given and tensor.op.argument_shape != tensor.shape:
                 raise ArgumentError(
-                    f"strides: {tensor.name} is computed as of shape {tensor.shape}, which no view of it has; "
+                    f"strides: {tensor.name} is computed as of shape {tensor.shape}, which no view has; "
                     "pass a contiguous array"
                 )
         data = msgspec.json.decode(self.text) | {"strides": given}
