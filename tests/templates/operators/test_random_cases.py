@@ -1,0 +1,113 @@
+"""Every operator over random workloads and configurations: its results are those of its NumPy reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+
+from tests.templates.operators.random_cases import STRATEGIES, Case, cases, reduction_length
+from tilewright.compiler.build import LINE_LIMIT_MOST, compile_program
+from tilewright.compiler.errors import CodeSizeError
+from tilewright.compiler.kernel import Kernel, load_kernel
+from tilewright.compiler.target import Target
+from tilewright.measure.buffers import Buffer, allocate, poison
+from tilewright.measure.inputs import make_buffers
+from tilewright.measure.verify import ReferenceData, verify_outputs
+from tilewright.templates.registry import OPERATORS
+from tilewright.templates.task import Task
+
+Array = npt.NDArray[Any]
+EXAMPLES = {
+    "matmul": 190,
+    "batch_matmul": 140,
+    "dense": 190,
+    "conv1d": 130,
+    "conv2d": 210,
+    "conv3d": 110,
+    "depthwise_conv2d": 170,
+    **{f"{kind}_pool{rank}d": 45 for kind in ("max", "avg") for rank in (1, 2, 3)},
+    **{f"global_avg_pool{rank}d": 30 for rank in (1, 2, 3)},
+}
+MANY = 34
+# A result that cancels to less is no measure of what may be lost in its sums.
+LEAST = 0.1
+
+
+def compile_case(case: Case, task: Task) -> Kernel:
+    """The kernel; a random configuration with too much code is no case."""
+    program = task.instantiate(case.config(task))
+    try:
+        return load_kernel(compile_program(program, task.target, task.threads, line_limit=LINE_LIMIT_MOST))
+    except CodeSizeError:
+        assert not case.is_default
+        assume(False)
+        raise
+
+
+def run(kernel: Kernel, inputs: Sequence[Buffer]) -> Buffer:
+    """The result, in memory that shows what was not written and what was written beside it."""
+    (spec,) = kernel.outputs
+    output = allocate(spec.shape, np.dtype(spec.dtype))
+    poison(output.array)
+    kernel(*(buffer.array for buffer in inputs), out=output.array)
+    return output
+
+
+def expected_of(task: Task, arrays: Sequence[Array]) -> Array:
+    assert task.reference is not None
+    return np.asarray(task.reference(*(array.astype(np.float64) for array in arrays)))
+
+
+def check(case: Case, target: Target) -> None:
+    """Compare a case with its reference, by the rule that measurements are verified by."""
+    task = case.task(target)
+    kernel = compile_case(case, task)
+    inputs = make_buffers(kernel.inputs, case.seed)
+    expected = expected_of(task, [buffer.array for buffer in inputs])
+    assume(abs(expected).max() >= LEAST)
+    output = run(kernel, inputs)
+    reference = ReferenceData((expected,), reduction_length(case))
+    fault = verify_outputs([kernel.outputs[0].name], [output], inputs, reference)
+    assert fault is None, f"{fault}\n{case.config(task)}"
+    if kernel.constants:
+        bound, others = kernel.bind_among([buffer.array for buffer in inputs])
+        np.testing.assert_array_equal(bound(*others), output.array)
+
+
+def attempt(op: str, examples: int) -> None:
+    """Try many cases."""
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(cases(op))
+    def try_case(case: Case) -> None:
+        check(case, Target.host())
+
+    try_case()
+
+
+def test_every_operator_has_cases() -> None:
+    assert set(STRATEGIES) == set(EXAMPLES) == set(OPERATORS)
+    assert sum(EXAMPLES.values()) >= 1500
+
+
+@pytest.mark.parametrize("op", STRATEGIES)
+def test_results_are_right(op: str) -> None:
+    attempt(op, EXAMPLES[op])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("op", STRATEGIES)
+def test_results_of_many_cases_are_right(op: str) -> None:
+    attempt(op, MANY * EXAMPLES[op])
