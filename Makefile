@@ -7,7 +7,7 @@ SOURCES := tilewright tests benchmarks
 PYTEST := $(BIN)/python -m pytest
 TRIALS ?= 24
 LONG_TESTS := tests/end_to_end tests/measure tests/test_docs.py tests/test_packaging.py \
-	tests/compiler/test_random_schedules.py
+	tests/compiler/test_random_schedules.py tests/templates/operators/test_random_cases.py
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check format format-check lint types layers quick bench clean

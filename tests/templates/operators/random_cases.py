@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 import numpy as np
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tilewright.compiler.target import Target
@@ -24,9 +25,16 @@ MOST_PIXELS = 2000
 DTYPES = st.sampled_from(["float32", "float64"])
 EPILOGUES = st.one_of(st.just(()), st.lists(st.sampled_from(STEPS), min_size=1, max_size=3).map(tuple))
 CONSTANTS = st.sampled_from([("weight",), ()])
-# Vectors, fewer than a vector has lanes, and what several tiles or panels cover.
-SIDES = st.one_of(st.just(1), st.integers(2, 9), st.integers(10, 160), st.integers(30, 160))
-DEPTHS = st.one_of(st.integers(1, 9), st.integers(10, 300))
+# Fewer than a vector has lanes, and what several tiles, panels and blocks cover.
+FEW = st.integers(1, 9)
+SIDES = st.one_of(FEW, st.integers(10, 160), st.integers(30, 160))
+DEPTHS = st.one_of(FEW, st.integers(10, 300))
+LONG = st.integers(1, 600)
+SHAPES = st.one_of(
+    st.tuples(SIDES, SIDES, DEPTHS),
+    st.tuples(st.one_of(st.just(1), FEW), LONG, LONG),
+    st.tuples(LONG, st.one_of(st.just(1), FEW), LONG),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +65,8 @@ def products(draw: Draw, names: Sequence[str]) -> Params:
     extra: dict[str, st.SearchStrategy[Any]]
     extra = {"b": st.integers(1, 4), "transpose_a": st.booleans(), "transpose_b": st.booleans()}
     extra["constant"] = CONSTANTS
-    shape = {"m": draw(SIDES), "n": draw(SIDES), "k": draw(DEPTHS)}
     return {
-        **shape,
+        **dict(zip("mnk", draw(SHAPES), strict=True)),
         "dtype": draw(DTYPES),
         "epilogue": draw(EPILOGUES),
         **{name: draw(extra[name]) for name in names},
@@ -173,6 +180,23 @@ def cases(op: str) -> st.SearchStrategy[Case]:
     return st.builds(
         Case, st.just(op), STRATEGIES[op], st.integers(1, 2), st.booleans(), st.integers(0, 2**32 - 1)
     )
+
+
+def try_cases(op: str, examples: int, check: Callable[[Case], None]) -> None:
+    """Check so many cases of an operator, the same every time."""
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(cases(op))
+    def try_case(case: Case) -> None:
+        check(case)
+
+    try_case()
 
 
 def reduction_length(case: Case) -> int:

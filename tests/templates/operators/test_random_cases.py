@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume
 
-from tests.templates.operators.random_cases import STRATEGIES, Case, cases, reduction_length
+from tests.templates.operators.random_cases import STRATEGIES, Case, reduction_length, try_cases
 from tilewright.compiler.build import LINE_LIMIT_MOST, compile_program
 from tilewright.compiler.errors import CodeSizeError
 from tilewright.compiler.kernel import Kernel, load_kernel
@@ -63,9 +63,9 @@ def expected_of(task: Task, arrays: Sequence[Array]) -> Array:
     return np.asarray(task.reference(*(array.astype(np.float64) for array in arrays)))
 
 
-def check(case: Case, target: Target) -> None:
+def check(case: Case) -> None:
     """Compare a case with its reference, by the rule that measurements are verified by."""
-    task = case.task(target)
+    task = case.task(Target.host())
     kernel = compile_case(case, task)
     inputs = make_buffers(kernel.inputs, case.seed)
     expected = expected_of(task, [buffer.array for buffer in inputs])
@@ -79,23 +79,6 @@ def check(case: Case, target: Target) -> None:
         np.testing.assert_array_equal(bound(*others), output.array)
 
 
-def attempt(op: str, examples: int) -> None:
-    """Try many cases."""
-
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(cases(op))
-    def try_case(case: Case) -> None:
-        check(case, Target.host())
-
-    try_case()
-
-
 def test_every_operator_has_cases() -> None:
     assert set(STRATEGIES) == set(EXAMPLES) == set(OPERATORS)
     assert sum(EXAMPLES.values()) >= 1500
@@ -103,11 +86,11 @@ def test_every_operator_has_cases() -> None:
 
 @pytest.mark.parametrize("op", STRATEGIES)
 def test_results_are_right(op: str) -> None:
-    attempt(op, EXAMPLES[op])
+    try_cases(op, EXAMPLES[op], check)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("op", STRATEGIES)
 def test_results_of_many_cases_are_right(op: str) -> None:
-    attempt(op, MANY * EXAMPLES[op])
+    try_cases(op, MANY * EXAMPLES[op], check)
