@@ -115,7 +115,13 @@ def convolutions(draw: Draw, rank: int) -> Params:
         "c": groups * draw(st.integers(1, 6)),
         "o": groups * draw(st.integers(1, 50)),
     }
-    return params | draw_rest(draw, rank) | {"epilogue": draw(EPILOGUES), "constant": draw(CONSTANTS)}
+    params |= draw_rest(draw, rank) | {"epilogue": draw(EPILOGUES), "constant": draw(CONSTANTS)}
+    if rank == 2 and draw(st.booleans()):
+        # All that the algorithms other than the direct one can do.
+        least = {"kernel": 3, "stride": 1, "dilation": 1, "groups": 1}
+        sizes = {name: max(3, params[name]) for name in "hw"}
+        return params | least | sizes | {"accuracy": draw(st.sampled_from([3e-6, 1e-3]))}
+    return params
 
 
 @st.composite
