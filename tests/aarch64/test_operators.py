@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import assume
 
 from tests.aarch64.emulator import Emulator, missing_tools, target
-from tests.templates.operators.random_cases import LEAST, STRATEGIES, Case, reduction_length, try_cases
-from tests.templates.operators.test_random_cases import expected_of
-from tilewright.compiler.build import LINE_LIMIT_MOST, ObjectCode, compile_program
-from tilewright.compiler.errors import CodeSizeError
+from tests.templates.operators.random_cases import (
+    LEAST,
+    STRATEGIES,
+    Case,
+    compile_case,
+    expected_of,
+    reduction_length,
+    try_cases,
+)
+from tests.templates.operators.test_special_values import check as check_special_values
+from tests.templates.operators.test_special_values import spoil, without_other_algorithms
+from tilewright.compiler.build import compile_program
 from tilewright.measure.inputs import make_inputs
 from tilewright.measure.verify import describe_mismatch
 from tilewright.templates.task import Task
@@ -22,19 +29,6 @@ pytestmark = [pytest.mark.aarch64, pytest.mark.timeout(1800)]
 CONFIGURATIONS = 20
 EM_AARCH64 = 183
 PACKAGES = ("qemu-user", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross")
-
-
-def compile_case(case: Case, task: Task) -> ObjectCode:
-    """The code; a random configuration with too much of it is no case."""
-    program = task.instantiate(case.config(task))
-    try:
-        code = compile_program(program, task.target, task.threads, line_limit=LINE_LIMIT_MOST)
-    except CodeSizeError:
-        assert not case.is_default
-        assume(False)
-        raise
-    assert int.from_bytes(code.object[18:20], "little") == EM_AARCH64
-    return code
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +44,15 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Emulator:
 def test_every_operator_compiles(op: str, cpu: str) -> None:
     def check(case: Case) -> None:
         task = case.task(target(cpu))
-        compile_case(replace(case, is_default=True), task)
-        compile_case(replace(case, is_default=False), task)
+        for is_default in (True, False):
+            code = compile_case(replace(case, is_default=is_default), task)
+            assert int.from_bytes(code.object[18:20], "little") == EM_AARCH64
 
     try_cases(op, CONFIGURATIONS, check)
 
 
 @pytest.mark.parametrize("op", STRATEGIES)
-def test_results_are_right_under_emulation(op: str, emulator: Emulator, tmp_path: Path) -> None:
+def test_results_are_right_under_emulation(op: str, emulator: Emulator) -> None:
     def check(case: Case) -> None:
         task = case.task(target())
         code = compile_case(case, task)
@@ -69,6 +64,18 @@ def test_results_are_right_under_emulation(op: str, emulator: Emulator, tmp_path
         assert fault is None, f"{fault}\n{case.config(task)}"
 
     try_cases(op, 2 * CONFIGURATIONS, check)
+
+
+@pytest.mark.parametrize("op", STRATEGIES)
+def test_special_values_are_right_under_emulation(op: str, emulator: Emulator) -> None:
+    def check(case: Case) -> None:
+        case = without_other_algorithms(case)
+        task = case.task(target())
+        code = compile_case(case, task)
+        arrays = spoil(make_inputs(code.inputs, case.seed), np.random.default_rng(case.seed))
+        check_special_values(case, task, arrays, emulator.run(code, arrays))
+
+    try_cases(op, CONFIGURATIONS, check)
 
 
 def test_the_emulator_shows_what_a_kernel_does_not_write(emulator: Emulator) -> None:

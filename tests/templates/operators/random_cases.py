@@ -8,15 +8,19 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+import numpy.typing as npt
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from tilewright.compiler.build import LINE_LIMIT_MOST, ObjectCode, compile_program
+from tilewright.compiler.errors import CodeSizeError
 from tilewright.compiler.target import Target
 from tilewright.templates.config import Config
 from tilewright.templates.task import Task
 
 Draw = st.DrawFn
 Params = dict[str, Any]
+Array = npt.NDArray[Any]
 LAYOUTS = {1: ("NCW", "NWC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}
 STEPS = ("bias", "scale", "add", "relu", "relu6", "sigmoid", "tanh", "gelu", "silu", "clip:-0.5:1")
 # Elements of an image's spatial dimensions together.
@@ -205,6 +209,23 @@ def try_cases(op: str, examples: int, check: Callable[[Case], None]) -> None:
         check(case)
 
     try_case()
+
+
+def compile_case(case: Case, task: Task) -> ObjectCode:
+    """The code of its configuration; a random one with too much code is no case."""
+    program = task.instantiate(case.config(task))
+    try:
+        return compile_program(program, task.target, task.threads, line_limit=LINE_LIMIT_MOST)
+    except CodeSizeError:
+        assert not case.is_default
+        assume(False)
+        raise
+
+
+def expected_of(task: Task, arrays: Sequence[Array]) -> Array:
+    """The result in NumPy, in double precision."""
+    assert task.reference is not None
+    return np.asarray(task.reference(*(array.astype(np.float64) for array in arrays)))
 
 
 def reduction_length(case: Case) -> int:

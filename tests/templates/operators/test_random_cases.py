@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import assume
 
-from tests.templates.operators.random_cases import LEAST, STRATEGIES, Case, reduction_length, try_cases
-from tilewright.compiler.build import LINE_LIMIT_MOST, compile_program
-from tilewright.compiler.errors import CodeSizeError
+from tests.templates.operators.random_cases import (
+    LEAST,
+    STRATEGIES,
+    Case,
+    compile_case,
+    expected_of,
+    reduction_length,
+    try_cases,
+)
 from tilewright.compiler.kernel import Kernel, load_kernel
 from tilewright.compiler.target import Target
 from tilewright.measure.buffers import Buffer, allocate, poison
 from tilewright.measure.inputs import make_buffers
 from tilewright.measure.verify import ReferenceData, verify_outputs
 from tilewright.templates.registry import OPERATORS
-from tilewright.templates.task import Task
 
-Array = npt.NDArray[Any]
 EXAMPLES = {
     "matmul": 190,
     "batch_matmul": 140,
@@ -40,17 +42,6 @@ LESSER = ("haswell", "x86-64")
 FEW = 8
 
 
-def compile_case(case: Case, task: Task) -> Kernel:
-    """The kernel; a random configuration with too much code is no case."""
-    program = task.instantiate(case.config(task))
-    try:
-        return load_kernel(compile_program(program, task.target, task.threads, line_limit=LINE_LIMIT_MOST))
-    except CodeSizeError:
-        assert not case.is_default
-        assume(False)
-        raise
-
-
 def run(kernel: Kernel, inputs: Sequence[Buffer]) -> Buffer:
     """The result, in memory that shows what was not written and what was written beside it."""
     (spec,) = kernel.outputs
@@ -60,15 +51,10 @@ def run(kernel: Kernel, inputs: Sequence[Buffer]) -> Buffer:
     return output
 
 
-def expected_of(task: Task, arrays: Sequence[Array]) -> Array:
-    assert task.reference is not None
-    return np.asarray(task.reference(*(array.astype(np.float64) for array in arrays)))
-
-
 def check(case: Case, target: Target) -> None:
     """Compare a case with its reference, by the rule that measurements are verified by."""
     task = case.task(target)
-    kernel = compile_case(case, task)
+    kernel = load_kernel(compile_case(case, task))
     inputs = make_buffers(kernel.inputs, case.seed)
     expected = expected_of(task, [buffer.array for buffer in inputs])
     assume(abs(expected).max() >= LEAST)
