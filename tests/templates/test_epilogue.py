@@ -100,7 +100,9 @@ def test_a_missing_value_stays_one() -> None:
     "name", ["relu7", "clip", "clip:1", "clip:a:b", "clip:__import__:1", "clip(0,1)", ""]
 )
 def test_an_unknown_name_is_answered_with_the_list(name: str) -> None:
-    with pytest.raises(WorkloadError, match=r"is none of bias, scale, add, mul, relu, relu6, .*clip:LOW:HIGH"):
+    with pytest.raises(
+        WorkloadError, match=r"is none of bias, scale, add, mul, relu, relu6, .*clip:LOW:HIGH"
+    ):
         parse_epilogue([name])
     with pytest.raises((WorkloadError, TemplateError), match="is none of bias"):
         Task.create("matmul", Target.host(), 1, m=2, n=2, k=2, epilogue=(name,)).space  # noqa: B018

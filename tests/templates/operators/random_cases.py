@@ -22,7 +22,11 @@ Draw = st.DrawFn
 Params = dict[str, Any]
 Array = npt.NDArray[Any]
 LAYOUTS = {1: ("NCW", "NWC"), 2: ("NCHW", "NHWC"), 3: ("NCDHW", "NDHWC")}
-STEPS = ("bias", "scale", "add", "relu", "relu6", "sigmoid", "tanh", "gelu", "silu", "clip:-0.5:1")
+# Not those that change much where their argument hardly does.
+STEPS = (
+    *("bias", "scale", "add", "mul", "relu", "relu6", "clip:-0.5:1", "leaky_relu:0.1", "abs"),
+    *("sigmoid", "tanh", "gelu", "silu", "hardsigmoid", "hardswish", "sin", "cos", "erf"),
+)
 # Elements of an image's spatial dimensions together.
 MOST_PIXELS = 2000
 # A result that cancels to less is no measure of what may be lost in its sums.
