@@ -135,6 +135,29 @@ def convolutions(draw: Draw, rank: int) -> Params:
 
 
 @st.composite
+def transposed_convolutions(draw: Draw, rank: int) -> Params:
+    """The parameters of a transposed convolution that leaves a result."""
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    sizes: dict[str, list[int]] = {}
+    least, padding = [], []
+    for _ in range(rank):
+        taps, step, apart = draw(st.integers(1, 4)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
+        more = draw(st.integers(0, max(step, apart) - 1))
+        ends = draw(st.integers(0, 2)), draw(st.integers(0, 2))
+        needed = sum(ends) + 1 - more - (taps - 1) * apart - 1
+        least.append(max(1, -(-needed // step) + 1))
+        padding.append(ends)
+        values = {"kernel": taps, "stride": step, "dilation": apart, "output_padding": more}
+        for name, value in values.items():
+            sizes.setdefault(name, []).append(value)
+    window = {name: values[0] if rank == 1 else tuple(values) for name, values in sizes.items()}
+    sides = {"padding": tuple(ends[side] for side in (0, 1) for ends in padding)}
+    channels = {"c": groups * draw(st.integers(1, 6)), "o": groups * draw(st.integers(1, 50))}
+    rest = draw_rest(draw, rank) | {"epilogue": draw(EPILOGUES), "constant": draw(CONSTANTS)}
+    return draw_extents(draw, least) | window | sides | channels | rest | {"groups": groups}
+
+
+@st.composite
 def depthwise(draw: Draw) -> Params:
     """The parameters of a depthwise convolution."""
     params: Params = draw_window(draw, 2, is_pooling=False) | draw_rest(draw, 2)
@@ -184,6 +207,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Params]] = {
     "conv1d": convolutions(1),
     "conv2d": convolutions(2),
     "conv3d": convolutions(3),
+    **{f"conv{rank}d_transpose": transposed_convolutions(rank) for rank in LAYOUTS},
     "depthwise_conv2d": depthwise(),
     **{f"max_pool{rank}d": pooling(rank, is_average=False) for rank in LAYOUTS},
     **{f"avg_pool{rank}d": pooling(rank, is_average=True) for rank in LAYOUTS},

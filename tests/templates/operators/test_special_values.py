@@ -68,6 +68,21 @@ def convolve(params: dict[str, Any], x: Array, weight: Array, *operands: Array) 
     return finish(sums, params["epilogue"], operands, channel_axis(layout))
 
 
+def transposed_among_zeros(case: Case, arrays: Sequence[Array]) -> Array:
+    """A transposed convolution of the image with zeros around it, of which the same places are kept."""
+    params, (x, *others) = dict(case.params), arrays
+    names = [name for name in "dhw" if name in params]
+    window = ("kernel", "stride", "dilation", "output_padding")
+    taps, strides, apart, more = (np.broadcast_to(params[name], len(names)) for name in window)
+    edge = int(max(((taps - 1) * apart + more) // strides)) + 1
+    sides = zip(params["padding"], [*strides, *strides], strict=True)
+    params["padding"] = tuple(int(size + edge * stride) for size, stride in sides)
+    params |= {name: params[name] + 2 * edge for name in names}
+    border = [(edge, edge) if letter in "DHW" else (0, 0) for letter in params["layout"]]
+    task = replace(case, params=params).task(Target.host())
+    return expected_of(task, [np.pad(x, border), *others])
+
+
 def kinds(array: Array) -> Array:
     """What each element is: a number, NaN or one of the infinities."""
     return np.select([np.isnan(array), np.isposinf(array), np.isneginf(array)], [1, 2, 3])
@@ -83,7 +98,9 @@ def check(case: Case, task: Task, arrays: Sequence[Array], found: Array) -> None
     """Padding is zeros or nothing, which differs where a weight is no number; all else is arithmetic."""
     with np.errstate(invalid="ignore"):
         expected = [expected_of(task, arrays)]
-        if "conv" in case.op:
+        if "transpose" in case.op:
+            expected.append(transposed_among_zeros(case, arrays))
+        elif "conv" in case.op:
             expected.append(convolve(case.params, *(array.astype(np.float64) for array in arrays)))
     fits = np.any([kinds(found) == kinds(array) for array in expected], axis=0)
     assert fits.all(), f"{np.argwhere(~fits)}\n{case.config(task)}"
