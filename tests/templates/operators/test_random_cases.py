@@ -25,6 +25,8 @@ from tilewright.measure.inputs import make_buffers
 from tilewright.measure.verify import ReferenceData, verify_outputs
 from tilewright.templates.registry import OPERATORS
 
+# Time to make a counterexample small.
+pytestmark = pytest.mark.timeout(900)
 EXAMPLES = {
     "matmul": 180,
     "batch_matmul": 120,

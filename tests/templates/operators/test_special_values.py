@@ -22,6 +22,8 @@ from tilewright.templates.task import Task
 
 Array = npt.NDArray[Any]
 Index = tuple[Any, ...]
+# Time to make a counterexample small.
+pytestmark = pytest.mark.timeout(900)
 SPECIAL = (np.nan, np.inf, -np.inf)
 EXAMPLES = 40
 
