@@ -7,7 +7,7 @@ SOURCES := tilewright tests benchmarks
 PYTEST := $(BIN)/python -m pytest
 TRIALS ?= 24
 LONG_TESTS := tests/end_to_end tests/measure tests/test_docs.py tests/test_packaging.py \
-	tests/compiler/test_random_schedules.py
+	tests/compiler/test_random_schedules.py tests/templates/operators/test_random_cases.py
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check format format-check lint types layers quick bench clean
@@ -20,8 +20,8 @@ install: $(STAMP) ## Make the virtual environment, with the tools of development
 demo: $(STAMP) ## Tune a matrix product of 512 x 512 x 512; print its speed before, after, and NumPy's
 	@$(BIN)/python benchmarks/demo.py --trials $(TRIALS) --db demo.db
 
-test: $(STAMP) ## Run all tests but those marked slow
-	@$(PYTEST) -m "not slow"
+test: $(STAMP) ## Run all tests but those marked slow or aarch64
+	@$(PYTEST) -m "not slow and not aarch64"
 
 check: format-check lint types layers quick ## Check format, lint, types and layers; run the quick tests
 
@@ -42,7 +42,7 @@ layers: $(STAMP) ## Check that each folder imports only those below it
 	@$(BIN)/lint-imports --no-logo
 
 quick: $(STAMP) ## Run the tests that need no worker processes, no documents and no long search for counterexamples
-	@$(PYTEST) -q -m "not slow" $(addprefix --ignore ,$(LONG_TESTS))
+	@$(PYTEST) -q -m "not slow and not aarch64" $(addprefix --ignore ,$(LONG_TESTS))
 
 bench: $(STAMP) ## Run the benchmarks, one after another; their JSON goes to benchmarks/results
 	@mkdir -p benchmarks/results

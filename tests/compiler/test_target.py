@@ -2,8 +2,16 @@
 
 import pytest
 
+from tilewright.compiler import te
+from tilewright.compiler.build import compile_program
 from tilewright.compiler.errors import TargetError
+from tilewright.compiler.kernel import load_kernel
+from tilewright.compiler.program import Program
+from tilewright.compiler.schedule import create_schedule
 from tilewright.compiler.target import Target
+
+AARCH64 = "aarch64-unknown-linux-gnu"
+EM_AARCH64 = 183
 
 
 @pytest.mark.parametrize(
@@ -34,3 +42,34 @@ def test_what_llvm_does_not_know_is_refused(cpu: str, features: tuple[str, ...])
 def test_the_host_by_its_name_is_the_host() -> None:
     assert Target.named(Target.host().cpu) is Target.host()
     assert Target.named("native") is Target.host()
+
+
+@pytest.mark.parametrize("cpu", ["neoverse-n1", "generic", "apple-m1"])
+def test_a_triple_names_another_architecture(cpu: str) -> None:
+    target = Target.named(cpu, triple=AARCH64)
+    assert (target.cpu, target.triple, target.architecture) == (cpu, AARCH64, "aarch64")
+    assert (target.vector_bits, target.vector_registers) == (128, 32)
+
+
+def test_another_name_of_an_architecture() -> None:
+    target = Target.named("apple-m1", triple="arm64-apple-darwin21.6.0")
+    assert (target.architecture, target.vector_registers) == ("aarch64", 32)
+
+
+@pytest.mark.parametrize(("cpu", "triple"), [("haswell", AARCH64), ("generic", "nonsense-unknown-none")])
+def test_a_name_belongs_to_a_triple(cpu: str, triple: str) -> None:
+    with pytest.raises(TargetError, match=f"CPU '{cpu}' with features '' of {triple}: .*(haswell|nonsense)"):
+        Target.named(cpu, triple=triple)
+
+
+def test_code_for_another_architecture_is_not_loaded() -> None:
+    if Target.host().architecture == "aarch64":
+        pytest.skip("this is the other architecture")
+    a = te.placeholder((8,), name="a")
+    b = te.compute((8,), lambda i: a[i] + 1, name="b")
+    program = Program.from_schedule(create_schedule(b), [a, b])
+    code = compile_program(program, Target.named("neoverse-n1", triple=AARCH64))
+    assert code.object[:4] == b"\x7fELF"
+    assert int.from_bytes(code.object[18:20], "little") == EM_AARCH64
+    with pytest.raises(TargetError, match="the code is for aarch64"):
+        load_kernel(code)

@@ -83,6 +83,16 @@ def test_operands_follow_in_the_order_of_the_names() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["leaky_relu:0.1", "hardswish", "relu6"])
+def test_code_grows_with_the_length_of_an_epilogue_and_no_faster(name: str) -> None:
+    lengths = []
+    for count in (1, 2, 3):
+        task = Task.create("matmul", Target.host(), 1, m=32, n=96, k=16, epilogue=(name,) * count)
+        program = task.instantiate(task.default_config)
+        lengths.append(compile_program(program, task.target, line_limit=LINE_LIMIT_MOST).lines)
+    assert lengths[2] - lengths[1] == lengths[1] - lengths[0]
+
+
 def test_a_fused_epilogue_stores_the_result_once() -> None:
     task = Task.create("matmul", Target.host(), 1, m=96, n=96, k=96, epilogue=("bias", "relu"))
     loops = compile_config(task, task.default_config).source("loops")

@@ -12,9 +12,10 @@ from tilewright.compiler.backends import call_wrapper
 from tilewright.compiler.backends.interpreter import interpret, storage_dtype
 from tilewright.compiler.backends.llvm_jit import Loaded
 from tilewright.compiler.build import ObjectCode, lower_for_target, lower_program, write_llvm
-from tilewright.compiler.errors import ArgumentError, CompileError
+from tilewright.compiler.errors import ArgumentError, CompileError, TargetError
 from tilewright.compiler.program import TensorSpec
 from tilewright.compiler.runtime import repeat_function
+from tilewright.compiler.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,6 +78,9 @@ class Kernel:
             self._run = _python_runner(code)
 
     def _load(self) -> None:
+        made, here = self.code.target.architecture, Target.host().architecture
+        if made != here:
+            raise TargetError(f"the code is for {made} and this machine is {here}: load it on one of those")
         self._loaded = Loaded(self.code.object, ENTRIES if self.constants else ENTRIES[:1])
         self._connect(self._loaded.addresses["kernel"])
 

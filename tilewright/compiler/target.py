@@ -33,22 +33,30 @@ class Target(msgspec.Struct, frozen=True):
         return _host()
 
     @staticmethod
-    def named(cpu: str, features: Sequence[str] = ()) -> Target:
+    def named(cpu: str, features: Sequence[str] = (), triple: str | None = None) -> Target:
         """A CPU by its LLVM name, with features beyond those that it implies (``avx512vnni``, ``-fma``).
 
-        Its cores and caches are taken to be this machine's.
+        ``triple`` is that of another architecture or system, as in ``aarch64-unknown-linux-gnu``, for which
+        kernels can be compiled, not called. The cores and caches are taken to be this machine's.
 
         Raises:
-            TargetError: LLVM knows no such CPU.
+            TargetError: LLVM knows no such CPU or triple.
         """
         host = Target.host()
-        if cpu in (host.cpu, "native") and not features:
+        triple = triple or host.triple
+        if cpu in (host.cpu, "native") and not features and triple == host.triple:
             return host
         from tilewright.compiler.backends.probe import vector_bits_of
 
         listed = tuple(sorted(features))
-        bits = vector_bits_of(cpu, _feature_text(listed), host.triple)
-        return msgspec.structs.replace(host, cpu=cpu, features=listed, vector_bits=bits)
+        bits = vector_bits_of(cpu, _feature_text(listed), triple)
+        return msgspec.structs.replace(host, cpu=cpu, features=listed, triple=triple, vector_bits=bits)
+
+    @property
+    def architecture(self) -> str:
+        """The first part of the triple, such as ``x86_64``; Apple's name for ``aarch64`` is read as that."""
+        name = self.triple.partition("-")[0]
+        return "aarch64" if name == "arm64" else name
 
     @property
     def feature_hash(self) -> str:
@@ -63,7 +71,7 @@ class Target(msgspec.Struct, frozen=True):
     @property
     def vector_registers(self) -> int:
         """Architectural vector registers."""
-        wide = self.vector_bits == 512 or self.triple.startswith("aarch64")
+        wide = self.vector_bits == 512 or self.architecture == "aarch64"
         return 32 if wide else 16
 
     def lanes(self, dtype_bytes: int) -> int:

@@ -170,4 +170,7 @@ def _step(name: str) -> Function | Operand:
 
 
 def _leaky_relu(slope: float) -> Function:
-    return Function(lambda x: te.if_then_else(x >= 0, x, x * slope), lambda x: np.where(x >= 0, x, x * slope))
+    # A choice between expressions would write the code of x twice, one of bounds shares it.
+    return Function(
+        lambda x: te.maximum(x, 0) + te.minimum(x, 0) * slope, lambda x: np.where(x >= 0, x, x * slope)
+    )

@@ -1,4 +1,4 @@
-"""Transposed convolutions over random shapes, windows, layouts and configurations."""
+"""Transposed convolutions: what they are, the schedules of usual ones, and what is refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.templates.operators.test_convolutions import EPILOGUES
 from tests.templates.operators.test_products import check
 from tilewright.compiler.build import compile_program, write_llvm
 from tilewright.compiler.target import Target
@@ -15,11 +14,6 @@ from tilewright.deploy import build
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.task import Task
 
-OPERATORS = {
-    "conv1d_transpose": (("w",), ("NCW", "NWC")),
-    "conv2d_transpose": (("h", "w"), ("NCHW", "NHWC")),
-    "conv3d_transpose": (("d", "h", "w"), ("NCDHW", "NDHWC")),
-}
 SMALL: dict[str, Any] = {"n": 1, "c": 16, "h": 14, "w": 14, "o": 32}
 USUAL: list[dict[str, Any]] = [
     {"kernel": 4, "stride": 2, "padding": 1},
@@ -31,47 +25,6 @@ USUAL: list[dict[str, Any]] = [
     {"kernel": 4, "stride": 2, "padding": 1, "groups": 4, "epilogue": ("bias", "add", "tanh")},
     {"kernel": 6, "stride": 4, "padding": 1, "groups": 16},
 ]
-
-
-def draw(rng: np.random.Generator, op: str) -> dict[str, Any]:
-    """A random transposed convolution that leaves a result."""
-    names, layouts = OPERATORS[op]
-    rank = len(names)
-    groups = int(rng.choice([1, 1, 2, 3]))
-
-    def numbers(low: int, high: int, count: int = rank) -> tuple[int, ...]:
-        return tuple(int(k) for k in rng.integers(low, high, count))
-
-    stride, dilation = numbers(1, 4), numbers(1, 4)
-    more = tuple(int(rng.integers(max(pair))) for pair in zip(stride, dilation, strict=True))
-    found: dict[str, Any] = {
-        "n": int(rng.integers(1, 3)),
-        "c": groups * int(rng.integers(1, 7)),
-        **{name: int(rng.integers(4, 20 if name == "w" else 7)) for name in names},
-        "o": groups * int(rng.integers(1, 44)),
-        "kernel": numbers(1, 5),
-        "stride": stride,
-        "padding": numbers(0, 2, 2 * rank),
-        "output_padding": more,
-        "dilation": dilation,
-        "groups": groups,
-        "layout": str(rng.choice(layouts)),
-        "dtype": str(rng.choice(["float32", "float64"])),
-        "constant": ("weight",) if rng.integers(2) else (),
-        "epilogue": EPILOGUES[int(rng.integers(len(EPILOGUES)))],
-    }
-    single = {name: found[name][0] for name in ("kernel", "stride", "output_padding", "dilation")}
-    return {**found, **single} if rank == 1 else found
-
-
-@pytest.mark.parametrize("op", OPERATORS)
-@pytest.mark.parametrize("seed", range(16))
-def test_default_and_random_configurations_are_right(seed: int, op: str) -> None:
-    rng = np.random.default_rng(seed)
-    task = Task.create(op, Target.host(), int(rng.integers(1, 3)), **draw(rng, op))
-    assert check(task, None, rng)
-    for index in task.space.sample(2, rng):
-        check(task, int(index), rng)
 
 
 @pytest.mark.parametrize("params", USUAL)

@@ -1,26 +1,13 @@
-"""Depthwise convolutions over random shapes, windows, layouts and configurations."""
+"""Depthwise convolutions: what they are, and what is refused."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from tests.templates.operators.test_convolutions import draw
-from tests.templates.operators.test_products import check
 from tilewright.compiler.target import Target
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.task import Task
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_default_and_random_configurations_are_right(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    drawn = draw(rng, "conv2d").items()
-    params = {name: value for name, value in drawn if name not in ("o", "groups", "accuracy")}
-    task = Task.create("depthwise_conv2d", Target.host(), int(rng.integers(1, 3)), **params)
-    assert check(task, None, rng)
-    for index in task.space.sample(2, rng):
-        check(task, int(index), rng)
 
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])

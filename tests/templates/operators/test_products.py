@@ -1,9 +1,8 @@
-"""Matrix products of all kinds, over random shapes and configurations."""
+"""Matrix products: packing, blocks, vectors."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import numpy as np
 import pytest
@@ -33,30 +32,6 @@ def check(task: Task, index: int | None, rng: np.random.Generator) -> bool:
     tolerance = 1e-4 if kernel.outputs[0].dtype == "float32" else 1e-11
     np.testing.assert_allclose(kernel(*arrays), expected, rtol=tolerance, atol=tolerance, err_msg=str(config))
     return True
-
-
-def draw_products(rng: np.random.Generator) -> list[tuple[str, dict[str, Any]]]:
-    """A case of each operator, of one random shape."""
-    m, n, k = (int(2 ** rng.uniform(0, 7.5)) for _ in range(3))
-    shape = {"m": m, "n": n, "k": k, "dtype": str(rng.choice(["float32", "float64"]))}
-    flags = {"transpose_a": bool(rng.integers(2)), "transpose_b": bool(rng.integers(2))}
-    small = {"b": int(rng.integers(1, 5)), "m": min(m, 40), "n": min(n, 40), "k": k, "dtype": shape["dtype"]}
-    constant = ("weight",) if rng.integers(2) else ()
-    return [
-        ("matmul", {**shape, **flags}),
-        ("dense", {**shape, "constant": constant}),
-        ("batch_matmul", {**small, **flags}),
-    ]
-
-
-@pytest.mark.parametrize("seed", range(14))
-def test_default_and_random_configurations_are_right(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    for op, params in draw_products(rng):
-        task = Task.create(op, Target.host(), int(rng.integers(1, 3)), **params)
-        assert check(task, None, rng)
-        for index in task.space.sample(2, rng):
-            check(task, int(index), rng)
 
 
 @pytest.mark.parametrize("shape", [(1, 100, 64), (100, 1, 64), (1, 1, 300), (3, 257, 1)])

@@ -26,9 +26,17 @@ def _initialize() -> None:
     llvm.initialize_native_asmparser()
 
 
+@once
+def _initialize_others() -> None:
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
 @cache
 def _machine(cpu: str, features: str, triple: str, level: int) -> Any:
     _initialize()
+    if triple != llvm.get_process_triple():
+        _initialize_others()
     target = llvm.Target.from_triple(triple)
     return target.create_target_machine(
         cpu=cpu, features=features, opt=level, reloc="pic", codemodel="default"

@@ -1,0 +1,96 @@
+"""Every operator over random workloads and configurations: its results are those of its NumPy reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import assume
+
+from tests.templates.operators.random_cases import (
+    LEAST,
+    STRATEGIES,
+    Case,
+    compile_case,
+    expected_of,
+    reduction_length,
+    try_cases,
+)
+from tilewright.compiler.kernel import Kernel, load_kernel
+from tilewright.compiler.target import Target
+from tilewright.measure.buffers import Buffer, allocate, poison
+from tilewright.measure.inputs import make_buffers
+from tilewright.measure.verify import ReferenceData, verify_outputs
+from tilewright.templates.registry import OPERATORS
+
+# Time to make a counterexample small.
+pytestmark = pytest.mark.timeout(900)
+EXAMPLES = {
+    "matmul": 180,
+    "batch_matmul": 120,
+    "dense": 180,
+    "conv1d": 110,
+    "conv2d": 190,
+    "conv3d": 100,
+    **{f"conv{rank}d_transpose": 60 for rank in (1, 2, 3)},
+    "depthwise_conv2d": 140,
+    **{f"{kind}_pool{rank}d": 40 for kind in ("max", "avg") for rank in (1, 2, 3)},
+    **{f"global_avg_pool{rank}d": 20 for rank in (1, 2, 3)},
+}
+MANY = 34
+# With vectors of 256 and 128 bits, and 16 registers.
+LESSER = ("haswell", "x86-64")
+FEW = 8
+
+
+def run(kernel: Kernel, inputs: Sequence[Buffer]) -> Buffer:
+    """The result, in memory that shows what was not written and what was written beside it."""
+    (spec,) = kernel.outputs
+    output = allocate(spec.shape, np.dtype(spec.dtype))
+    poison(output.array)
+    kernel(*(buffer.array for buffer in inputs), out=output.array)
+    return output
+
+
+def check(case: Case, target: Target) -> None:
+    """Compare a case with its reference, by the rule that measurements are verified by."""
+    task = case.task(target)
+    kernel = load_kernel(compile_case(case, task))
+    inputs = make_buffers(kernel.inputs, case.seed)
+    expected = expected_of(task, [buffer.array for buffer in inputs])
+    assume(abs(expected).max() >= LEAST)
+    output = run(kernel, inputs)
+    reference = ReferenceData((expected,), reduction_length(case))
+    fault = verify_outputs([kernel.outputs[0].name], [output], inputs, reference)
+    assert fault is None, f"{fault}\n{case.config(task)}"
+    if kernel.constants:
+        bound, others = kernel.bind_among([buffer.array for buffer in inputs])
+        np.testing.assert_array_equal(bound(*others), output.array)
+
+
+def test_every_operator_has_cases() -> None:
+    assert set(STRATEGIES) == set(EXAMPLES) == set(OPERATORS)
+    assert sum(EXAMPLES.values()) >= 1500
+
+
+@pytest.mark.parametrize("op", STRATEGIES)
+def test_results_are_right(op: str) -> None:
+    try_cases(op, EXAMPLES[op], lambda case: check(case, Target.host()))
+
+
+@pytest.mark.parametrize("cpu", LESSER)
+@pytest.mark.parametrize("op", STRATEGIES)
+def test_defaults_for_lesser_cpus_are_right(op: str, cpu: str) -> None:
+    if "avx2" not in Target.host().features:
+        pytest.skip("this machine cannot run code for x86-64 with AVX2")
+    target = Target.named(cpu)
+    try_cases(op, FEW, lambda case: check(replace(case, is_default=True), target))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("op", STRATEGIES)
+def test_results_of_many_cases_are_right(op: str) -> None:
+    try_cases(op, MANY * EXAMPLES[op], lambda case: check(case, Target.host()))
