@@ -68,3 +68,9 @@ def test_a_loop_without_the_mark_is_left_whole() -> None:
     y = te.compute((9,), lambda i: te.if_then_else(i >= 1, a[i - 1], te.const(0, "float32")), name="y")
     program = Program.from_schedule(create_schedule(y), [a, y])
     assert str(lower_program(program)).count("for i in range(9)") == 1
+
+
+def test_a_short_loop_of_edges_is_peeled_whole() -> None:
+    text = str(lower_program(windows(4, 3, 1, 2)))
+    assert "for i.outer" not in text
+    assert text.count("alloc(") == 2

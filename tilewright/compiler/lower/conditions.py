@@ -32,6 +32,8 @@ from tilewright.compiler.te.expr import INDEX, Binary, Const, Expr, Select, Var
 
 # A loop of more is left as it is: each of its iterations is looked at.
 MOST_ITERATIONS = 1024
+# A loop of so few is peeled whole where none is free of conditions.
+FEW_ITERATIONS = 3
 
 
 def peel_conditions(nest: LoopNest) -> LoopNest:
@@ -76,9 +78,12 @@ class _Pass:
         begin, end = int(loop.begin.value), int(loop.end.value)
         first, last = self._inside(loop, begin, end)
         is_rolled = loop.kind is LoopKind.SERIAL or (loop.kind is LoopKind.UNROLL and loop.factor == 1)
-        if not is_rolled or first >= last or (first, last) == (begin, end):
+        is_short = end - begin <= FEW_ITERATIONS
+        if not is_rolled or (first, last) == (begin, end) or (first >= last and not is_short):
             return loop.replace(body=self._between(loop, begin, end))
         parts = [(begin, first), (first, last), (last, end)]
+        if first >= last:
+            parts = [(place, place + 1) for place in range(begin, end)]
         return block([self._part(loop, *part) for part in parts if part[0] < part[1]])
 
     def _part(self, loop: For, begin: int, end: int) -> Stmt:

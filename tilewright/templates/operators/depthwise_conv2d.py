@@ -36,6 +36,8 @@ from tilewright.templates.template import template
 Array = npt.NDArray[Any]
 VECTORS = (1, 2, 3, 4, 6, 8)
 MOST_SUMS = 8
+# Treatments of the border, the best first.
+_BORDERS = ("peel", "lines", "image")
 # Cycles of a load that mostly crosses a line of the cache, and of the loops around a tile.
 UNALIGNED_LOAD = 1.7
 TILE_OVERHEAD = 6
@@ -64,23 +66,18 @@ def reference(
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
     """The untuned configuration: a tile of whole vectors, small enough for its border to be peeled."""
     window = Window.of(*(arguments[name] for name in ("kernel", "stride", "padding", "dilation")))
-    shape = _Shape.of(**{name: arguments[name] for name in ("h", "w", "c", "layout", "dtype")}, window=window)
+    shape = _Shape.of(**{name: arguments[name] for name in ("h", "w", "c", "layout")}, window=window)
     lanes = target.lanes(BYTES[arguments["dtype"]])
     vectors = _vectors(shape, lanes)
     tiles = [(r, v, b) for b in _borders(shape) for v in vectors for r in _rows(shape) if r * v <= MOST_SUMS]
     fitting = [t for t in tiles if shape.lines_of_code(*t, 0, lanes) <= MOST_CODE] or tiles[:1]
-    rows, width, border = min(
-        fitting, key=lambda t: (-shape.prefers(t[2], target), shape.cycles(t[0], t[1], lanes))
-    )
+    rows, width, border = min(fitting, key=lambda t: (_BORDERS.index(t[2]), shape.cycles(t[0], t[1], lanes)))
     return {"rows": rows, "vectors": width, "unroll_kh": 0, "border": border}
 
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What the choice of a tile depends on: the result's extents, and how the image is read.
-
-    ``plane`` are the bytes of an image with its border that are read before the next is.
-    """
+    """What the choice of a tile depends on: the result's extents, and how the image is read."""
 
     height: int
     width: int
@@ -89,18 +86,15 @@ class _Shape:
     taps: tuple[int, int]
     is_padded: bool
     has_gaps: bool
-    plane: int
 
     @classmethod
-    def of(cls, h: int, w: int, c: int, layout: str, dtype: str, window: Window) -> _Shape:
+    def of(cls, h: int, w: int, c: int, layout: str, window: Window) -> _Shape:
         """From the operator's parameters."""
         height, width = window.output((h, w))
-        rows, columns = window.padded((h, w))
         is_last = is_channels_last(layout)
         taps = window.kernel[0], window.kernel[1]
-        plane = rows * columns * BYTES[dtype] * (16 if is_last else 1)
         gaps = not is_last and window.stride[1] > 1
-        return cls(height, width, c, is_last, taps, any(window.padding), gaps, plane)
+        return cls(height, width, c, is_last, taps, any(window.padding), gaps)
 
     @property
     def across(self) -> int:
@@ -132,12 +126,6 @@ class _Shape:
         work = covered * max(rows * taps_down * taps_across, loads)
         tiles = -(-self.down // rows) * -(-self.across // (vectors * lanes))
         return tiles * (work + TILE_OVERHEAD)
-
-    def prefers(self, border: str, target: Target) -> int:
-        """How good a treatment of the border is: a small image is copied, a large one's edge is peeled."""
-        is_small = self.plane <= target.l1_bytes // 2
-        order = ("peel", "lines", "image") if is_small else ("image", "lines", "peel")
-        return order.index(border)
 
 
 def _borders(shape: _Shape) -> list[str]:
@@ -199,7 +187,7 @@ def depthwise_conv2d(
     cfg = get_config()
     lanes = cfg.target.lanes(BYTES[dtype])
     has_last = layout == "NHWC"
-    shape = _Shape.of(h, w, c, layout, dtype, window)
+    shape = _Shape.of(h, w, c, layout, window)
     define_space(cfg, shape, lanes)
     x = te.placeholder((n, h, w, c) if has_last else (n, c, h, w), dtype, name="x")
     weight = te.placeholder((c, *window.kernel), dtype, name="weight")
