@@ -71,6 +71,28 @@ def test_a_turned_tile_needs_no_gather_and_no_memory(cpu: str) -> None:
     assert "shufflevector" in code
 
 
+def test_guarded_stores_share_a_turned_tile() -> None:
+    a = te.placeholder((16, 40), name="a")
+    doubled = te.compute((16, 40), lambda i, j: a[i, j] + a[i, j], name="doubled")
+    b = te.compute((40, 16), lambda j, i: doubled[i, j], name="b")
+    s = create_schedule(b)
+    held = s.cache_write(doubled, "register")
+    s[doubled].compute_inline()
+    j, i = s[b].op.axis
+    jo, j = s[b].split(j, 16, tail="guard")
+    s[b].unroll(j)
+    s[b].vectorize(i)
+    s[held].compute_at(s[b], jo)
+    s[held].unroll(s[held].op.axis[0])
+    s[held].vectorize(s[held].op.axis[1])
+    x = numbers((16, 40), "float32")
+    found, code = run(Program.from_schedule(s, [a, b]), "native", x)
+    np.testing.assert_array_equal(found, 2 * x.T)
+    lanes = Target.host().lanes(4)
+    blocks = (16 // lanes) ** 2
+    assert code.count("shufflevector") <= 2 * blocks * lanes * (lanes.bit_length() - 1)
+
+
 def turned_copy(rows: int, columns: int, steps: int) -> Program:
     """A transposed copy, rows in the lanes, a few columns written out."""
     a = te.placeholder((rows, columns), name="a")

@@ -18,7 +18,7 @@ from functools import reduce
 from itertools import groupby
 
 from tilewright.compiler.ir.affine import Linear, Ranges, bounds, linear, simplify_index
-from tilewright.compiler.ir.loops import For, If, LoopKind, LoopNest, Stmt, block
+from tilewright.compiler.ir.loops import For, If, LoopKind, LoopNest, Stmt, Store, block
 from tilewright.compiler.ir.visit import (
     map_children,
     map_stmt,
@@ -50,6 +50,10 @@ def hoist_conditions(stmt: Stmt) -> Stmt:
     stmt = map_stmt(stmt, lambda expr: expr, hoist_conditions)
     if not (isinstance(stmt, For) and isinstance(stmt.body, If) and stmt.body.otherwise is None):
         return stmt
+    if stmt.kind is LoopKind.VECTORIZE and isinstance(stmt.body.then, Store) and not stmt.body.then.update:
+        return (
+            stmt  # so that what several stores share, a tile turned around, is computed ahead of their tests
+        )
     parts = _conjuncts(stmt.body.condition)
     outside = [part for part in parts if stmt.var not in variables(part)]
     if not outside:

@@ -26,6 +26,8 @@ VECTORS = (1, 2, 3, 4, 6)
 LINES = (1, 2, 3, 4, 7)
 # Cycles beside the arithmetic of a tile: the loops around it.
 TILE_OVERHEAD = 12
+# Multiply-adds of a row of taps that are written out; more, and registers are spilled.
+MOST_WRITTEN = 90
 # Loads that begin anywhere cross lines of the cache, where those of a packed panel do not.
 UNALIGNED = 1.1
 
@@ -35,6 +37,9 @@ def default(conv: Convolution, target: Target) -> dict[str, Any]:
     best = _best(conv, target)
     # Where the weight stays in the second cache, a strip of a long row stays in the first.
     is_flat, weight = conv.window.rank == 1, conv.o * conv.depth * conv.item
+    # Written out, a row of taps spares the loop around them.
+    sums = best.lines * best.rows * best.vectors
+    is_short = conv.phases == 1 and conv.taps[-1] * sums <= MOST_WRITTEN
     is_skipped = "skip" in _borders(conv) and _can_skip(conv, best.form, best.rows)
     return {
         "lanes": best.form,
@@ -42,7 +47,7 @@ def default(conv: Convolution, target: Target) -> dict[str, Any]:
         "vectors": best.vectors,
         "lines": best.lines,
         "order": "rows" if is_flat and weight <= target.l2_bytes // 2 else "channels",
-        "unroll_kw": 0 if is_skipped else 1,
+        "unroll_kw": 0 if is_skipped or is_short else 1,
         "border": "skip" if is_skipped else "copy",
     }
 
