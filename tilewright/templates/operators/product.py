@@ -101,8 +101,7 @@ def default_tiles(product: Product, target: Target, threads: int) -> dict[str, A
     heights, widths = _heights(m), _widths(n, lanes)
     tile = choose_register_tile(m, n, k, lanes, target.vector_registers, heights, widths)
     share = -(-m // -(-threads // (product.batch or 1)))
-    blocks = row_blocks(product, threads)
-    heights_of_blocks = [v for v in blocks if v <= 192] or blocks
+    heights_of_blocks = [v for v in up_to(ROW_BLOCKS, m) if v <= 192] or up_to(ROW_BLOCKS, m)
     block_rows = nearest(heights_of_blocks, min(share, 96))
     panel = tile.vectors * lanes
     depth = nearest(up_to(DEPTHS, k), choose_depth(k, block_rows, panel, tile.rows, item, target))
@@ -124,14 +123,6 @@ def default_tiles(product: Product, target: Target, threads: int) -> dict[str, A
     }
 
 
-def row_blocks(product: Product, threads: int) -> list[int]:
-    """Rows of a block: the usual sizes, and what each thread has where they share the rows evenly."""
-    share = -(-product.m // threads)
-    return sorted(
-        {*up_to(ROW_BLOCKS, product.m), *([share] if threads > 1 and product.batch is None else [])}
-    )
-
-
 def up_to(values: tuple[int, ...], extent: int) -> list[int]:
     """The candidates below an extent, and the extent itself: one whole block."""
     return [*(v for v in values if v < extent), extent]
@@ -151,7 +142,7 @@ def define_space(cfg: TemplateConfig, product: Product) -> None:
     registers, lanes = cfg.target.vector_registers, cfg.target.lanes(product.item)
     cfg.define_knob("rows", _heights(product.m))
     cfg.define_knob("vectors", _widths(product.n, lanes))
-    cfg.define_knob("block_m", row_blocks(product, cfg.threads))
+    cfg.define_knob("block_m", up_to(ROW_BLOCKS, product.m))
     cfg.define_knob("block_n", up_to(COLUMN_BLOCKS, product.n))
     cfg.define_knob("block_k", up_to(DEPTHS, product.k))
     cfg.define_knob("pack", ["b", "none", "ab"])
