@@ -164,11 +164,6 @@ class StmtWriter:
         if condition.lanes:
             self._masked_if(stmt, condition)
             return
-        if condition.text in ("true", "false"):
-            chosen = stmt.then if condition.text == "true" else stmt.otherwise
-            if chosen is not None:
-                self.write(chosen)
-            return
         if isinstance(stmt.then, Store) and self.lanes is not None and not self.lanes.may_be_idle:
             self.memory.read_ahead(stmt.then.value, self.lanes, self.expr)
         sides = [side for side in (stmt.then, stmt.otherwise) if side is not None]
@@ -224,8 +219,7 @@ class StmtWriter:
 
     def _fills(self, body: Stmt) -> bool:
         """Whether what a step accumulates takes most registers: what it reads must not be kept in others."""
-        target = self.module.target
-        return 2 * _vectors(body, target.lanes(4)) > target.vector_registers
+        return 2 * _vectors(body, self._width(body)) > self.module.target.vector_registers
 
     def _unrolled(self, stmt: For, begin: Operand, end: Operand, trips: int) -> None:
         """A loop over groups of iterations, then one over what is left."""

@@ -51,9 +51,8 @@ def hoist_conditions(stmt: Stmt) -> Stmt:
     if not (isinstance(stmt, For) and isinstance(stmt.body, If) and stmt.body.otherwise is None):
         return stmt
     if stmt.kind is LoopKind.VECTORIZE and isinstance(stmt.body.then, Store) and not stmt.body.then.update:
-        return (
-            stmt  # so that what several stores share, a tile turned around, is computed ahead of their tests
-        )
+        # What several stores share, such as a tile turned around, is to be computed ahead of their tests.
+        return stmt
     parts = _conjuncts(stmt.body.condition)
     outside = [part for part in parts if stmt.var not in variables(part)]
     if not outside:

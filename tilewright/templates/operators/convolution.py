@@ -187,7 +187,7 @@ class Convolution:
         """
         _, c, *kernel = weight.shape
         *_, width = divide(self.layout, image.shape)[2]
-        is_wide = width != self.extents[-1] or not any(self.window.only(self.window.rank - 1).padding)
+        is_wide = width != self.extents[-1] or not self.has_border
         skipped = self.window.only(*range(self.window.rank - is_wide))
         rc = te.reduce_axis((0, c), "rc")
         names = KERNEL_AXES[-len(kernel) :]
