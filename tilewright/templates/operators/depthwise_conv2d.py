@@ -27,7 +27,11 @@ from tilewright.templates.operators.window import (
     Pair,
     Sides,
     Window,
+    arrange,
     channel_axis,
+    channels_first,
+    divide,
+    in_layout,
     is_channels_last,
     pad_image,
 )
@@ -56,11 +60,9 @@ def reference(
     epilogue: Sequence[str],
 ) -> Array:
     """The convolution in NumPy."""
-    image = x if layout == "NCHW" else x.transpose(0, 3, 1, 2)
-    windows = Window.of(weight.shape[1:], stride, padding, dilation).slide(image)
+    windows = Window.of(weight.shape[1:], stride, padding, dilation).slide(channels_first(x, layout))
     y = np.einsum("nchwij,cij->nchw", windows, weight, optimize=True)
-    y = y if layout == "NCHW" else y.transpose(0, 2, 3, 1)
-    return finish(y, epilogue, operands, channel_axis(layout))
+    return finish(in_layout(y, layout), epilogue, operands, channel_axis(layout))
 
 
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
@@ -186,10 +188,10 @@ def depthwise_conv2d(
     height, width = window.output((h, w))
     cfg = get_config()
     lanes = cfg.target.lanes(BYTES[dtype])
-    has_last = layout == "NHWC"
+    has_last = is_channels_last(layout)
     shape = _Shape.of(h, w, c, layout, window)
     define_space(cfg, shape, lanes)
-    x = te.placeholder((n, h, w, c) if has_last else (n, c, h, w), dtype, name="x")
+    x = te.placeholder(arrange(layout, n, c, (h, w)), dtype, name="x")
     weight = te.placeholder((c, *window.kernel), dtype, name="weight")
     padded = pad_image(x, window, layout)
     y = convolve(padded, weight, window, layout, (height, width))
@@ -211,15 +213,13 @@ def convolve(image: Tensor, weight: Tensor, window: Window, layout: str, extents
     c, kh, kw = weight.shape
     ry, rx = te.reduce_axis((0, kh), "ry"), te.reduce_axis((0, kw), "rx")
 
-    def element(b: IterVar, k: IterVar, i: IterVar, j: IterVar) -> te.Expr:
+    def element(*index: IterVar) -> te.Expr:
+        b, k, (i, j) = divide(layout, index)
         row = i * window.stride[0] + ry * window.dilation[0]
         column = j * window.stride[1] + rx * window.dilation[1]
-        place = (b, k, row, column) if layout == "NCHW" else (b, row, column, k)
-        return te.sum(image[place] * weight[k, ry, rx], axis=(ry, rx))
+        return te.sum(image[arrange(layout, b, k, (row, column))] * weight[k, ry, rx], axis=(ry, rx))
 
-    if layout == "NCHW":
-        return te.compute((image.shape[0], c, *extents), lambda b, k, i, j: element(b, k, i, j), name="y")
-    return te.compute((image.shape[0], *extents, c), lambda b, i, j, k: element(b, k, i, j), name="y")
+    return te.compute(arrange(layout, image.shape[0], c, extents), element, name="y")
 
 
 def schedule_tile(
