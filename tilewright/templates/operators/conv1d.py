@@ -20,7 +20,7 @@ from tilewright.templates.template import template
 
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
     """The untuned configuration."""
-    return convolution_direct.default(Convolution.of("conv1d", arguments), target)
+    return convolution_direct.default(Convolution.of("conv1d", arguments), target, threads)
 
 
 @template(

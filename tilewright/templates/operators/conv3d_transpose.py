@@ -21,7 +21,9 @@ from tilewright.templates.template import template
 
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
     """The untuned configuration."""
-    return convolution_direct.default(TransposedConvolution.of("conv3d_transpose", arguments), target)
+    return convolution_direct.default(
+        TransposedConvolution.of("conv3d_transpose", arguments), target, threads
+    )
 
 
 @template(

@@ -35,7 +35,7 @@ def allowed(conv: Convolution, accuracy: float) -> list[str]:
 
 def default(conv: Convolution, accuracy: float, target: Target, threads: int) -> dict[str, Any]:
     """The untuned configuration: the algorithm and the tile that should take the fewest cycles."""
-    direct = convolution_direct.default(conv, target)
+    direct = convolution_direct.default(conv, target, threads)
     names = allowed(conv, accuracy)
     if not names:
         return direct
@@ -55,7 +55,7 @@ def schedule(cfg: TemplateConfig, conv: Convolution, accuracy: float) -> tuple[S
     cfg.define_knob("algorithm", [DIRECT, *names])
     convolution_direct.define_space(cfg, conv)
     winograd.define_space(cfg, conv)
-    _pin(cfg, convolution_direct.default(conv, cfg.target), [DIRECT])
+    _pin(cfg, convolution_direct.default(conv, cfg.target, cfg.threads), [DIRECT])
     _pin(cfg, winograd.default(cfg.target, cfg.threads, conv, names[0]), names)
     chosen = cfg["algorithm"].val
     return (

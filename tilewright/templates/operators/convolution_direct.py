@@ -7,8 +7,10 @@ is all of the code.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any
 
 from tilewright.compiler.schedule import Schedule, Stage, create_schedule
@@ -28,15 +30,19 @@ LINES = (1, 2, 3, 4, 7)
 TILE_OVERHEAD = 12
 # Multiply-adds of a row of taps that are written out; more, and registers are spilled.
 MOST_WRITTEN = 90
+# What the thread with the most lines may have, to the mean.
+UNEVEN = 1.1
 # Loads that begin anywhere cross lines of the cache, where those of a packed panel do not.
 UNALIGNED = 1.1
 
 
-def default(conv: Convolution, target: Target) -> dict[str, Any]:
+def default(conv: Convolution, target: Target, threads: int) -> dict[str, Any]:
     """The untuned configuration: the tile that covers the result in the fewest cycles."""
     best = _best(conv, target)
-    # Where the weight stays in the second cache, a strip of a long row stays in the first.
-    is_flat, weight = conv.window.rank == 1, conv.o * conv.depth * conv.item
+    # Where the weight stays in the second cache, a strip of a long row stays in the first, and a thread has
+    # lines of the image to itself.
+    has_own = conv.window.rank == 1 or (threads > 1 and best.is_shared_evenly(conv, threads))
+    by_rows = has_own and conv.o * conv.depth * conv.item <= target.l2_bytes // 2
     # Written out, a row of taps spares the loop around them.
     sums = best.lines * best.rows * best.vectors
     is_short = conv.phases == 1 and conv.taps[-1] * sums <= MOST_WRITTEN
@@ -46,7 +52,7 @@ def default(conv: Convolution, target: Target) -> dict[str, Any]:
         "rows": best.rows,
         "vectors": best.vectors,
         "lines": best.lines,
-        "order": "rows" if is_flat and weight <= target.l2_bytes // 2 else "channels",
+        "order": "rows" if by_rows else "channels",
         "unroll_kw": 0 if is_skipped or is_short else 1,
         "border": "skip" if is_skipped else "copy",
     }
@@ -96,6 +102,11 @@ class Tile:
         sums = self.lines * self.rows * self.vectors
         is_least = sums == conv.phases
         return is_least or sums + phases * self.vectors + 1 <= registers
+
+    def is_shared_evenly(self, conv: Convolution, threads: int) -> bool:
+        """Whether threads that share the bands of lines have about as many each."""
+        bands = conv.n * prod(conv.places[:-2]) * -(-_height(conv) // self.lines)
+        return -(-bands // threads) * threads <= UNEVEN * bands
 
     def cycles(self, conv: Convolution, lanes: int) -> float:
         """Cycles to cover one image and one group with whole tiles."""
@@ -218,9 +229,19 @@ def schedule(cfg: TemplateConfig, conv: Convolution) -> tuple[Schedule, list[Ten
         _hold(s, held)
     pack_weight(s, weight, tile, channels, conv.weight_axis)
     if padded is not x:
-        s[padded].vectorize(s[padded].op.axis[-1])
-        s[padded].parallel(s[padded].fuse(*s[padded].op.axis[:2]))
+        _copy_image(s[padded], conv, cfg.threads)
     return s, [x, weight, *finished.operands, finished.output]
+
+
+def _copy_image(stage: Stage, conv: Convolution, threads: int) -> None:
+    """Copy the image; threads share its lines, as they do those of the result."""
+    outer: Sequence[IterVar] = stage.op.axis[:2]
+    if threads > 1 and conv.window.rank > 1:
+        b, c, (line, *rest) = divide(conv.layout, stage.op.axis)
+        stage.reorder(b, line, *([*rest, c] if conv.is_channels_last else [c, *rest]))
+        outer = b, line
+    stage.vectorize(stage.op.axis[-1])
+    stage.parallel(stage.fuse(*outer))
 
 
 def _store_tile(

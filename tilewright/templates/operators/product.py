@@ -101,8 +101,10 @@ def default_tiles(product: Product, target: Target, threads: int) -> dict[str, A
     heights, widths = _heights(m), _widths(n, lanes)
     tile = choose_register_tile(m, n, k, lanes, target.vector_registers, heights, widths)
     share = -(-m // -(-threads // (product.batch or 1)))
-    heights_of_blocks = [v for v in up_to(ROW_BLOCKS, m) if v <= 192] or up_to(ROW_BLOCKS, m)
-    block_rows = nearest(heights_of_blocks, min(share, 96))
+    blocks = row_blocks(product, threads)
+    heights_of_blocks = [v for v in blocks if v <= 192] or blocks
+    even = even_block(share)
+    block_rows = even if threads > 1 and even in blocks else nearest(heights_of_blocks, min(share, 96))
     panel = tile.vectors * lanes
     depth = nearest(up_to(DEPTHS, k), choose_depth(k, block_rows, panel, tile.rows, item, target))
     whole = [v for v in heights_of_blocks if v <= block_rows and fits_level2(k, v + panel, item, target)]
@@ -121,6 +123,19 @@ def default_tiles(product: Product, target: Target, threads: int) -> dict[str, A
         "order": "nm",
         "unroll_k": 1,
     }
+
+
+def row_blocks(product: Product, threads: int) -> list[int]:
+    """Rows of a block: the usual sizes, and the one of which all threads have as many."""
+    usual = up_to(ROW_BLOCKS, product.m)
+    even = even_block(-(-product.m // threads))
+    is_offered = threads > 1 and product.batch is None and even > ROW_BLOCKS[0]
+    return sorted({*usual, even}) if is_offered else usual
+
+
+def even_block(rows: int) -> int:
+    """The rows of a block where so many are divided evenly into blocks of 96 at most."""
+    return -(-rows // -(-rows // 96))
 
 
 def up_to(values: tuple[int, ...], extent: int) -> list[int]:
@@ -142,7 +157,7 @@ def define_space(cfg: TemplateConfig, product: Product) -> None:
     registers, lanes = cfg.target.vector_registers, cfg.target.lanes(product.item)
     cfg.define_knob("rows", _heights(product.m))
     cfg.define_knob("vectors", _widths(product.n, lanes))
-    cfg.define_knob("block_m", up_to(ROW_BLOCKS, product.m))
+    cfg.define_knob("block_m", row_blocks(product, cfg.threads))
     cfg.define_knob("block_n", up_to(COLUMN_BLOCKS, product.n))
     cfg.define_knob("block_k", up_to(DEPTHS, product.k))
     cfg.define_knob("pack", ["b", "none", "ab"])
