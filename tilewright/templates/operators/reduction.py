@@ -124,9 +124,10 @@ def default_reduction(reduction: Reduction, target: Target, threads: int) -> dic
     around = prod(reduction.kept[:-1])
     chosen: dict[str, Any]
     if reduction.is_along:
-        vectors = [v for v in _vectors(reduction.reduced[-1], lanes) if v <= FEW // 2][-1]
         rows = [r for r in ROWS if r <= min(last, max(1, FEW_VECTORS * lanes // reduction.reduced[-1]))]
-        chosen = {"rows": rows[-1], "vectors": vectors}
+        most = min(FEW // 2, MOST_SUMS // rows[-1])
+        vectors = [v for v in _vectors(reduction.reduced[-1], lanes) if v <= most]
+        chosen = {"rows": rows[-1], "vectors": vectors[-1]}
         units = around * -(-last // rows[-1])
     else:
         most = int(L1_SHARE * target.l1_bytes) // BYTES[reduction.dtype]
