@@ -63,7 +63,7 @@ def traits_of(cpu: str, features: str, triple: str) -> Traits:
         raise TargetError(f"{asked}: {reason}; give a name that LLVM knows")
     floats, integers, fma = (_body(done.stdout, name) for name in "fgh")
     bits = next((bits for name, bits in _REGISTERS.items() if name in floats), 128)
-    return Traits(bits, "ymm" in integers, "fmaf" not in fma)
+    return Traits(bits, bool(re.search("padd.*ymm", integers)), "fmaf" not in fma)
 
 
 def _body(assembly: str, name: str) -> str:

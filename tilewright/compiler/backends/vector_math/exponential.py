@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tilewright.compiler.backends.vector_math.lane_code import LaneCode, LaneValue
+from tilewright.compiler.backends.vector_math.reciprocal import reciprocal_estimate
 from tilewright.compiler.backends.vector_math.scaling import ROUNDER, scaled
 
 LOG2_E = 1.4426950408889634
@@ -13,8 +14,8 @@ LN2_LOW = float.fromhex("0x1.7f7d1cf79abcap-20")
 COEFFICIENTS = (1.0, 1.0, 0.49999994, 0.16666521, 0.041668258, 0.0083686681, 0.0013821302)
 # Beyond these, results are infinite or 0.
 MOST, LEAST = 89.0, -104.0
-# Up to here exp is finite, and above it the logistic function is 1.
-MOST_FINITE = 88.0
+# Above this the logistic function is 1.
+LOGISTIC_MOST = 60.0
 
 
 def exponential(code: LaneCode, x: LaneValue, most: float = MOST) -> LaneValue:
@@ -30,6 +31,15 @@ def exponential(code: LaneCode, x: LaneValue, most: float = MOST) -> LaneValue:
 
 
 def logistic(code: LaneCode, x: LaneValue) -> LaneValue:
-    """``exp(x) / (1 + exp(x))``, which is accurate on both sides of 0: error below 2 ULP."""
-    power = exponential(code, x, MOST_FINITE)
-    return power / (power + 1.0)
+    """``e / (1 + e)`` with e = exp(x), which is accurate on both sides of 0.
+
+    The quotient is corrected by its remainder, ``(e - q) - q e``, which is free of the rounding of 1 + e: error
+    below 2 ULP. Without fused multiply-adds there is no exact remainder: error below 2.5 ULP.
+    """
+    e = exponential(code, x, LOGISTIC_MOST)
+    if not code.target.has_fma:
+        return e / (e + 1.0)
+    inverse = reciprocal_estimate(code, e + 1.0)
+    quotient = e * inverse
+    remainder = code.multiply_add(-quotient, e, e - quotient)
+    return code.multiply_add(remainder, inverse, quotient)

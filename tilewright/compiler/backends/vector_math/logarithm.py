@@ -8,7 +8,8 @@ from tilewright.compiler.backends.vector_math.scaling import CURRENT_ROUNDING, E
 
 # (log(1 + f) - f) / f**2 on [-1/4, 1/2]; the error is 2**-27 of the logarithm.
 COEFFICIENTS = (
-    -0.5, 0.33333451, -0.25000107, 0.1999082, -0.16647238, 0.14478306, -0.13163912, 0.10468942, -0.045120399
+    -0.5, 0.3333345, -0.25000104, 0.1999082, -0.16646999,
+    0.14478321, -0.13163874, 0.104688786, -0.045112055,
 )  # fmt: skip
 THREE_QUARTERS_BITS = 0x3F400000
 LEAST_NORMAL = 2.0**-126
