@@ -12,6 +12,7 @@ from tilewright.compiler.backends.vector_math.hyperbolic_tangent import HYPERBOL
 from tilewright.compiler.backends.vector_math.lane_code import LaneCode, LaneValue
 from tilewright.compiler.backends.vector_math.logarithm import logarithm
 from tilewright.compiler.backends.vector_math.piecewise import piecewise
+from tilewright.compiler.backends.vector_math.power import power
 from tilewright.compiler.backends.vector_math.reciprocal_root import reciprocal_root
 from tilewright.compiler.target import Target
 
@@ -19,11 +20,12 @@ FUNCTIONS: dict[str, Callable[..., LaneValue]] = {
     "erf": partial(piecewise, table=ERROR_FUNCTION),
     "exp": exponential,
     "log": logarithm,
+    "pow": power,
     "rsqrt": reciprocal_root,
     "sigmoid": logistic,
     "tanh": partial(piecewise, table=HYPERBOLIC_TANGENT),
 }
-ARGUMENTS = {name: 1 for name in FUNCTIONS}
+ARGUMENTS = {name: 2 if name == "pow" else 1 for name in FUNCTIONS}
 
 
 def function_name(name: str, lanes: int) -> str:

@@ -12,6 +12,7 @@ from tilewright.compiler.backends.llvm_types import literal, suffix, vector
 from tilewright.compiler.target import Target
 
 INTEGER = {"float": "i32", "double": "i64"}
+SIGN_BIT = -(2**31)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +73,10 @@ class LaneValue:
     def equals(self, other: LaneValue | float) -> LaneValue:
         """Whether two values are equal; NaN equals nothing."""
         return self._compare("eq", other)
+
+    def negated(self) -> LaneValue:
+        """Whether a condition does not hold."""
+        return self ^ True
 
     def bits(self) -> LaneValue:
         """A float's bits, as an integer."""

@@ -22,10 +22,9 @@ def logarithm(code: LaneCode, x: LaneValue) -> LaneValue:
 
     ``x = 2**k (1 + f)`` with f in [-1/4, 1/2), so that no sum cancels: near 1, k is 0.
     """
+    k, mantissa = split(code, x)
     if code.target.has_avx512 and x.lanes:
-        k, mantissa = code.in_groups(ZMM, [x], _split_instruction)
         return _from_parts(code, k, mantissa)
-    k, mantissa = _split(code, x)
     special = code.choose(x.equals(0.0), float("-inf"), code.choose(x < 0.0, float("nan"), x))
     ordinary = (x > 0.0) & (x < float("inf"))
     return code.choose(ordinary, _from_parts(code, k, mantissa), special)
@@ -37,8 +36,11 @@ def _from_parts(code: LaneCode, k: LaneValue, mantissa: LaneValue) -> LaneValue:
     return code.multiply_add(k, LN2_HIGH, f + code.multiply_add(k, LN2_LOW, rest))
 
 
-def _split(code: LaneCode, x: LaneValue) -> tuple[LaneValue, LaneValue]:
+def split(code: LaneCode, x: LaneValue) -> tuple[LaneValue, LaneValue]:
     """The exponent and the mantissa in [0.75, 1.5) of a positive number."""
+    if code.target.has_avx512 and x.lanes:
+        k, mantissa = code.in_groups(ZMM, [x], _split_instruction)
+        return k, mantissa
     is_denormal = x < LEAST_NORMAL
     bits = code.choose(is_denormal, x * 2.0**EXPONENT_SHIFT, x).bits()
     exponent = (bits - THREE_QUARTERS_BITS) >> EXPONENT_SHIFT

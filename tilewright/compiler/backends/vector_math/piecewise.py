@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tilewright.compiler.backends.llvm_types import literal
-from tilewright.compiler.backends.vector_math.lane_code import LaneCode, LaneValue
+from tilewright.compiler.backends.vector_math.lane_code import SIGN_BIT, LaneCode, LaneValue
 
 INTERVALS = 16
 ROW = 8
-SIGN_BIT = -(2**31)
 YMM, ZMM, XMM = 8, 16, 4
 
 
