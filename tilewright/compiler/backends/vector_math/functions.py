@@ -14,15 +14,18 @@ from tilewright.compiler.backends.vector_math.logarithm import logarithm
 from tilewright.compiler.backends.vector_math.piecewise import piecewise
 from tilewright.compiler.backends.vector_math.power import power
 from tilewright.compiler.backends.vector_math.reciprocal_root import reciprocal_root
+from tilewright.compiler.backends.vector_math.sine import cosine, sine
 from tilewright.compiler.target import Target
 
 FUNCTIONS: dict[str, Callable[..., LaneValue]] = {
+    "cos": cosine,
     "erf": partial(piecewise, table=ERROR_FUNCTION),
     "exp": exponential,
     "log": logarithm,
     "pow": power,
     "rsqrt": reciprocal_root,
     "sigmoid": logistic,
+    "sin": sine,
     "tanh": partial(piecewise, table=HYPERBOLIC_TANGENT),
 }
 ARGUMENTS = {name: 2 if name == "pow" else 1 for name in FUNCTIONS}
@@ -40,5 +43,5 @@ def define_function(name: str, lanes: int, target: Target) -> set[str]:
     result = FUNCTIONS[name](code, *parameters)
     kind = vector("float", lanes)
     head = f"{kind} @{function_name(name, lanes)}({', '.join(p.typed for p in parameters)})"
-    lines = [f"define internal {head} #1 {{", *code.lines, f"  ret {result.typed}", "}"]
+    lines = [f"define internal {head} #1 {{", "entry:", *code.lines, f"  ret {result.typed}", "}"]
     return code.globals | {"\n".join(lines)}
