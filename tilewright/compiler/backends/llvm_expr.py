@@ -13,6 +13,7 @@ from tilewright.compiler.backends.llvm_types import VALUE, is_float, is_signed, 
 from tilewright.compiler.backends.vector_math.functions import FUNCTIONS, define_function, function_name
 from tilewright.compiler.errors import CompileError
 from tilewright.compiler.ir.affine import Ranges, bounds
+from tilewright.compiler.target import Target
 from tilewright.compiler.te.expr import (
     COMPARISONS,
     INDEX,
@@ -28,7 +29,6 @@ from tilewright.compiler.te.expr import (
     Var,
     children,
 )
-from tilewright.compiler.target import Target
 
 FLOAT_OPS = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
 INT_OPS = {"+": "add", "-": "sub", "*": "mul"}

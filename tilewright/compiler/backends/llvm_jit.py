@@ -73,7 +73,7 @@ def optimize(text: str, target: Target, full: bool, linked: Sequence[LinkedFunct
 
 def _inline(module: Any, builder: Any) -> None:
     """Put the functions that ask for it in place of their calls."""
-    if "alwaysinline" not in str(module):
+    if not any(b"alwaysinline" in attributes for f in module.functions for attributes in f.attributes):
         return
     passes = llvm.create_new_module_pass_manager()
     passes.add_always_inliner_pass()

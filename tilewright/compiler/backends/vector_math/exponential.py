@@ -19,7 +19,7 @@ LOGISTIC_MOST = 60.0
 
 
 def exponential(code: LaneCode, x: LaneValue, most: float = MOST) -> LaneValue:
-    """exp of x, no greater than that of ``most``: error below 1 ULP, denormal results included.
+    """Exp of x, no greater than that of ``most``: error below 1.5 ULP, denormal results included.
 
     Cody and Waite's reduction ``x = n ln 2 + r``, the minimax polynomial of exp(r), and a scaling by 2**n.
     """
@@ -33,8 +33,8 @@ def exponential(code: LaneCode, x: LaneValue, most: float = MOST) -> LaneValue:
 def logistic(code: LaneCode, x: LaneValue) -> LaneValue:
     """``e / (1 + e)`` with e = exp(x), which is accurate on both sides of 0.
 
-    The quotient is corrected by its remainder, ``(e - q) - q e``, which is free of the rounding of 1 + e: error
-    below 2 ULP. Without fused multiply-adds there is no exact remainder: error below 2.5 ULP.
+    The quotient is corrected by its remainder, ``(e - q) - q e``, which is free of the rounding of 1 + e:
+    error below 2 ULP. Without fused multiply-adds there is no exact remainder: error below 2.5 ULP.
     """
     e = exponential(code, x, LOGISTIC_MOST)
     if not code.target.has_fma:

@@ -78,6 +78,10 @@ class LaneValue:
         """Whether a condition does not hold."""
         return self ^ True
 
+    def settled(self) -> LaneValue:
+        """The value, or any one where it is undefined, as in lanes that are masked: fit to address memory."""
+        return self.code.emit(f"freeze {self.typed}", self.element, self.lanes)
+
     def bits(self) -> LaneValue:
         """A float's bits, as an integer."""
         return self.convert("bitcast", INTEGER[self.element])

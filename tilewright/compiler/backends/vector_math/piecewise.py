@@ -78,7 +78,9 @@ def _permuted_halves(index: LaneValue, table: PiecewiseTable) -> list[LaneValue]
 
 def _permutation(index: LaneValue, column: Sequence[float], name: str) -> LaneValue:
     kind = f"<{len(column)} x float>"
-    return index.code.call(name, [(kind, f"<{_literals(column)}>"), (index.type, index.text)], "float", len(column))
+    return index.code.call(
+        name, [(kind, f"<{_literals(column)}>"), (index.type, index.text)], "float", len(column)
+    )
 
 
 def _literals(values: Sequence[float]) -> str:
@@ -121,7 +123,7 @@ def _address(code: LaneCode, index: LaneValue, table: PiecewiseTable) -> LaneVal
         rows.append(f"[{ROW} x float] [{_literals(padded)}]")
     kind = f"[{INTERVALS} x [{ROW} x float]]"
     code.globals.add(f"@{table.name} = internal constant {kind} [{', '.join(rows)}], align 64")
-    place = (index & (INTERVALS - 1)).convert("zext", "i64")
+    place = (index.settled() & (INTERVALS - 1)).convert("zext", "i64")
     return code.emit(f"getelementptr inbounds {kind}, ptr @{table.name}, i64 0, {place.typed}", "ptr", 0)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilewright.compiler.backends.vector_math.lane_code import LaneCode, LaneValue
+from tilewright.compiler.backends.vector_math.lane_code import LaneValue
 
 # Adding this rounds a float to a whole number, which then lies in the low bits.
 ROUNDER = 1.5 * 2.0**23

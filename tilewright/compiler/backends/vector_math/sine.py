@@ -18,12 +18,12 @@ FAR = 2.0**20
 
 
 def sine(code: LaneCode, x: LaneValue) -> LaneValue:
-    """Sine of x: error below 2 ULP; see :func:`_wave`."""
+    """Sine of x: error below 2.5 ULP; see :func:`_wave`."""
     return _wave(code, x, 0, "sinf")
 
 
 def cosine(code: LaneCode, x: LaneValue) -> LaneValue:
-    """Cosine of x: error below 2 ULP; see :func:`_wave`."""
+    """Cosine of x: error below 2.5 ULP; see :func:`_wave`."""
     return _wave(code, x, 1, "cosf")
 
 
@@ -48,7 +48,7 @@ def _wave(code: LaneCode, x: LaneValue, quarters: int, library: str) -> LaneValu
 
 def _with_far_lanes(code: LaneCode, x: LaneValue, near: LaneValue, library: str) -> LaneValue:
     """The result, with a branch for vectors in which a lane is far from 0."""
-    is_far = x.magnitude() > FAR
+    is_far = (x.magnitude() > FAR).settled()
     some = is_far
     if x.lanes:
         some = code.call(f"llvm.vector.reduce.or.v{x.lanes}i1", [(is_far.type, is_far.text)], "i1")
