@@ -10,7 +10,7 @@ LOG2_E = 1.4426950408889634
 # The high part of ln 2 has 15 bits: products with whole numbers of up to 9 bits are exact.
 LN2_HIGH = float.fromhex("0x1.62e4p-1")
 LN2_LOW = float.fromhex("0x1.7f7d1cf79abcap-20")
-# exp(r) on [-ln(2)/2, ln(2)/2]; the relative error is 2**-28.
+# The minimax polynomial of exp(r) on [-ln(2)/2, ln(2)/2]; the relative error is 2**-28.
 COEFFICIENTS = (1.0, 1.0, 0.49999994, 0.16666521, 0.041668258, 0.0083686681, 0.0013821302)
 # Beyond these, results are infinite or 0.
 MOST, LEAST = 89.0, -104.0

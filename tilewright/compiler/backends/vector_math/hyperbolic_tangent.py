@@ -1,9 +1,4 @@
-"""The hyperbolic tangent, in sixteen intervals.
-
-The polynomials are minimax fits of the relative error, to 1/3 ULP or better, by Lawson's method: least
-squares whose weights follow the error. One coefficient after another is rounded to float32 and the rest fitted
-again. Centres lie near the middle of their intervals where the function is close to a float32, as in Gal's tables.
-"""
+"""The hyperbolic tangent, in sixteen intervals."""
 
 from tilewright.compiler.backends.vector_math.piecewise import PiecewiseTable
 

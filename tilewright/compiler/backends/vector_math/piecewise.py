@@ -2,6 +2,10 @@
 
 The coefficients of a lane's interval are looked up in vector registers, which is cheaper than the exponential
 function and the division that other methods need.
+
+The polynomials are minimax fits of the relative error, by Lawson's method: least squares whose weights follow
+the error. One coefficient after another is rounded to float32, and the rest fitted again. Centres lie near
+the middle of their intervals where the function is close to a float32, as in Gal's tables.
 """
 
 from __future__ import annotations
