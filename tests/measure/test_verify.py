@@ -19,6 +19,7 @@ class Spec(NamedTuple):
     name: str
     shape: tuple[int, ...]
     dtype: str
+    values: tuple[float, float] | None = None
 
 
 DTYPES = ["float32", "float64", "float16", "bfloat16", "int8", "uint8", "int32", "int64", "bool"]
@@ -43,6 +44,15 @@ def test_seed_and_position_change_the_inputs() -> None:
     a, b = make_inputs(specs, 0)
     assert not np.array_equal(a, b)
     assert not np.array_equal(a, make_inputs(specs, 1)[0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "uint8"])
+def test_inputs_are_in_the_range_that_they_state(dtype: str) -> None:
+    (array,) = make_inputs([Spec("a", (5000,), dtype, (3, 90))])
+    assert array.dtype == dtype
+    assert 3 <= array.min() < 6
+    assert 85 < array.max() < 90
+
 
 
 def test_floats_hold_no_denormals() -> None:

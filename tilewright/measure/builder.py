@@ -168,7 +168,7 @@ def reduction_length(program: Program) -> int:
 
 def _cached_inputs(program: Program, request: BuildRequest, context: "JobContext") -> tuple[Buffer, ...]:
     """The inputs of the last program that had the same; making them takes longer than a short kernel."""
-    name = repr([(spec.shape, spec.dtype) for spec in program.inputs]) + f" {request.seed}"
+    name = repr([(spec.shape, spec.dtype, spec.values) for spec in program.inputs]) + f" {request.seed}"
     cached = context.cache.get("inputs")
     if isinstance(cached, tuple) and cached[0] == name:
         buffers: tuple[Buffer, ...] = cached[1]

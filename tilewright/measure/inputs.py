@@ -25,6 +25,8 @@ class Spec(Protocol):
     def shape(self) -> tuple[int, ...]: ...  # noqa: D102
     @property
     def dtype(self) -> str: ...  # noqa: D102
+    @property
+    def values(self) -> tuple[float, float] | None: ...  # noqa: D102
 
 
 def make_inputs(specs: Sequence[Spec], seed: int = 0) -> "tuple[Array, ...]":
@@ -36,7 +38,7 @@ def make_buffers(specs: Sequence[Spec], seed: int = 0) -> tuple[Buffer, ...]:
     """The arrays of the recipe, each in a fenced buffer.
 
     Floats are uniform in [-1, 1) on a grid too coarse for denormals, which would slow a kernel that is not
-    slow; integers are small, so that sums of products fit.
+    slow; integers are small, so that sums of products fit. An input that states its values has such.
     """
     return tuple(_make(spec, np.random.default_rng([seed, i])) for i, spec in enumerate(specs))
 
@@ -58,7 +60,17 @@ def _make(spec: Spec, generator: np.random.Generator) -> Buffer:
     dtype = numpy_dtype(spec.dtype)
     buffer = allocate(tuple(spec.shape), dtype)
     buffer.array[...] = _draw(generator, tuple(spec.shape), dtype)
+    if spec.values is not None:
+        _stretch(buffer.array, generator, *spec.values)
     return buffer
+
+
+def _stretch(array: "Array", generator: np.random.Generator, low: float, high: float) -> None:
+    """Give floats in [-1, 1) and integers another range."""
+    if array.dtype.kind in "iu":
+        array[...] = generator.integers(int(low), int(high), array.shape)
+    elif array.dtype.kind == "f":
+        array[...] = (array + 1) / 2 * (high - low) + low
 
 
 def _draw(generator: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> "Array":
