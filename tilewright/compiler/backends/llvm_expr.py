@@ -345,7 +345,7 @@ class ExprWriter:
         return self._intrinsic(INTRINSICS[expr.name], args)
 
     def _vector_function(self, name: str, args: list[Operand]) -> Operand:
-        """A function that the module defines."""
+        """A function that the module defines, once for so many lanes."""
         a = args[0]
         for text in define_function(name, a.lanes, self.target):
             self.declare(text)

@@ -103,7 +103,7 @@ class ModuleWriter:
         width = f'"prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
         rolled = '!0 = distinct !{!0, !1}\n!1 = !{!"llvm.loop.unroll.disable"}'
         unrolled = '!2 = distinct !{!2, !3}\n!3 = !{!"llvm.loop.unroll.full"}'
-        inlined = f"attributes #1 = {{ alwaysinline nounwind memory(none) {width} }}"
+        inlined = f"attributes #1 = {{ alwaysinline nounwind {width} }}"
         called = f"attributes #2 = {{ noinline cold nounwind {width} }}"
         return f"attributes #0 = {{ nounwind {width} }}\n{inlined}\n{called}\n{rolled}\n{unrolled}"
 

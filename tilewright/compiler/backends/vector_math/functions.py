@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 from tilewright.compiler.backends.llvm_types import vector
 from tilewright.compiler.backends.vector_math.error_function import ERROR_FUNCTION
@@ -36,7 +36,8 @@ def function_name(name: str, lanes: int) -> str:
     return f"{name}_lanes{lanes}" if lanes else f"{name}_scalar"
 
 
-def define_function(name: str, lanes: int, target: Target) -> set[str]:
+@cache
+def define_function(name: str, lanes: int, target: Target) -> frozenset[str]:
     """The definition of a function in a module, and of what else it needs there: tables and declarations."""
     code = LaneCode(target)
     parameters = [code.parameter(number, lanes) for number in range(ARGUMENTS[name])]
@@ -44,4 +45,4 @@ def define_function(name: str, lanes: int, target: Target) -> set[str]:
     kind = vector("float", lanes)
     head = f"{kind} @{function_name(name, lanes)}({', '.join(p.typed for p in parameters)})"
     lines = [f"define internal {head} #1 {{", "entry:", *code.lines, f"  ret {result.typed}", "}"]
-    return code.globals | {"\n".join(lines)}
+    return frozenset(code.globals | {"\n".join(lines)})

@@ -19,7 +19,8 @@ from tilewright.compiler.backends.vector_math.lane_code import SIGN_BIT, LaneCod
 
 INTERVALS = 16
 ROW = 8
-YMM, ZMM, XMM = 8, 16, 4
+# Lanes of x86's registers, the first of which is any target's.
+XMM, YMM, ZMM = 4, 8, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +81,9 @@ def _permuted_halves(index: LaneValue, table: PiecewiseTable) -> list[LaneValue]
     ]
 
 
-def _permutation(index: LaneValue, column: Sequence[float], name: str) -> LaneValue:
-    kind = f"<{len(column)} x float>"
-    return index.code.call(
-        name, [(kind, f"<{_literals(column)}>"), (index.type, index.text)], "float", len(column)
-    )
+def _permutation(index: LaneValue, values: Sequence[float], name: str) -> LaneValue:
+    table = (f"<{len(values)} x float>", f"<{_literals(values)}>")
+    return index.code.call(name, [table, (index.type, index.text)], "float", len(values))
 
 
 def _literals(values: Sequence[float]) -> str:
