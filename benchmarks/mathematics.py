@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from interleave import compare, kernel_runner, one_core, parser, table, write_json
+from interleave import compare, one_core, parser, table, write_json
 
 from tilewright import te
 from tilewright.compiler.build import compile_program
@@ -41,7 +41,7 @@ def main() -> None:
     for name in FUNCTIONS:
         x, out = aligned(given.size), aligned(given.size)
         x[:] = np.random.default_rng(0).uniform(0.1 if name in POSITIVE else -4, 4, given.size)
-        runners = {"tilewright": kernel_runner(build(name, given.size), [x, out]), **peers(name, x, out)}
+        runners = {"tilewright": build(name, given.size).prepare(x, out=out).run, **peers(name, x, out)}
         with one_core():
             seconds = compare(runners, given.seconds, 0.002)
         figures[name] = {peer: value * 1e9 * lanes / given.size for peer, value in seconds.items()}
