@@ -63,7 +63,8 @@ def machine_gain(threads: int, rounds: int) -> Ratio:
     with ThreadPoolExecutor(threads) as pool:
 
         def all_at_once(repeats: int) -> int:
-            return max([*pool.map(lambda loop: loop.run(repeats), loops)])
+            times: list[int] = list(pool.map(lambda loop: loop.run(repeats), loops))
+            return max(times)
 
         runners: dict[str, Runner] = {"one": loops[0].run, "all": all_at_once}
         times = take_rounds(runners, lambda count: count < rounds)

@@ -54,7 +54,6 @@ def test_inputs_are_in_the_range_that_they_state(dtype: str) -> None:
     assert 85 < array.max() < 90
 
 
-
 def test_floats_hold_no_denormals() -> None:
     (values,) = make_inputs([Spec("a", (200_000,), "float32")])
     nonzero = np.abs(values[values != 0])
@@ -167,3 +166,9 @@ def test_a_store_into_a_protected_input_ends_the_process() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (-11, "1000.0\n")
+
+
+def test_results_without_dimensions_are_compared() -> None:
+    found = np.array(1.0, np.float32)
+    assert describe_mismatch("y", found, np.array(1.0)) is None
+    assert "()" in str(describe_mismatch("y", found, np.array(2.0)))

@@ -70,7 +70,7 @@ def _stretch(array: "Array", generator: np.random.Generator, low: float, high: f
     if array.dtype.kind in "iu":
         array[...] = generator.integers(int(low), int(high), array.shape)
     elif array.dtype.kind == "f":
-        array[...] = (array + 1) / 2 * (high - low) + low
+        array[...] = (array.astype(np.float64) + 1) / 2 * (high - low) + low
 
 
 def _draw(generator: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> "Array":

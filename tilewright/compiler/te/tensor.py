@@ -30,7 +30,8 @@ class PlaceholderOp:
         values: tuple[float, float] | None = None,
     ) -> None:
         self.values = values  # what an element may be, where not all is meant
-        self.argument_shape = argument_shape or shape  # that of the array that a caller passes
+        # That of the array that a caller passes.
+        self.argument_shape = shape if argument_shape is None else argument_shape
         self.name = name
         self.tag = ""
         self.shape = shape
@@ -68,7 +69,8 @@ class ComputeOp:
         self.flops = flops  # what the author says that it costs
         self.axis = tuple(axis)
         self.body = body
-        self.argument_shape = argument_shape or self.shape  # that of the array that a caller gets
+        # That of the array that a caller gets.
+        self.argument_shape = self.shape if argument_shape is None else argument_shape
 
     @property
     def reduce_axis(self) -> tuple[IterVar, ...]:

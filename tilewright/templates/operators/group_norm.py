@@ -55,7 +55,7 @@ def _rows(shape: tuple[int, ...], groups: int, dtype: str) -> Rows:
 def group_norm(
     shape: tuple[int, ...], groups: int, epsilon: float = 1e-5, dtype: Dtype = "float32"
 ) -> Program:
-    """``(x - mean) / sqrt(variance + epsilon) * gamma + beta``, the mean and variance of a group of channels."""
+    """``(x - mean) / sqrt(variance + epsilon) * gamma + beta``, with a mean and a variance for each group."""
     passes = Passes(_rows(shape, groups, dtype))
     rows, size, channels = passes.rows, prod(shape[2:]), shape[1] // groups
     x = te.placeholder(rows.full, dtype, name="x", argument_shape=shape)
@@ -67,7 +67,8 @@ def group_norm(
 
     def normed(i: te.IterVar, c: te.IterVar, p: te.IterVar) -> te.Expr:
         channel = i % groups * channels + c
-        return (x[i, c * size + p] - mean[i]) * scale[i] * gamma[channel] + beta[channel]
+        value: te.Expr = (x[i, c * size + p] - mean[i]) * scale[i] * gamma[channel] + beta[channel]
+        return value
 
     y = te.compute((rows.outer, channels, size), normed, name="y", argument_shape=shape)
     return schedule_rows(get_config(), passes, y), [x, gamma, beta, y]

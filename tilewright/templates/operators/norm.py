@@ -80,7 +80,8 @@ def layer_norm(
     mean = passes.each("mean", lambda *i: total[i] * (1 / rows.length))
 
     def less(*i: te.Expr) -> te.Expr:
-        return x[i] - mean[row(*i)]
+        difference: te.Expr = x[i] - mean[row(*i)]
+        return difference
 
     squares = passes.reduce("squares", te.sum, lambda *i: less(*i) * less(*i))
     scale = passes.each("scale", lambda *i: te.rsqrt(squares[i] * (1 / rows.length) + epsilon))

@@ -1,8 +1,8 @@
 """Reductions over any axes: what is computed, its knobs and its schedule.
 
-Neighbouring axes that are all kept, or all reduced, are one. Where the contiguous one is reduced its elements
-lie in the lanes, whose partial results are joined at the end. Else the elements of the result do, and a block of
-them stays in the first cache while a few lines at a time are added to it.
+Neighbouring axes that are all kept, or all reduced, are one. Where the contiguous one is reduced its
+elements lie in the lanes, whose partial results are joined at the end. Else the elements of the result do,
+and a block of them stays in the first cache while a few lines at a time are added to it.
 """
 
 from __future__ import annotations
@@ -94,10 +94,10 @@ class Reduction:
         """Whether what is contiguous is reduced."""
         return self.groups[-1][1]
 
-    def placeholder(self) -> Tensor:
-        """The input."""
+    def placeholder(self, values: tuple[float, float] | None = None) -> Tensor:
+        """The input, and what its elements are when it is measured."""
         extents = [extent for extent, _ in self.groups]
-        return te.placeholder(extents, self.dtype, name="x", argument_shape=self.shape)
+        return te.placeholder(extents, self.dtype, name="x", argument_shape=self.shape, values=values)
 
     def reduce(self, name: str, x: Tensor, join: Joined) -> Tensor:
         """What ``join`` makes of the elements, given one, the axes of the reduction and the kept indices."""
@@ -203,7 +203,6 @@ def reduce_along(s: Schedule, cfg: TemplateConfig, totals: Sequence[Tensor], y: 
     *around, last = s[y].op.axis
     block, row = s[y].split(last, cfg["rows"].val)
     s[y].vectorize(row)
-    around = [axis for axis in around if axis.extent > 1]
     loop = s[y].fuse(*around, block) if around else block
     s[y].parallel(loop)
     for total in totals:

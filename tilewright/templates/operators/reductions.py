@@ -41,10 +41,14 @@ def flops(shape: Shape, **_: Any) -> int:
     return prod(shape)
 
 
+# Of which even long products are no denormals, nor infinite.
+FACTORS = (0.9, 1.1)
+
+
 def _schedule(
     reduction: Reduction, join: Callable[..., te.Expr], finish: Callable[[te.Expr], te.Expr] = lambda x: x
 ) -> Program:
-    x = reduction.placeholder()
+    x = reduction.placeholder(FACTORS if join is te.prod else None)
     total = reduction.reduce("total", x, lambda value, steps, _: join(value, axis=steps))
     y = reduction.result(total, finish)
     return schedule_reduction(get_config(), reduction, [total], y), [x, y]

@@ -1,8 +1,8 @@
 """Rows: an array seen as ``(outer, length, inner)``, reduced along ``length`` and written over again.
 
-This is the way of softmax and of the norms: a few passes over a row, or over a strip of neighbouring ones, that
-stays in the first cache. Where ``inner`` is 1 a row is contiguous and lies in the lanes, whose partial results
-are joined at its end; some rows go side by side. Else neighbouring rows lie in the lanes.
+This is the way of softmax and of the norms: a few passes over a row, or over a strip of neighbouring ones,
+that stays in the first cache. Where ``inner`` is 1 a row is contiguous and lies in the lanes, whose partial
+results are joined at its end; some rows go side by side. Else neighbouring rows lie in the lanes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tilewright.compiler.te import IterVar, Tensor
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.operators.product import BYTES
-from tilewright.templates.operators.product_vectors import compute_lanes, halve_lanes
+from tilewright.templates.operators.product_vectors import halve_lanes
 
 Axes = int | tuple[int, ...]
 SIDE_BY_SIDE = (1, 2, 3, 4, 6, 8)
