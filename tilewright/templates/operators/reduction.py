@@ -28,6 +28,7 @@ BLOCKS = (128, 256, 512, 1024, 2048, 4096)
 LINES = (1, 2, 4, 8, 16)
 # Partial results side by side that hide the latency of an addition.
 FEW = 8
+MOST_SUMS = 16
 # Rows of fewer vectors are computed side by side: their ends take as long.
 FEW_VECTORS = 32
 # The share of the first cache for a block of the result.
@@ -148,6 +149,7 @@ def define_reduction(cfg: TemplateConfig, reduction: Reduction) -> None:
     if reduction.is_along:
         cfg.define_knob("rows", [r for r in ROWS if r <= reduction.kept[-1]])
         cfg.define_knob("vectors", _vectors(reduction.reduced[-1], lanes))
+        cfg.constrain(("rows", "vectors"), lambda rows, vectors: rows.val * vectors.val <= MOST_SUMS)
     else:
         cfg.define_knob("block", up_to(BLOCKS, reduction.kept[-1]))
         cfg.define_knob("vectors", _vectors(reduction.kept[-1], lanes))

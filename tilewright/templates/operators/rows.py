@@ -26,6 +26,7 @@ SIDE_BY_SIDE = (1, 2, 3, 4, 6, 8)
 VECTORS = (1, 2, 4, 8)
 # Partial results of one kind that hide the latency of an addition.
 FEW = 4
+MOST_SUMS = 16
 # The share of the first cache for what is kept between passes.
 L1_SHARE = 0.7
 
@@ -193,6 +194,8 @@ def schedule_rows(cfg: TemplateConfig, passes: Passes, result: Tensor) -> Schedu
         cfg.define_knob("rows", _side_by_side(rows))
     cfg.define_knob("vectors", _vectors(rows.length if rows.is_along else rows.inner, lanes))
     cfg.define_knob("unroll", [1, 2, 4])
+    if rows.is_along:
+        cfg.constrain(("rows", "vectors"), lambda rows, vectors: rows.val * vectors.val <= MOST_SUMS)
     s = create_schedule(result)
     if rows.is_along:
         _schedule_along(s, cfg, passes, result, lanes)
