@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tilewright.templates.chain import Apply, parse_chain
+
 Arguments = Mapping[str, Any]
 
 
@@ -34,6 +36,25 @@ def _attention(jax: Any, arguments: Arguments, q: Any, k: Any, v: Any, *mask: An
     return jax.nn.dot_product_attention(*turned, **added, **options).swapaxes(1, 2)
 
 
+def _elementwise(jax: Any, arguments: Arguments, *operands: Any) -> Any:
+    functions = {
+        "gelu": lambda x: jax.nn.gelu(x, approximate=False),
+        "gelu_tanh": jax.nn.gelu,
+        "relu": jax.nn.relu,
+        "silu": jax.nn.silu,
+        "sigmoid": jax.nn.sigmoid,
+    }
+    chain = parse_chain(arguments["chain"])
+
+    def choose(apply: Apply) -> Callable[..., Any]:
+        if apply.label in functions:
+            return functions[apply.label]
+        named = getattr(jax.numpy, apply.label, None)
+        return apply.function.compute if named is None else named
+
+    return chain.evaluate(dict(zip(chain.operands, operands, strict=True)), choose)
+
+
 def _reduction(name: str) -> Callable[..., Any]:
     def reduce(jax: Any, arguments: Arguments, x: Any) -> Any:
         return getattr(jax.numpy, name)(x, axis=arguments["axis"], keepdims=arguments["keepdims"])
@@ -48,6 +69,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "rms_norm": _rms_norm,
     **{f"reduce_{name}": _reduction(name) for name in ("sum", "mean", "prod", "max", "min")},
     "attention": _attention,
+    "elementwise": _elementwise,
     "argmax": _reduction("argmax"),
     "argmin": _reduction("argmin"),
 }

@@ -69,6 +69,13 @@ def _attention(arguments: Arguments) -> Node:
     return Node("Attention", {"is_causal": int(arguments["causal"]), **scale})
 
 
+def _elementwise(arguments: Arguments) -> Node | None:
+    """A chain of one function that ONNX has as a node."""
+    kinds = {"gelu(x)": "none", "gelu_tanh(x)": "tanh"}
+    chain = arguments["chain"].replace(" ", "")
+    return Node("Gelu", {"approximate": kinds[chain]}) if chain in kinds else None
+
+
 NODES: dict[str, Callable[[Arguments], Node | None]] = {
     "softmax": _along("Softmax"),
     "log_softmax": _along("LogSoftmax"),
@@ -79,6 +86,7 @@ NODES: dict[str, Callable[[Arguments], Node | None]] = {
         for kind in ("sum", "mean", "prod", "max", "min")
     },
     "attention": _attention,
+    "elementwise": _elementwise,
     "argmax": _place("ArgMax"),
     "argmin": _place("ArgMin"),
 }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tilewright.cli.peers import PeerError
+from tilewright.cli.torch_elementwise import compute_chain
 from tilewright.templates.operators.window import Window, is_channels_last
 
 
@@ -179,6 +180,7 @@ TORCH: dict[str, Callable[..., Any]] = {
     **{f"reduce_{name}": _torch_reduction(name) for name in ("sum", "mean", "prod")},
     **{f"reduce_{name}": _torch_reduction(f"a{name}") for name in ("max", "min")},
     "attention": _torch_attention,
+    "elementwise": compute_chain,
     "argmax": _torch_place("argmax"),
     "argmin": _torch_place("argmin"),
 }

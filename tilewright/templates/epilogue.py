@@ -6,7 +6,6 @@ it is evaluated: a name is one of the list below, or has its numbers with it, as
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,22 +17,13 @@ import numpy.typing as npt
 from tilewright.compiler import te
 from tilewright.compiler.te import Tensor
 from tilewright.templates.errors import WorkloadError
+from tilewright.templates.functions import CLIP, FUNCTIONS, LEAKY_RELU, Function
 
 Array = npt.NDArray[Any]
 
 _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+))"
 _CLIP = re.compile(f"clip:{_NUMBER}:{_NUMBER}", re.ASCII)
 _LEAKY = re.compile(f"leaky_relu:{_NUMBER}", re.ASCII)
-_ERF = np.vectorize(math.erf, otypes=[np.float64])
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """An elementwise function: as an expression and in NumPy."""
-
-    express: Callable[[te.Expr], te.Expr]
-    compute: Callable[[Array], Array]
-    is_costly: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,40 +43,6 @@ class Finished:
     operands: tuple[Tensor, ...]
 
 
-def _sigmoid(x: Array) -> Array:
-    return np.asarray(0.5 * (1 + np.tanh(0.5 * x)))
-
-
-def _ramp(x: te.Expr) -> te.Expr:
-    return te.minimum(te.maximum(x * (1 / 6) + 0.5, 0), 1)
-
-
-FUNCTIONS = {
-    "relu": Function(lambda x: te.maximum(x, 0), lambda x: np.maximum(x, 0)),
-    "relu6": Function(lambda x: te.minimum(te.maximum(x, 0), 6), lambda x: np.clip(x, 0, 6)),
-    "sigmoid": Function(te.sigmoid, _sigmoid, is_costly=True),
-    "tanh": Function(te.tanh, np.tanh, is_costly=True),
-    "gelu": Function(
-        lambda x: x * 0.5 * (te.erf(x * math.sqrt(0.5)) + 1),
-        lambda x: 0.5 * x * (1 + _ERF(x * math.sqrt(0.5))),
-        is_costly=True,
-    ),
-    "silu": Function(lambda x: x * te.sigmoid(x), lambda x: x * _sigmoid(x), is_costly=True),
-    "hardsigmoid": Function(lambda x: _ramp(x), lambda x: np.clip(x / 6 + 0.5, 0, 1)),
-    "hardswish": Function(lambda x: x * _ramp(x), lambda x: x * np.clip(x / 6 + 0.5, 0, 1)),
-    "abs": Function(te.abs, np.abs),
-    "sqrt": Function(te.sqrt, np.sqrt),
-    "rsqrt": Function(te.rsqrt, lambda x: 1 / np.sqrt(x)),
-    "floor": Function(te.floor, np.floor),
-    "ceil": Function(te.ceil, np.ceil),
-    "round": Function(te.round, np.round),
-    "trunc": Function(te.trunc, np.trunc),
-    "exp": Function(te.exp, np.exp, is_costly=True),
-    "log": Function(te.log, np.log, is_costly=True),
-    "sin": Function(te.sin, np.sin, is_costly=True),
-    "cos": Function(te.cos, np.cos, is_costly=True),
-    "erf": Function(te.erf, _ERF, is_costly=True),
-}
 OPERANDS = {
     "bias": Operand("bias", lambda x, y: x + y, is_vector=True),
     "scale": Operand("scale", lambda x, y: x * y, is_vector=True),
@@ -159,18 +115,16 @@ def _step(name: str) -> Function | Operand:
         return step
     leaky = _LEAKY.fullmatch(name)
     if leaky is not None:
-        return _leaky_relu(float(leaky[1]))
+        return _fix(LEAKY_RELU, float(leaky[1]))
     match = _CLIP.fullmatch(name)
     if match is None:
         raise WorkloadError(f"epilogue: {name!r} is none of {', '.join(NAMES)}")
     low, high = float(match[1]), float(match[2])
     if low > high:
         raise WorkloadError(f"epilogue: {name!r}: the lower bound comes first")
-    return Function(lambda x: te.minimum(te.maximum(x, low), high), lambda x: np.clip(x, low, high))
+    return _fix(CLIP, low, high)
 
 
-def _leaky_relu(slope: float) -> Function:
-    # A choice between expressions would write the code of x twice, one of bounds shares it.
-    return Function(
-        lambda x: te.maximum(x, 0) + te.minimum(x, 0) * slope, lambda x: np.where(x >= 0, x, x * slope)
-    )
+def _fix(function: Function, *numbers: float) -> Function:
+    """A function of one argument: the others are the numbers."""
+    return Function(lambda x: function.express(x, *numbers), lambda x: function.compute(x, *numbers))

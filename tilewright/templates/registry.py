@@ -23,6 +23,7 @@ OPERATORS = {
     "dense": "tilewright.templates.operators.dense",
     "depthwise_conv2d": "tilewright.templates.operators.depthwise_conv2d",
     "matmul": "tilewright.templates.operators.matmul",
+    "elementwise": "tilewright.templates.operators.elementwise",
     "softmax": "tilewright.templates.operators.softmax",
     "log_softmax": "tilewright.templates.operators.softmax",
     "layer_norm": "tilewright.templates.operators.norm",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -33,6 +34,15 @@ MOST_ELEMENTS = 6000
 MOST_PIXELS = 2000
 # A sum that cancels to less is no measure of what may be lost in it.
 LEAST = 0.1
+
+# What chains are made of.
+TERMS = (
+    *("({0}) + ({1})", "({0}) * ({1})", "({0}) - ({1}) * 0.5", "-({0})", "min({0}, {1})", "max({0}, 0.1)"),
+    *("clip({0}, -0.5, 1)", "leaky_relu({0}, 0.1)", "abs({0})", "where({2} > 0, {0}, {1})", "({0}) ** 2"),
+    *("sigmoid(({0}) * 0.5)", "tanh(({0}) * 1.5)", "relu({0})"),
+)
+# Operators whose elements come of one element, or of few.
+MAPS = ("elementwise",)
 
 DTYPES = st.sampled_from(["float32", "float64"])
 EPILOGUES = st.one_of(st.just(()), st.lists(st.sampled_from(STEPS), min_size=1, max_size=3).map(tuple))
@@ -248,6 +258,40 @@ def attentions(draw: Draw) -> Params:
     return sizes | params | {"dtype": draw(DTYPES)}
 
 
+@st.composite
+def terms(draw: Draw, depth: int) -> str:
+    """A chain of functions that hardly change where their arguments hardly do, as text."""
+    if depth == 0:
+        return draw(st.sampled_from(["x", "x", "y", "z", "n"]))
+    parts = [draw(terms(depth - 1)) for _ in range(3)]
+    form = draw(st.sampled_from(TERMS))
+    return form.format(*parts)
+
+
+@st.composite
+def chains(draw: Draw) -> Params:
+    """The parameters of a chain whose operands are broadcast in several ways, one of them of integers."""
+    shape = draw_shape(draw)
+    chain = draw(terms(draw(st.integers(0, 3))))
+    names = set(re.findall(r"\b[yzn]\b", chain))
+    kinds = {"n": draw(st.sampled_from([":int32", ":uint8", ":int8", ":int64"]))}
+    operands = [
+        f"{name}:{draw_broadcast(draw, shape)}{kinds.get(name, '')}"
+        for name in sorted(names)
+        if name in kinds or draw(st.booleans())
+    ]
+    chain = f"cast({chain}, float32)" if draw(st.booleans()) else chain
+    # Beside integers numbers are of float32, and as exact as those.
+    dtype = "float32" if "n" in names else draw(DTYPES)
+    return {"shape": shape, "chain": chain, "operands": tuple(operands), "dtype": dtype}
+
+
+def draw_broadcast(draw: Draw, shape: Sequence[int]) -> str:
+    """The last extents of a shape, some of them 1, as an operand's are written."""
+    kept = shape[draw(st.integers(0, len(shape) - 1)) :]
+    return "x".join(str(1 if draw(st.booleans()) else extent) for extent in kept)
+
+
 def draw_rest(draw: Draw, rank: int) -> Params:
     """What all operators on images have."""
     return {
@@ -278,6 +322,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Params]] = {
     **{f"arg{kind}": reductions(is_single=True) for kind in ("max", "min")},
     **{op: rows() for op in ("softmax", "log_softmax", "layer_norm", "rms_norm")},
     "attention": attentions(),
+    "elementwise": chains(),
     "group_norm": group_norms(),
     "batch_norm": batch_norms(),
 }
@@ -321,7 +366,8 @@ def compile_case(case: Case, task: Task) -> ObjectCode:
 def expected_of(task: Task, arrays: Sequence[Array]) -> Array:
     """The result in NumPy, in double precision."""
     assert task.reference is not None
-    return np.asarray(task.reference(*(array.astype(np.float64) for array in arrays)))
+    wide = (array.astype(np.float64) if array.dtype.kind == "f" else array for array in arrays)
+    return np.asarray(task.reference(*wide))
 
 
 def reduction_length(case: Case) -> int:
@@ -331,6 +377,8 @@ def reduction_length(case: Case) -> int:
         return int(params["n"] * params["d"])
     if "k" in params:
         return int(params["k"])
+    if case.op in MAPS:
+        return 1
     if "shape" in params:
         return int(prod(params["shape"]))
     if "kernel" not in params:

@@ -49,6 +49,7 @@ EXAMPLES = {
     "group_norm": 50,
     "attention": 100,
     "batch_norm": 40,
+    "elementwise": 120,
 }
 MANY = 34
 # With vectors of 256 and 128 bits, and 16 registers.
