@@ -114,6 +114,8 @@ ROWS = (
     rows_of("elementwise", "chain of five 1M", (1 << 20,), 1.2, chain="relu(x * s + y) * z - x"),
     rows_of("elementwise", "gelu 1M", (1 << 20,), 1.2, chain="gelu(x)"),
     rows_of("elementwise", "gelu_tanh 1M", (1 << 20,), 2.0, chain="gelu_tanh(x)"),
+    rows_of("transpose", "transpose 2048x2048", (2048, 2048), 1.2, perm=(1, 0)),
+    rows_of("transpose", "transpose heads 12x128x64", (1, 12, 128, 64), 1.2, perm=(0, 2, 1, 3)),
     rows_of("argmax", "argmax 128x32000", (128, 32000), None, axis=1),
 )
 

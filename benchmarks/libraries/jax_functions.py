@@ -70,6 +70,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{f"reduce_{name}": _reduction(name) for name in ("sum", "mean", "prod", "max", "min")},
     "attention": _attention,
     "elementwise": _elementwise,
+    "transpose": lambda jax, arguments, x: jax.numpy.transpose(x, arguments["perm"]),
     "argmax": _reduction("argmax"),
     "argmin": _reduction("argmin"),
 }

@@ -76,6 +76,11 @@ def _elementwise(arguments: Arguments) -> Node | None:
     return Node("Gelu", {"approximate": kinds[chain]}) if chain in kinds else None
 
 
+def _transpose(arguments: Arguments) -> Node:
+    perm = arguments["perm"]
+    return Node("Transpose", {} if perm is None else {"perm": list(perm)})
+
+
 NODES: dict[str, Callable[[Arguments], Node | None]] = {
     "softmax": _along("Softmax"),
     "log_softmax": _along("LogSoftmax"),
@@ -87,6 +92,7 @@ NODES: dict[str, Callable[[Arguments], Node | None]] = {
     },
     "attention": _attention,
     "elementwise": _elementwise,
+    "transpose": _transpose,
     "argmax": _place("ArgMax"),
     "argmin": _place("ArgMin"),
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 from tilewright.cli.peers import PeerError
 from tilewright.cli.torch_elementwise import compute_chain
+from tilewright.cli.torch_layout import LAYOUT
 from tilewright.templates.operators.window import Window, is_channels_last
 
 
@@ -181,6 +182,7 @@ TORCH: dict[str, Callable[..., Any]] = {
     **{f"reduce_{name}": _torch_reduction(f"a{name}") for name in ("max", "min")},
     "attention": _torch_attention,
     "elementwise": compute_chain,
+    **LAYOUT,
     "argmax": _torch_place("argmax"),
     "argmin": _torch_place("argmin"),
 }

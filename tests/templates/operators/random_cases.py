@@ -42,9 +42,10 @@ TERMS = (
     *("sigmoid(({0}) * 0.5)", "tanh(({0}) * 1.5)", "relu({0})"),
 )
 # Operators whose elements come of one element, or of few.
-MAPS = ("elementwise",)
+MAPS = ("elementwise", "transpose")
 
 DTYPES = st.sampled_from(["float32", "float64"])
+ELEMENTS = st.sampled_from(["float32", "float32", "float64", "int32", "int64", "uint8", "int8", "bool"])
 EPILOGUES = st.one_of(st.just(()), st.lists(st.sampled_from(STEPS), min_size=1, max_size=3).map(tuple))
 CONSTANTS = st.sampled_from([("weight",), ()])
 # Fewer than a vector has lanes, and what several tiles, panels and blocks cover.
@@ -259,6 +260,14 @@ def attentions(draw: Draw) -> Params:
 
 
 @st.composite
+def transposes(draw: Draw) -> Params:
+    """The parameters of a transposition."""
+    shape = draw_shape(draw)
+    perm = draw(st.permutations(range(len(shape))))
+    return {"shape": shape, "perm": tuple(perm), "dtype": draw(ELEMENTS)}
+
+
+@st.composite
 def terms(draw: Draw, depth: int) -> str:
     """A chain of functions that hardly change where their arguments hardly do, as text."""
     if depth == 0:
@@ -323,6 +332,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Params]] = {
     **{op: rows() for op in ("softmax", "log_softmax", "layer_norm", "rms_norm")},
     "attention": attentions(),
     "elementwise": chains(),
+    "transpose": transposes(),
     "group_norm": group_norms(),
     "batch_norm": batch_norms(),
 }

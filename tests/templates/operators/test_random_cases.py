@@ -50,6 +50,7 @@ EXAMPLES = {
     "attention": 100,
     "batch_norm": 40,
     "elementwise": 120,
+    "transpose": 100,
 }
 MANY = 34
 # With vectors of 256 and 128 bits, and 16 registers.

@@ -12,31 +12,24 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from math import prod
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tilewright.compiler import te
-from tilewright.compiler.schedule import Schedule, create_schedule
+from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.compiler.te.expr import BYTES, FLOATS
 from tilewright.templates.chain import CASTS, Chain, parse_chain
 from tilewright.templates.collector import get_config
 from tilewright.templates.errors import WorkloadError
-from tilewright.templates.operators.product import up_to
+from tilewright.templates.operators.sweep import FEW, ElementDtype, default_sweep, sweep
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
-ChainDtype = Literal["float32", "float64", "int32", "int64", "uint8", "int8", "bool"]
-VECTORS = (1, 2, 4, 8)
-BLOCKS = (1024, 4096, 16384, 65536)
-# Elements that keep a thread busy for longer than it takes to wake it.
-BLOCK = 16384
-# Vectors side by side that hide the latency of arithmetic; a costly function fills the registers alone.
-FEW = 4
 # What operands of logarithms, roots and divisors are when they are measured.
 POSITIVE = (0.5, 2.0)
 _OPERAND = re.compile(r"(?P<name>[A-Za-z_]\w*)(?::(?P<shape>\d+(?:x\d+)*))?(?::(?P<dtype>[a-z]+\d*))?", re.ASCII)
@@ -136,21 +129,14 @@ def flops(shape: Shape, chain: str, **_: Any) -> int:
 def default(
     target: Target, threads: int, shape: Shape, chain: str, operands: Sequence[str], dtype: str
 ) -> dict[str, Any]:
-    """The untuned configuration: long blocks, shorter ones where threads would idle."""
+    """The untuned configuration; a costly function fills the registers alone."""
     work = Elementwise.of(shape, chain, operands, dtype)
-    lanes, last = _lanes(work, target), work.extents[-1]
-    most = 1 if work.chain.is_costly else FEW
-    share = -(-prod(work.extents) // threads) if threads > 1 else last
-    blocks = [block for block in up_to(BLOCKS, last) if block <= min(max(BLOCK, 1), max(share, BLOCKS[0]))]
-    return {
-        "vectors": [v for v in _vectors(last, lanes) if v <= most][-1],
-        "block": last if threads == 1 or not blocks else blocks[-1],
-    }
+    return default_sweep(work.extents, _lanes(work, target), threads, 1 if work.chain.is_costly else FEW)
 
 
 @template("elementwise", reference=reference, default=default, flops=flops)
 def elementwise(
-    shape: Shape, chain: str, operands: tuple[str, ...] = (), dtype: ChainDtype = "float32"
+    shape: Shape, chain: str, operands: tuple[str, ...] = (), dtype: ElementDtype = "float32"
 ) -> tuple[Schedule, list[Tensor]]:
     """What a chain such as ``relu(x * s + y)`` makes of its operands; the result has the chain's type.
 
@@ -160,17 +146,7 @@ def elementwise(
     cfg, work = get_config(), Elementwise.of(shape, chain, operands, dtype)
     inputs = work.placeholders()
     y = work.result(inputs)
-    lanes, last = _lanes(work, cfg.target, y.dtype), work.extents[-1]
-    cfg.define_knob("vectors", _vectors(last, lanes))
-    cfg.define_knob("block", up_to(BLOCKS, last))
-    s = create_schedule(y)
-    *around, inner = s[y].op.axis
-    block, inner = s[y].split(inner, cfg["block"].val)
-    strip, lane = s[y].split(inner, cfg["vectors"].val * lanes)
-    s[y].unroll(strip, 1)
-    s[y].vectorize(lane)
-    s[y].parallel(s[y].fuse(*around, block))
-    return s, [*inputs, y]
+    return sweep(cfg, y, _lanes(work, cfg.target)), [*inputs, y]
 
 
 def _read_operand(text: str, shape: Shape, dtype: str) -> tuple[str, tuple[Shape, str]]:
@@ -188,10 +164,6 @@ def _read_operand(text: str, shape: Shape, dtype: str) -> tuple[str, tuple[Shape
     return match["name"], (extents, match["dtype"] or dtype)
 
 
-def _lanes(work: Elementwise, target: Target, result: str | None = None) -> int:
-    """Lanes of the widest type that is read or written."""
-    return target.lanes(max(BYTES[dtype] for dtype in (*work.dtypes, *([result] if result else []))))
-
-
-def _vectors(extent: int, lanes: int) -> list[int]:
-    return [v for v in VECTORS if v == 1 or (v - 1) * lanes < extent]
+def _lanes(work: Elementwise, target: Target) -> int:
+    """Lanes of the widest type that is read."""
+    return target.lanes(max(BYTES[dtype] for dtype in work.dtypes))

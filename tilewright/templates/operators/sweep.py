@@ -1,0 +1,52 @@
+"""One pass over a result in the order of memory: the schedule of operators that compute element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any, Literal
+
+from tilewright.compiler.schedule import Schedule, create_schedule
+from tilewright.compiler.te import Tensor
+from tilewright.templates.collector import TemplateConfig
+from tilewright.templates.operators.product import up_to
+
+# What is moved as it is.
+ElementDtype = Literal["float32", "float64", "int32", "int64", "uint8", "int8", "bool"]
+VECTORS = (1, 2, 4, 8)
+BLOCKS = (1024, 4096, 16384, 65536)
+# Elements that keep a thread busy for longer than it takes to wake it.
+BLOCK = 16384
+# Vectors side by side that hide the latency of arithmetic and of memory.
+FEW = 4
+
+
+def default_sweep(extents: Sequence[int], lanes: int, threads: int, most: int = FEW) -> dict[str, Any]:
+    """The untuned configuration: ``most`` vectors at once, and where threads would idle shorter blocks."""
+    last = extents[-1]
+    share = -(-prod(extents) // threads)
+    blocks = [block for block in up_to(BLOCKS, last) if block <= max(min(BLOCK, share), BLOCKS[0])]
+    return {
+        "vectors": [v for v in vectors_of(last, lanes) if v <= most][-1],
+        "block": last if threads == 1 or not blocks else blocks[-1],
+    }
+
+
+def sweep(cfg: TemplateConfig, y: Tensor, lanes: int) -> Schedule:
+    """Vectors of the last dimension, in blocks that threads share with the dimensions around."""
+    last = y.shape[-1]
+    cfg.define_knob("vectors", vectors_of(last, lanes))
+    cfg.define_knob("block", up_to(BLOCKS, last))
+    s = create_schedule(y)
+    *around, inner = s[y].op.axis
+    block, inner = s[y].split(inner, cfg["block"].val)
+    strip, lane = s[y].split(inner, cfg["vectors"].val * lanes)
+    s[y].unroll(strip, 1)
+    s[y].vectorize(lane)
+    s[y].parallel(s[y].fuse(*around, block))
+    return s
+
+
+def vectors_of(extent: int, lanes: int) -> list[int]:
+    """How many vectors at once an extent has room for."""
+    return [v for v in VECTORS if v == 1 or (v - 1) * lanes < extent]
