@@ -44,6 +44,7 @@ WORKLOADS: dict[str, dict[str, Any]] = {
     **{f"arg{kind}": {**MATRIX, "axis": 1} for kind in ("max", "min")},
     **dict.fromkeys(("softmax", "log_softmax", "layer_norm", "rms_norm"), MATRIX),
     "elementwise": {"shape": (1000, 1000), "chain": "gelu(x * s + y)", "operands": ("s:1000",)},
+    "resize": {**IMAGE, "size": 112},
     "transpose": {"shape": (1000, 1000)},
     "attention": {"b": 1, "heads": 12, "m": 128, "n": 128, "d": 64},
     "group_norm": {"shape": (1, 64, 56, 56), "groups": 32},

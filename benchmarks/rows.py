@@ -116,6 +116,17 @@ ROWS = (
     rows_of("elementwise", "gelu_tanh 1M", (1 << 20,), 2.0, chain="gelu_tanh(x)"),
     rows_of("transpose", "transpose 2048x2048", (2048, 2048), 1.2, perm=(1, 0)),
     rows_of("transpose", "transpose heads 12x128x64", (1, 12, 128, 64), 1.2, perm=(0, 2, 1, 3)),
+    *(
+        Row(
+            f"resize 64x56-112 {layout}",
+            "resize",
+            {"n": 1, "c": 64, "h": 56, "w": 56, "size": 112, "layout": layout},
+            "bandwidth",
+            "memory",
+            of_best=1.0,
+        )
+        for layout in ("NCHW", "NHWC")
+    ),
     rows_of("argmax", "argmax 128x32000", (128, 32000), None, axis=1),
 )
 

@@ -49,10 +49,19 @@ def _elementwise(jax: Any, arguments: Arguments, *operands: Any) -> Any:
     def choose(apply: Apply) -> Callable[..., Any]:
         if apply.label in functions:
             return functions[apply.label]
-        named = getattr(jax.numpy, apply.label, None)
-        return apply.function.compute if named is None else named
+        found: Callable[..., Any] = getattr(jax.numpy, apply.label, apply.function.compute)
+        return found
 
     return chain.evaluate(dict(zip(chain.operands, operands, strict=True)), choose)
+
+
+def _resize(jax: Any, arguments: Arguments, x: Any) -> Any:
+    if arguments["mode"] != "bilinear" or arguments["coordinate_mode"] != "half_pixel":
+        raise ValueError("jax resizes by half_pixel")
+    size, is_last = arguments["size"], arguments["layout"] == "NHWC"
+    extents = (size, size) if isinstance(size, int) else tuple(size)
+    shape = (x.shape[0], *extents, x.shape[3]) if is_last else (*x.shape[:2], *extents)
+    return jax.image.resize(x, shape, "bilinear", antialias=False)
 
 
 def _reduction(name: str) -> Callable[..., Any]:
@@ -70,6 +79,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{f"reduce_{name}": _reduction(name) for name in ("sum", "mean", "prod", "max", "min")},
     "attention": _attention,
     "elementwise": _elementwise,
+    "resize": _resize,
     "transpose": lambda jax, arguments, x: jax.numpy.transpose(x, arguments["perm"]),
     "argmax": _reduction("argmax"),
     "argmin": _reduction("argmin"),

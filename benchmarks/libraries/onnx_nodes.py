@@ -81,6 +81,22 @@ def _transpose(arguments: Arguments) -> Node:
     return Node("Transpose", {} if perm is None else {"perm": list(perm)})
 
 
+def _resize(arguments: Arguments) -> Node | None:
+    """An image with its channels first: the node has no other layout."""
+    if arguments["layout"] != "NCHW":
+        return None
+    size = arguments["size"]
+    extents = [arguments["n"], arguments["c"], *((size, size) if isinstance(size, int) else size)]
+    attributes = {
+        "mode": {"bilinear": "linear", "nearest": "nearest"}[arguments["mode"]],
+        "coordinate_transformation_mode": arguments["coordinate_mode"],
+        "nearest_mode": arguments["nearest_mode"],
+    }
+    # Neither a region nor scales: empty inputs.
+    none = np.array([], np.float32)
+    return Node("Resize", attributes, [none, none, np.array(extents, np.int64)])
+
+
 NODES: dict[str, Callable[[Arguments], Node | None]] = {
     "softmax": _along("Softmax"),
     "log_softmax": _along("LogSoftmax"),
@@ -93,6 +109,7 @@ NODES: dict[str, Callable[[Arguments], Node | None]] = {
     "attention": _attention,
     "elementwise": _elementwise,
     "transpose": _transpose,
+    "resize": _resize,
     "argmax": _place("ArgMax"),
     "argmin": _place("ArgMin"),
 }

@@ -9,8 +9,9 @@ from tilewright.compiler.build import LINE_LIMIT_MOST, compile_program
 from tilewright.compiler.kernel import Kernel, load_kernel
 from tilewright.compiler.target import Target
 from tilewright.templates.config import Config
-from tilewright.templates.epilogue import FUNCTIONS, finish, parse_epilogue
+from tilewright.templates.epilogue import finish, parse_epilogue
 from tilewright.templates.errors import TemplateError, WorkloadError
+from tilewright.templates.functions import FUNCTIONS
 from tilewright.templates.task import Task
 
 # What these give changes much where their argument hardly does.

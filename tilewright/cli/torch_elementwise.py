@@ -14,7 +14,8 @@ def compute_chain(torch: Any, arguments: Mapping[str, Any], *operands: Any) -> A
 
     def choose(apply: Apply) -> Callable[..., Any]:
         # Operators are Python's own, which tensors have.
-        return functions.get(apply.label) or getattr(torch, apply.label, apply.function.compute)
+        others: Callable[..., Any] = getattr(torch, apply.label, apply.function.compute)
+        return functions.get(apply.label, others)
 
     values = dict(zip(chain.operands, operands, strict=True))
     return chain.evaluate(values, choose).expand(tuple(arguments["shape"]))

@@ -169,9 +169,19 @@ class _Parser:
                 return self._operand(tree, name)
             case ast.Constant(value=bool() | int() | float() as value):
                 return Number(value)
+            case ast.UnaryOp() | ast.BinOp() | ast.BoolOp() | ast.Compare():
+                return self._operation(tree)
+            case ast.Call(func=ast.Name(id="cast"), args=[value, ast.Name(id=dtype)], keywords=[]):
+                return self._cast(tree, value, dtype)
+            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
+                return self._call(tree, name, arguments)
+        self._refuse(tree, f"known are + - * / ** comparisons, and, or, not, {_names()}")
+
+    def _operation(self, tree: ast.UnaryOp | ast.BinOp | ast.BoolOp | ast.Compare) -> Node:
+        match tree:
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
                 return Number(-value)
-            case ast.UnaryOp(op=ast.USub() | ast.Not() as op, operand=operand):
+            case ast.UnaryOp(op=op, operand=operand):
                 return self._operate(tree, op, operand)
             case ast.BinOp(left=left, op=op, right=right):
                 return self._operate(tree, op, left, right)
@@ -179,13 +189,7 @@ class _Parser:
                 return self._join(tree, op, first, others)
             case ast.Compare(left=left, ops=[op], comparators=[right]):
                 return self._operate(tree, op, left, right)
-            case ast.Compare():
-                self._refuse(tree, "one comparison at a time; join two by and")
-            case ast.Call(func=ast.Name(id="cast"), args=[value, ast.Name(id=dtype)], keywords=[]):
-                return self._cast(tree, value, dtype)
-            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
-                return self._call(tree, name, arguments)
-        self._refuse(tree, f"known are + - * / ** comparisons, and, or, not, {_names()}")
+        self._refuse(tree, "one comparison at a time; join two by and")
 
     def _operand(self, tree: ast.expr, name: str) -> Name:
         if name in KNOWN or name in DTYPES or name == "cast":

@@ -36,6 +36,7 @@ OPERATORS = {
     "reduce_max": "tilewright.templates.operators.reductions",
     "reduce_min": "tilewright.templates.operators.reductions",
     "transpose": "tilewright.templates.operators.transpose",
+    "resize": "tilewright.templates.operators.resize",
     "argmax": "tilewright.templates.operators.arg_reductions",
     "argmin": "tilewright.templates.operators.arg_reductions",
     "avg_pool1d": "tilewright.templates.operators.pooling_operators",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from tilewright.compiler.build import LINE_LIMIT_MOST, ObjectCode, compile_progr
 from tilewright.compiler.errors import CodeSizeError
 from tilewright.compiler.target import Target
 from tilewright.templates.config import Config
+from tilewright.templates.operators.coordinates import CoordinateMode, NearestMode
 from tilewright.templates.task import Task
 
 Draw = st.DrawFn
@@ -42,7 +43,7 @@ TERMS = (
     *("sigmoid(({0}) * 0.5)", "tanh(({0}) * 1.5)", "relu({0})"),
 )
 # Operators whose elements come of one element, or of few.
-MAPS = ("elementwise", "transpose")
+MAPS = ("elementwise", "transpose", "resize")
 
 DTYPES = st.sampled_from(["float32", "float64"])
 ELEMENTS = st.sampled_from(["float32", "float32", "float64", "int32", "int64", "uint8", "int8", "bool"])
@@ -268,6 +269,22 @@ def transposes(draw: Draw) -> Params:
 
 
 @st.composite
+def resizings(draw: Draw) -> Params:
+    """The parameters of a resizing, by any ratio or by a small one."""
+    extents = draw_extents(draw, [1, 1])
+    scales = draw(st.sampled_from([(2, 1), (3, 1), (1, 2), (3, 2), (4, 3)]))
+    by_ratio = tuple(max(1, extents[name] * scales[0] // scales[1]) for name in "hw")
+    size = draw(st.one_of(st.just(by_ratio), st.tuples(st.integers(1, 60), st.integers(1, 60))))
+    params = extents | draw_rest(draw, 2) | {"size": size}
+    return params | {
+        "c": draw_channels(draw, params),
+        "mode": draw(st.sampled_from(["nearest", "bilinear"])),
+        "coordinate_mode": draw(st.sampled_from(get_args(CoordinateMode))),
+        "nearest_mode": draw(st.sampled_from(get_args(NearestMode))),
+    }
+
+
+@st.composite
 def terms(draw: Draw, depth: int) -> str:
     """A chain of functions that hardly change where their arguments hardly do, as text."""
     if depth == 0:
@@ -333,6 +350,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Params]] = {
     "attention": attentions(),
     "elementwise": chains(),
     "transpose": transposes(),
+    "resize": resizings(),
     "group_norm": group_norms(),
     "batch_norm": batch_norms(),
 }

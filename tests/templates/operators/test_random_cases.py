@@ -51,6 +51,7 @@ EXAMPLES = {
     "batch_norm": 40,
     "elementwise": 120,
     "transpose": 100,
+    "resize": 100,
 }
 MANY = 34
 # With vectors of 256 and 128 bits, and 16 registers.

@@ -32,7 +32,9 @@ Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 # What operands of logarithms, roots and divisors are when they are measured.
 POSITIVE = (0.5, 2.0)
-_OPERAND = re.compile(r"(?P<name>[A-Za-z_]\w*)(?::(?P<shape>\d+(?:x\d+)*))?(?::(?P<dtype>[a-z]+\d*))?", re.ASCII)
+_OPERAND = re.compile(
+    r"(?P<name>[A-Za-z_]\w*)(?::(?P<shape>\d+(?:x\d+)*))?(?::(?P<dtype>[a-z]+\d*))?", re.ASCII
+)
 
 
 @dataclass(frozen=True)

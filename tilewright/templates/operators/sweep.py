@@ -1,4 +1,4 @@
-"""One pass over a result in the order of memory: the schedule of operators that compute element by element."""
+"""One pass over a result in the order of memory: how operators go that compute element by element."""
 
 from __future__ import annotations
 

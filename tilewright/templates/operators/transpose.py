@@ -127,7 +127,7 @@ def transpose(
 
     def element(*index: IterVar) -> te.Expr:
         place = dict(zip(work.perm, index, strict=True))
-        return x[tuple(place[dimension] for dimension in range(len(index)))]
+        return te.Load(x, [place[dimension] for dimension in range(len(index))])
 
     y = te.compute(work.turned, lambda *i: element(*i), name="y", argument_shape=given.turned)
     lanes = cfg.target.lanes(BYTES[dtype])
