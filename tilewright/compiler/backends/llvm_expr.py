@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -10,12 +9,15 @@ from functools import partial
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand, constant
 from tilewright.compiler.backends.llvm_memory import Lanes, Memory
 from tilewright.compiler.backends.llvm_types import VALUE, is_float, is_signed, suffix, vector
+from tilewright.compiler.backends.llvm_words import write_dot, write_word
 from tilewright.compiler.errors import CompileError
 from tilewright.compiler.ir.affine import Ranges, bounds
+from tilewright.compiler.target import Target
 from tilewright.compiler.te.expr import (
     COMPARISONS,
     INDEX,
     LOGICAL,
+    ON_NUMBERS,
     Binary,
     Call,
     Cast,
@@ -27,25 +29,12 @@ from tilewright.compiler.te.expr import (
     Var,
     children,
 )
+from tilewright.compiler.te.words import dot_dtypes
 
 FLOAT_OPS = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
 INT_OPS = {"+": "add", "-": "sub", "*": "mul"}
+BITWISE = {"&": "and", "|": "or", "^": "xor"}
 PREDICATES = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
-FOLDED: dict[str, Callable[[int, int], int]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "//": operator.floordiv,
-    "%": operator.mod,
-    "min": min,
-    "max": max,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
 INTRINSICS = {
     "exp": "exp",
     "log": "log",
@@ -69,6 +58,7 @@ class ExprWriter:
     memory: Memory
     ranges: Ranges
     declare: Callable[[str], None]
+    target: Target
     fast: str = "contract"
 
     def scalar(self, expr: Expr) -> Operand:
@@ -134,6 +124,8 @@ class ExprWriter:
 
     def binary(self, expr: Binary, lanes: Lanes | None) -> Operand:
         """Arithmetic, comparisons and connectives."""
+        if expr.op == "+" and isinstance(expr.b, Call) and dot_dtypes(expr.b):
+            return write_dot(self, expr.b, lanes, self.write(expr.a, lanes))
         if expr.op == "+" and is_float(expr.dtype) and isinstance(expr.b, Binary) and expr.b.op == "*":
             return self._multiply_add(expr, expr.b, lanes)
         a, b = self.match_lanes(self.write(expr.a, lanes), self.write(expr.b, lanes))
@@ -162,6 +154,8 @@ class ExprWriter:
             return pure(f"{self._comparison(op, a.dtype)} {a.typed}, {b.text}", "bool", a.lanes, a, b)
         if op in LOGICAL:
             return pure(f"{op} {a.typed}, {b.text}", "bool", a.lanes, a, b)
+        if op in BITWISE:
+            return pure(f"{BITWISE[op]} {a.typed}, {b.text}", a.dtype, a.lanes, a, b)
         if op in ("min", "max"):
             return self._extremum(op, a, b)
         if is_float(a.dtype):
@@ -321,7 +315,11 @@ class ExprWriter:
         )
 
     def call(self, expr: Call, lanes: Lanes | None) -> Operand:
-        """A mathematical function."""
+        """A mathematical function, or a word."""
+        if expr.name == "word":
+            return write_word(self, expr, lanes)
+        if dot_dtypes(expr):
+            return write_dot(self, expr, lanes)
         args = [self.write(arg, lanes) for arg in expr.args]
         count = max(a.lanes for a in args)
         args = [self.splat(a, count) for a in args]
@@ -372,7 +370,7 @@ def _fold(op: str, a: Operand, b: Operand) -> Operand | None:
                 return one
     if a.dtype != INDEX or b.dtype != INDEX or a.lanes or b.lanes or "%" in a.text + b.text:
         return None
-    function = FOLDED.get(op)
+    function = ON_NUMBERS.get(op)
     if function is None or (op in ("//", "%") and int(b.text) <= 0):
         return None
     result = function(int(a.text), int(b.text))

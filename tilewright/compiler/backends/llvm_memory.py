@@ -12,6 +12,7 @@ from tilewright.compiler.ir.affine import Linear, Ranges, linear, recombine
 from tilewright.compiler.ir.loops import Buffer, Store
 from tilewright.compiler.ir.visit import variables, walk
 from tilewright.compiler.te.expr import BYTES, INDEX, Expr, Load, Var
+from tilewright.compiler.te.words import WORD
 
 if TYPE_CHECKING:
     from tilewright.compiler.backends.llvm_expr import ExprWriter
@@ -69,6 +70,8 @@ class Memory:
         self.unrolled: dict[Var, tuple[int, int]] = {}
         self.declarations: set[str] = set()
         self.is_around_loops = False
+        self._words: dict[Buffer, Buffer] = {}
+        self._word_alignments: dict[Buffer, int] = {}
 
     def touch(self, buffer: Buffer) -> None:
         """Note that a buffer's contents changed, or may have."""
@@ -103,6 +106,20 @@ class Memory:
         padded = Buffer(buffer.name, (*buffer.shape[:-1], row), buffer.dtype)
         self.row_strides[buffer] = padded.strides
         return padded.size
+
+    def as_words(self, buffer: Buffer, parts: int) -> Buffer:
+        """The same read-only memory as words of so many elements each."""
+        if buffer not in self._words:
+            words = Buffer(f"{buffer.name}.words", (buffer.size // parts,), WORD)
+            self._words[buffer] = words
+            self._word_alignments[words] = BYTES[buffer.dtype]
+            self.pointers[words] = self.pointers[buffer]
+            self.read_only.add(words)
+        return self._words[buffer]
+
+    def alignment(self, buffer: Buffer) -> int:
+        """The bytes of which an element's address is a multiple."""
+        return self._word_alignments.get(buffer) or BYTES[buffer.dtype]
 
     # -- addresses ------------------------------------------------------------------------------
 
@@ -264,7 +281,7 @@ class Memory:
     def plain_load(self, pointer: Operand, buffer: Buffer, count: int) -> Operand:
         """Elements side by side, as memory holds them."""
         element = MEMORY[buffer.dtype]
-        text = f"load {vector(element, count)}, ptr {pointer.text}, align {BYTES[buffer.dtype]}"
+        text = f"load {vector(element, count)}, ptr {pointer.text}, align {self.alignment(buffer)}"
         if buffer in self.read_only:
             floor = self._floor(buffer)
             return self.text.pure(text, buffer.dtype, count, pointer, floor=floor, is_read=True)
@@ -276,7 +293,7 @@ class Memory:
         whole = vector(element, count)
         name = f"llvm.masked.load.{suffix(element, count)}.p0"
         self.declare(f"declare {whole} @{name}(ptr, i32, <{count} x i1>, {whole})")
-        arguments = f"ptr {pointer.text}, i32 {BYTES[buffer.dtype]}, {mask.typed}, {whole} zeroinitializer"
+        arguments = f"ptr {pointer.text}, i32 {self.alignment(buffer)}, {mask.typed}, {whole} zeroinitializer"
         call = f"call {whole} @{name}({arguments})"
         return self.text.value(call, buffer.dtype, count)
 
@@ -287,7 +304,7 @@ class Memory:
         name = f"llvm.masked.gather.{suffix(element, count)}.v{count}p0"
         self.declare(f"declare {whole} @{name}(<{count} x ptr>, i32, <{count} x i1>, {whole})")
         mask = lanes.mask.text if lanes.mask is not None else "splat (i1 true)"
-        arguments = f"<{count} x ptr> {pointers.text}, i32 {BYTES[buffer.dtype]}, <{count} x i1> {mask}"
+        arguments = f"<{count} x ptr> {pointers.text}, i32 {self.alignment(buffer)}, <{count} x i1> {mask}"
         return self.text.value(
             f"call {whole} @{name}({arguments}, {whole} zeroinitializer)", buffer.dtype, count
         )

@@ -51,7 +51,7 @@ class StmtWriter:
         self.text = FunctionText()
         self.memory = Memory(self.text, module.nest.ranges)
         self.memory.read_only = {b for b in module.nest.inputs if b not in written}
-        self.expr = ExprWriter(self.text, self.memory, module.nest.ranges, self.memory.declare)
+        self.expr = ExprWriter(self.text, self.memory, module.nest.ranges, self.memory.declare, module.target)
         self.lanes: Lanes | None = None
         self.is_outer = module.threads > 1
         self.scratch_top = 0
