@@ -110,17 +110,24 @@ def is_costly(epilogue: Sequence[str]) -> bool:
     return any(isinstance(step, Function) and step.is_costly for step in parse_epilogue(epilogue))
 
 
-def apply_epilogue(tensor: Tensor, epilogue: Sequence[str], channel: int = -1) -> Finished:
-    """Extend a tensor by its epilogue, all of it one more stage; ``channel`` is the axis of its vectors."""
+def apply_epilogue(
+    tensor: Tensor, epilogue: Sequence[str], channel: int = -1, dtype: str | None = None
+) -> Finished:
+    """Extend a tensor by its epilogue, all of it one more stage.
+
+    ``channel`` is the axis of its vectors, ``dtype`` the type of the result and of the operands, which is the
+    tensor's own unless it is given.
+    """
     steps = parse_epilogue(epilogue)
-    if not steps:
+    dtype = dtype or tensor.dtype
+    if not steps and dtype == tensor.dtype:
         return Finished(tensor, ())
     places = channel % tensor.ndim
     vector, seen = tensor.shape[places : places + 1], tensor.op.argument_shape
     operands = tuple(
-        te.placeholder(vector, tensor.dtype, name=step.name)
+        te.placeholder(vector, dtype, name=step.name)
         if step.is_vector
-        else te.placeholder(tensor.shape, tensor.dtype, name=step.name, argument_shape=seen)
+        else te.placeholder(tensor.shape, dtype, name=step.name, argument_shape=seen)
         for step in steps
         if isinstance(step, Operand)
     )
@@ -132,8 +139,9 @@ def apply_epilogue(tensor: Tensor, epilogue: Sequence[str], channel: int = -1) -
             if isinstance(step, Function):
                 value = step.express(value)
             else:
-                value = step.join(value, next(left)[index[places] if step.is_vector else index])
-        return value
+                operand = next(left)[index[places] if step.is_vector else index]
+                value = step.join(value, te.cast(tensor.dtype, operand))
+        return te.cast(dtype, value)
 
     name = f"{tensor.name}.finished"
     return Finished(te.compute(tensor.shape, element, name=name, argument_shape=seen), operands)

@@ -117,6 +117,24 @@ class Memory:
             self.read_only.add(words)
         return self._words[buffer]
 
+    def load_words(self, node: Load, parts: int, lanes: Lanes | None, writer: ExprWriter) -> Operand | None:
+        """Words that begin at an element, the same in every lane or side by side; None otherwise."""
+        buffer = node.source
+        assert isinstance(buffer, Buffer)
+        address = self.address(node, buffer, lanes, writer)
+        is_same = lanes is None or (address.step == 0 and address.offsets is None)
+        if lanes is not None and (lanes.may_be_idle or address.offsets is not None):
+            return None
+        words = self.as_words(buffer, parts)
+        if is_same:
+            return self.plain_load(address.pointer, words, 0)
+        assert lanes is not None
+        if address.step != parts:
+            return None
+        if lanes.mask is not None:
+            return self.masked_load(address.pointer, words, lanes.count, lanes.mask)
+        return self.plain_load(address.pointer, words, lanes.count)
+
     def alignment(self, buffer: Buffer) -> int:
         """The bytes of which an element's address is a multiple."""
         return self._word_alignments.get(buffer) or BYTES[buffer.dtype]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tilewright.compiler.backends.llvm_function import Operand, constant
 from tilewright.compiler.backends.llvm_shuffle import shuffle
 from tilewright.compiler.backends.llvm_types import vector
+from tilewright.compiler.dot_instructions import Dtypes, find_instruction
 from tilewright.compiler.ir.affine import Linear
 from tilewright.compiler.ir.loops import Buffer
 from tilewright.compiler.te.expr import Call, Load
@@ -20,58 +21,9 @@ if TYPE_CHECKING:
     from tilewright.compiler.backends.llvm_memory import Lanes, Memory
     from tilewright.compiler.target import Target
 
-Dtypes = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Instruction:
-    """A processor's sum of products of words.
-
-    Attributes:
-        features: of the target, one of which it takes.
-        bits: the widths of the vectors that it works on; those of 512 bits only where the target has such.
-        name: of LLVM's intrinsic, with the places ``{bits}``, ``{lanes}`` and ``{parts}``.
-    """
-
-    architecture: str
-    features: tuple[str, ...]
-    bits: tuple[int, ...]
-    name: str
-
-
-_VNNI = Instruction("x86_64", ("avx512vnni", "avxvnni"), (512, 256, 128), "llvm.x86.avx512.vpdpbusd.{bits}")
-_VNNI_INT8 = ("x86_64", ("avxvnniint8",), (256, 128))
-_BF16 = Instruction("x86_64", ("avx512bf16",), (512, 256, 128), "llvm.x86.avx512bf16.dpbf16ps.{bits}")
-_NEON = "llvm.aarch64.neon.{kind}.v{{lanes}}{result}.v{{parts}}{part}"
-INSTRUCTIONS: dict[Dtypes, tuple[Instruction, ...]] = {
-    ("uint8", "int8"): (
-        _VNNI,
-        Instruction("aarch64", ("i8mm",), (128,), _NEON.format(kind="usdot", result="i32", part="i8")),
-    ),
-    ("int8", "int8"): (
-        Instruction(*_VNNI_INT8, "llvm.x86.avx2.vpdpbssd.{bits}"),
-        Instruction("aarch64", ("dotprod",), (128,), _NEON.format(kind="sdot", result="i32", part="i8")),
-    ),
-    ("uint8", "uint8"): (
-        Instruction(*_VNNI_INT8, "llvm.x86.avx2.vpdpbuud.{bits}"),
-        Instruction("aarch64", ("dotprod",), (128,), _NEON.format(kind="udot", result="i32", part="i8")),
-    ),
-    ("bfloat16", "bfloat16"): (
-        _BF16,
-        Instruction("aarch64", ("bf16",), (128,), _NEON.format(kind="bfdot", result="f32", part="bf16")),
-    ),
-}
 # Products of 16-bit integers, the neighbours added: exact for bytes of either sign.
 _PAIRS = {512: "llvm.x86.avx512.pmaddw.d.512", 256: "llvm.x86.avx2.pmadd.wd", 128: "llvm.x86.sse2.pmadd.wd"}
 _PAIR_FEATURES = {512: "avx512bw", 256: "avx2", 128: "sse2"}
-
-
-def find_instruction(target: Target, dtypes: Dtypes) -> Instruction | None:
-    """What the target's processor has for a dot of these types, in this order."""
-    for found in INSTRUCTIONS.get(dtypes, ()):
-        if found.architecture == target.architecture and any(target.has(name) for name in found.features):
-            return found
-    return None
 
 
 # -- words ------------------------------------------------------------------------------------------
@@ -79,9 +31,11 @@ def find_instruction(target: Target, dtypes: Dtypes) -> Instruction | None:
 
 def write_word(writer: ExprWriter, expr: Call, lanes: Lanes | None) -> Operand:
     """A word of its parts: one read where they lie side by side in an argument, else put together."""
-    whole = _side_by_side(writer.memory, expr)
-    if whole is not None:
-        return writer.load(whole, lanes)
+    first = _first_neighbour(writer.memory, expr)
+    if first is not None:
+        whole = _read_whole(writer, first, len(expr.args), lanes)
+        if whole is not None:
+            return whole
     parts = [writer.write(part, lanes) for part in expr.args]
     count = max(part.lanes for part in parts)
     bits = [
@@ -111,12 +65,12 @@ def _bits(writer: ExprWriter, operation: str, value: Operand, number: int) -> Op
     return writer.text.pure(f"{operation} {value.typed}, {other.text}", WORD, value.lanes, value)
 
 
-def _side_by_side(memory: Memory, expr: Call) -> Load | None:
-    """One read of a word, where the parts are neighbours at an even place of an array that never changes."""
+def _first_neighbour(memory: Memory, expr: Call) -> Load | None:
+    """The first part, where all parts are neighbours in an array that never changes."""
     first = expr.args[0]
     if not isinstance(first, Load) or first.source not in memory.read_only:
         return None
-    buffer, count = first.source, len(expr.args)
+    buffer = first.source
     assert isinstance(buffer, Buffer)
     base = memory.form(first, buffer)
     for place, part in enumerate(expr.args):
@@ -125,10 +79,21 @@ def _side_by_side(memory: Memory, expr: Call) -> Load | None:
         rest = memory.form(part, buffer).add(base, -1)
         if rest.terms or rest.const != place:
             return None
-    if base.const % count or any(scale % count for _, scale in base.terms.values()):
+    return first
+
+
+def _read_whole(writer: ExprWriter, first: Load, parts: int, lanes: Lanes | None) -> Operand | None:
+    """Words as memory holds them: side by side from any element on, else at even places."""
+    found = writer.memory.load_words(first, parts, lanes, writer)
+    if found is not None:
+        return found
+    assert isinstance(first.source, Buffer)
+    base = writer.memory.form(first, first.source)
+    if base.const % parts or any(scale % parts for _, scale in base.terms.values()):
         return None
-    terms = {key: (atom, scale // count) for key, (atom, scale) in base.terms.items()}
-    return Load(memory.as_words(buffer, count), (Linear(terms, base.const // count).to_expr(),))
+    terms = {key: (atom, scale // parts) for key, (atom, scale) in base.terms.items()}
+    words = writer.memory.as_words(first.source, parts)
+    return writer.load(Load(words, (Linear(terms, base.const // parts).to_expr(),)), lanes)
 
 
 # -- products ---------------------------------------------------------------------------------------
@@ -138,14 +103,15 @@ def write_dot(writer: ExprWriter, expr: Call, lanes: Lanes | None, addend: Opera
     """A sum of products of words' parts, added to what there is."""
     dtypes = dot_dtypes(expr)
     assert dtypes is not None
-    words = [writer.write(arg, lanes) for arg in expr.args]
-    if addend is None:
-        addend = constant(0, expr.dtype)
-    count = max(value.lanes for value in (*words, addend))
-    a, b = (writer.splat(value, count) for value in words)
-    product = _Dot(writer, dtypes)
-    found = product.choose(count)
-    return _in_pieces(writer, found[0], (writer.splat(addend, count), a, b), found[1])
+    a, b = (writer.write(arg, lanes) for arg in expr.args)
+    return multiply_add(writer, dtypes, constant(0, expr.dtype) if addend is None else addend, a, b)
+
+
+def multiply_add(writer: ExprWriter, dtypes: Dtypes, addend: Operand, a: Operand, b: Operand) -> Operand:
+    """The sum of the products of the parts of ``a`` and ``b``, and the addend."""
+    count = max(value.lanes for value in (a, b, addend))
+    width, step = _Dot(writer, dtypes).choose(count)
+    return _in_pieces(writer, width, [writer.splat(value, count) for value in (addend, a, b)], step)
 
 
 Step = Callable[[Operand, Operand, Operand], Operand]

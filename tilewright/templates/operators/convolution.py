@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from tilewright.compiler import te
 from tilewright.compiler.te import IterVar, Tensor
+from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.epilogue import finish
-from tilewright.templates.operators.product import BYTES, Dtype
+from tilewright.templates.operators.product import Dtype
 from tilewright.templates.operators.window import (
     Window,
     arrange,
