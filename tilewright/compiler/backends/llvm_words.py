@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tilewright.compiler.backends.llvm_memory import Lanes, Memory
     from tilewright.compiler.target import Target
 
+FEWEST_BITS = 128
 # Products of 16-bit integers, the neighbours added: exact for bytes of either sign.
 _PAIRS = {512: "llvm.x86.avx512.pmaddw.d.512", 256: "llvm.x86.avx2.pmadd.wd", 128: "llvm.x86.sse2.pmadd.wd"}
 _PAIR_FEATURES = {512: "avx512bw", 256: "avx2", 128: "sse2"}
@@ -204,8 +205,9 @@ class _Dot:
 
 
 def _widest(bits: Sequence[int], count: int, target: Target) -> int:
-    """The most lanes of which an instruction takes whole vectors; 0 for none."""
-    fitting = [size // 32 for size in bits if size <= min(target.vector_bits, 32 * count)]
+    """The lanes of the instruction's largest vectors that so many fill, or that hold few; 0 for none."""
+    most = min(target.vector_bits, max(32 * count, FEWEST_BITS))
+    fitting = [size // 32 for size in bits if size <= most]
     return max(fitting, default=0)
 
 
@@ -214,6 +216,11 @@ def _in_pieces(writer: ExprWriter, width: int, operands: Sequence[Operand], step
     count, text = operands[0].lanes, writer.text
     if count == width:
         return step(*operands)
+    if count < width:
+        result = step(*(_fill(writer, value, width) for value in operands))
+        if count:
+            return shuffle(text, result, result, range(count))
+        return text.pure(f"extractelement {result.typed}, i64 0", result.dtype, 0, result)
     pieces = [
         step(*(shuffle(text, value, value, range(begin, begin + width)) for value in operands))
         for begin in range(0, count, width)
@@ -222,3 +229,10 @@ def _in_pieces(writer: ExprWriter, width: int, operands: Sequence[Operand], step
         both = 2 * pieces[0].lanes
         pieces = [shuffle(text, a, b, range(both)) for a, b in zip(pieces[::2], pieces[1::2], strict=True)]
     return pieces[0]
+
+
+def _fill(writer: ExprWriter, value: Operand, width: int) -> Operand:
+    """A vector that begins with the lanes there are, which are repeated."""
+    if not value.lanes:
+        return writer.splat(value, width)
+    return shuffle(writer.text, value, value, [lane % value.lanes for lane in range(width)])
