@@ -102,10 +102,10 @@ def _copy_left(s: Schedule, cfg: TemplateConfig, product: Product, left: Tensor,
         s[packed].vectorize(inside)
         return packed
     copied = s.cache_read(left, "call", tile)
-    blocks, inside = s[copied].split(s[copied].op.axis[-1], lanes)
-    if product.k % product.types.parts(cfg.target):
-        s[copied].loop_partition(blocks)
+    _, inside = s[copied].split(s[copied].op.axis[-1], lanes)
     s[copied].vectorize(inside)
+    if product.k % product.types.parts(cfg.target):
+        s[copied].loop_partition(inside)  # whole words are read without tests
     return copied
 
 
