@@ -33,7 +33,7 @@ def open_jax() -> Iterator[Maker]:
 
 def _forms(jax: Any, problem: Problem) -> list[Form]:
     if isinstance(problem, Product):
-        return _product(jax, problem)
+        return [] if problem.is_narrow else _product(jax, problem)
     if isinstance(problem, MaxPool):
         return [make(jax, problem, layout) for make in (_max_pool, _max_by_taps) for layout in LAYOUTS]
     forms = [_convolution(jax, problem, layout) for layout in LAYOUTS]

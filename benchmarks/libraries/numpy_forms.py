@@ -13,7 +13,7 @@ from libraries.problem import Array, Convolution, MaxPool, Pair, Problem, Produc
 def numpy_forms(problem: Problem) -> list[Form]:
     """The forms of a problem."""
     if isinstance(problem, Product):
-        return _product(problem)
+        return [] if problem.is_narrow else _product(problem)
     if isinstance(problem, MaxPool):
         return [call_form("rows of windows, then columns", _max_pool(problem))]
     if problem.is_depthwise:

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from libraries import narrow_products
 from libraries.form import Form, Maker, call_form
 from libraries.problem import Array, Convolution, MaxPool, Problem, Product
 
@@ -24,16 +26,18 @@ def open_onnxruntime() -> Iterator[Maker]:
 
 
 def _forms(runtime: Any, helper: Any, problem: Problem) -> list[Form]:
+    if isinstance(problem, Product) and problem.is_narrow:
+        return narrow_products.onnxruntime_forms(runtime, helper, problem)
     if isinstance(problem, Product):
         return _product(runtime, helper, problem)
     ends = {"strides": problem.stride, "pads": problem.padding * 2, "kernel_shape": problem.kernel}
     shape = problem.output_shape
     if isinstance(problem, MaxPool):
         node = helper.make_node("MaxPool", ["x"], ["y"], **ends)
-        return [_form(runtime, helper, "MaxPool", [node], {"x": problem.x}, {}, shape)]
+        return [make_form(runtime, helper, "MaxPool", [node], {"x": problem.x}, {}, shape)]
     name = "Conv and Relu" if problem.has_relu else "Conv"
     nodes, constants = _convolution(helper, problem, ends)
-    return [_form(runtime, helper, name, nodes, {"x": problem.x}, constants, shape)]
+    return [make_form(runtime, helper, name, nodes, {"x": problem.x}, constants, shape)]
 
 
 def _product(runtime: Any, helper: Any, problem: Product) -> list[Form]:
@@ -44,13 +48,13 @@ def _product(runtime: Any, helper: Any, problem: Product) -> list[Form]:
     shape = (*a.shape[:-1], right.shape[-1])
     if not problem.is_transposed:
         node = helper.make_node("MatMul", ["a", "b"], ["y"])
-        return [_form(runtime, helper, "MatMul", [node], inputs, constant, shape)]
+        return [make_form(runtime, helper, "MatMul", [node], inputs, constant, shape)]
     node = helper.make_node("Gemm", ["a", "b"], ["y"], transB=1)
-    forms = [_form(runtime, helper, "Gemm", [node], inputs, constant, shape)]
+    forms = [make_form(runtime, helper, "Gemm", [node], inputs, constant, shape)]
     if problem.is_constant:
         node = helper.make_node("MatMul", ["a", "b"], ["y"])
         turned = {"b": np.ascontiguousarray(right)}
-        forms.append(_form(runtime, helper, "MatMul", [node], inputs, turned, shape))
+        forms.append(make_form(runtime, helper, "MatMul", [node], inputs, turned, shape))
     return forms
 
 
@@ -68,7 +72,7 @@ def _convolution(
     return nodes, constants
 
 
-def _form(
+def make_form(
     runtime: Any,
     helper: Any,
     name: str,
@@ -76,14 +80,15 @@ def _form(
     inputs: Mapping[str, Array],
     constants: Mapping[str, Array],
     shape: tuple[int, ...],
+    result: npt.DTypeLike = np.float32,
 ) -> Form:
     """A session of a graph, from its inputs to ``y``."""
     from_array = importlib.import_module("onnx.numpy_helper").from_array
     graph = helper.make_graph(
         nodes,
         "row",
-        [helper.make_tensor_value_info(key, 1, array.shape) for key, array in inputs.items()],
-        [helper.make_tensor_value_info("y", 1, shape)],
+        [_describe(helper, key, array.dtype, array.shape) for key, array in inputs.items()],
+        [_describe(helper, "y", np.dtype(result), shape)],
         [from_array(np.array(array), key) for key, array in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
@@ -95,6 +100,11 @@ def _form(
     binding = session.io_binding()
     for key, array in inputs.items():
         binding.bind_ortvalue_input(key, runtime.OrtValue.ortvalue_from_numpy(np.array(array)))
-    y = runtime.OrtValue.ortvalue_from_numpy(np.ones(shape, np.float32))
+    y = runtime.OrtValue.ortvalue_from_numpy(np.ones(shape, result))
     binding.bind_ortvalue_output("y", y)
     return call_form(name, lambda: session.run_with_iobinding(binding), lambda _: y.numpy())
+
+
+def _describe(helper: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
+    """The type and shape of an input or an output."""
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(dtype), shape)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand, constant
-from tilewright.compiler.backends.llvm_memory import Lanes, Memory
+from tilewright.compiler.backends.llvm_halves import narrow_bits, widen_float16
+from tilewright.compiler.backends.llvm_memory import Lanes, Memory, retyped
 from tilewright.compiler.backends.llvm_types import VALUE, is_float, is_signed, suffix, vector
 from tilewright.compiler.backends.llvm_words import write_dot, write_word
 from tilewright.compiler.errors import CompileError
@@ -269,6 +270,11 @@ class ExprWriter:
 
     def _round_half(self, a: Operand, dtype: str) -> Operand:
         half = vector("half" if dtype == "float16" else "bfloat", a.lanes)
+        if dtype in self.memory.emulated:
+            raw = narrow_bits(self.text, a, dtype)
+            if dtype == "float16":
+                return retyped(widen_float16(self.text, raw), dtype)
+            return self.text.pure(f"fpext {half} {raw.text} to {a.type}", dtype, a.lanes, raw)
         short = self.text.pure(f"fptrunc {a.typed} to {half}", dtype, a.lanes, a)
         return self.text.pure(f"fpext {half} {short.text} to {a.type}", dtype, a.lanes, short)
 

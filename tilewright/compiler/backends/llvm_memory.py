@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand, Scope, constant, index
+from tilewright.compiler.backends.llvm_halves import narrow_bits, widen_float16
 from tilewright.compiler.backends.llvm_strided import read_strided, write_strided
 from tilewright.compiler.backends.llvm_types import MEMORY, VALUE, suffix, vector
 from tilewright.compiler.ir.affine import Linear, Ranges, linear, recombine
@@ -54,11 +55,15 @@ class Address:
 
 
 class Memory:
-    """The buffers of a function: where they are, and how often each was written."""
+    """The buffers of a function: where they are, and how often each was written.
 
-    def __init__(self, text: FunctionText, ranges: Ranges) -> None:
+    ``emulated`` are the types of 16 bits that the processor does not convert by itself.
+    """
+
+    def __init__(self, text: FunctionText, ranges: Ranges, emulated: frozenset[str] = frozenset()) -> None:
         self.text = text
         self.ranges = ranges
+        self.emulated = emulated
         self.variables: dict[Var, Operand] = {}
         self.pointers: dict[Buffer, Operand] = {}
         self.row_strides: dict[Buffer, tuple[int, ...]] = {}
@@ -338,6 +343,8 @@ class Memory:
         """From the type in memory to the type of values."""
         if _is_held_whole(buffer):
             return raw
+        if buffer.dtype == "float16" and buffer.dtype in self.emulated:
+            return retyped(widen_float16(self.text, raw), buffer.dtype)
         stored, held = vector(MEMORY[buffer.dtype], raw.lanes), vector(VALUE[buffer.dtype], raw.lanes)
         name = "trunc" if buffer.dtype == "bool" else "fpext"
         return self.text.pure(f"{name} {stored} {raw.text} to {held}", buffer.dtype, raw.lanes, raw)
@@ -391,6 +398,8 @@ class Memory:
         if _is_held_whole(buffer):
             return value.typed
         stored = vector(MEMORY[buffer.dtype], value.lanes)
+        if buffer.dtype in self.emulated:
+            return f"{stored} {narrow_bits(self.text, value, buffer.dtype).text}"
         name = "zext" if buffer.dtype == "bool" else "fptrunc"
         short = self.text.pure(f"{name} {value.typed} to {stored}", value.dtype, value.lanes, value)
         return f"{stored} {short.text}"
@@ -398,6 +407,11 @@ class Memory:
     def declare(self, text: str) -> None:
         """Note an external function."""
         self.declarations.add(text)
+
+
+def retyped(value: Operand, dtype: str) -> Operand:
+    """The same value under the name of another type that is held alike."""
+    return Operand(value.text, dtype, value.lanes, value.depth)
 
 
 def _is_held_whole(buffer: Buffer) -> bool:
