@@ -27,8 +27,9 @@ def onednn_forms(torch: Any, problem: Product) -> list[Form]:
     if problem.a.dtype != np.uint8:
         return []
     a, b = _tensor(torch, problem.a), _tensor(torch, problem.b)
-    weight = torch.ops.onednn.qlinear_prepack(b if problem.is_transposed else b.t(), list(a.shape))
-    columns = weight.shape[1]
+    rows = (b if problem.is_transposed else b.t()).contiguous()
+    weight = torch.ops.onednn.qlinear_prepack(rows, list(a.shape))
+    columns = len(rows)
     ones, zeros = torch.ones(columns), torch.zeros(columns, dtype=torch.int64)
     scales: tuple[Any, ...] = (1.0, 0, weight, ones, zeros, None, 1.0, 0, torch.float32, "none", [], "")
     call = torch.ops.onednn.qlinear_pointwise

@@ -138,6 +138,11 @@ def convolutions(draw: Draw, rank: int) -> Params:
         "o": groups * draw(st.integers(1, 50)),
     }
     params |= draw_rest(draw, rank) | {"epilogue": draw(EPILOGUES), "constant": draw(CONSTANTS)}
+    if rank == 2 and draw(st.integers(0, 3)) == 0:
+        return params | {
+            "dtype": draw(st.sampled_from(["uint8", "int8"])),
+            "epilogue": draw(INTEGER_EPILOGUES),
+        }
     if rank == 2 and draw(st.booleans()):
         # All that the algorithms other than the direct one can do.
         least = {"kernel": 3, "stride": 1, "dilation": 1, "groups": 1}
