@@ -68,14 +68,32 @@ def _prepare_torch(task: "Task", arrays: Arrays) -> Call:
     if task.workload.arguments.get("epilogue"):
         raise PeerError("torch: operators are compared without an epilogue only")
     torch = importlib.import_module("torch")
-    tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
     arguments = task.workload.arguments
+    if any(array.dtype.itemsize == 1 for array in arrays):
+        operator = TORCH_BYTES.get((task.workload.op, *(array.dtype.name for array in arrays)))
+        if operator is None:
+            raise PeerError(f"torch: there is no counterpart of {task.workload.op} on such bytes")
+    tensors = [_torch_tensor(torch, array) for array in arrays]
+    multiply = operator
 
     def call() -> object:
         with torch.inference_mode():
-            return operator(torch, arguments, *tensors)
+            return multiply(torch, arguments, *tensors)
 
     return call
+
+
+def _torch_tensor(torch: Any, array: npt.NDArray[Any]) -> Any:
+    """A tensor of an array; those of bfloat16 pass as the integers of their bits."""
+    whole = np.ascontiguousarray(array)
+    if whole.dtype.name != "bfloat16":
+        return torch.from_numpy(whole)
+    return torch.from_numpy(whole.view(np.int16)).view(torch.bfloat16)
+
+
+def _torch_byte_product(torch: Any, arguments: Mapping[str, Any], a: Any, b: Any) -> Any:
+    left = a.t() if arguments.get("transpose_a") else a
+    return torch._int_mm(left, b.t() if arguments.get("transpose_b", True) else b)
 
 
 def _torch_product(torch: Any, arguments: Mapping[str, Any], a: Any, b: Any) -> Any:
@@ -176,6 +194,11 @@ TORCH: dict[str, Callable[..., Any]] = {
     **{f"global_avg_pool{rank}d": _torch_global_avg_pool for rank in RANKS},
     "softmax": lambda torch, arguments, x: torch.softmax(x, arguments["axis"]),
     "log_softmax": lambda torch, arguments, x: torch.log_softmax(x, arguments["axis"]),
+}
+
+# By the types of the operands, too: it has no others with exact sums.
+TORCH_BYTES: dict[tuple[str, ...], Callable[..., Any]] = {
+    (op, "int8", "int8"): _torch_byte_product for op in ("matmul", "dense")
 }
 
 PEERS: dict[str, Callable[["Task", Arrays], Call]] = {"numpy": _prepare_numpy, "torch": _prepare_torch}
