@@ -19,6 +19,7 @@ MEDIAN_MS, MOST_MS = 60.0, 250.0
 IMAGE = {"n": 1, "c": 64, "h": 56, "w": 56}
 DOUBLE = {"kernel": 4, "stride": 2, "padding": 1}
 POOL = {"kernel": 3, "stride": 2, "padding": 1}
+MATRIX = {"shape": (128, 1024)}
 WORKLOADS: dict[str, dict[str, Any]] = {
     "batch_matmul": {"b": 12, "m": 128, "n": 128, "k": 64},
     "conv2d": {**IMAGE, "o": 64, "kernel": 3, "padding": 1},
@@ -39,6 +40,11 @@ WORKLOADS: dict[str, dict[str, Any]] = {
         f"global_avg_pool{rank}d": {"n": 1, "c": 64, **dict.fromkeys("dhw"[3 - rank :], 112)}
         for rank in (1, 2, 3)
     },
+    **{f"reduce_{kind}": {**MATRIX, "axis": 0} for kind in ("sum", "mean", "prod", "max", "min")},
+    **{f"arg{kind}": {**MATRIX, "axis": 1} for kind in ("max", "min")},
+    **dict.fromkeys(("softmax", "log_softmax", "layer_norm", "rms_norm"), MATRIX),
+    "group_norm": {"shape": (1, 64, 56, 56), "groups": 32},
+    "batch_norm": {"shape": (1, 64, 56, 56)},
 }
 
 

@@ -87,6 +87,7 @@ def check_demands(measured: Sequence[Measured], failed: Sequence[Row]) -> list[D
             )
             for kind in ("1x1", "depthwise")
         ),
+        *_check_own(table),
         table.least(f"gemv: {OF_BANDWIDTH} of the bandwidth", OF_BANDWIDTH, _to_limit, _is_kind("gemv")),
         table.mean(
             f"default: mean {DEFAULT_OF_TUNED} of tuned",
@@ -99,6 +100,16 @@ def check_demands(measured: Sequence[Measured], failed: Sequence[Row]) -> list[D
         ),
         *_check_odd(table),
         *_check_accuracy(table),
+    ]
+
+
+def _check_own(table: Table) -> list[Demand]:
+    """What is demanded of single rows."""
+    rows = [*(entry.row for entry in table.measured), *table.failed]
+    return [
+        table.least(f"{row.name}: {row.of_best} x the best library", row.of_best, _to_best, _is(row))
+        for row in rows
+        if row.of_best is not None
     ]
 
 
@@ -138,6 +149,10 @@ def _is_plain(row: Row) -> bool:
 
 def _is_computing(row: Row) -> bool:
     return row.limit == "peak" and row.kind not in ("odd", "accuracy", "depthwise")
+
+
+def _is(row: Row) -> Callable[[Row], bool]:
+    return lambda other: other is row
 
 
 def _is_kind(kind: str) -> Callable[[Row], bool]:

@@ -187,7 +187,7 @@ def choose_forms(
     chosen: dict[str, Form] = {}
     failed: dict[str, str] = {}
     try:
-        problem = describe(task, arrays)
+        problem = describe(task, arrays, expected)
         expected = images_first(task, expected)
     except ProblemError:
         return chosen, failed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-Kind = Literal["1x1", "depthwise", "gemv", "odd", "accuracy"]
+Kind = Literal["1x1", "depthwise", "gemv", "odd", "accuracy", "memory"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class Row:
             each is read from its cache about once.
         kind: what is demanded of it in particular.
         like: for an odd row, the round row that is nearest.
+        of_best: the least ratio to the best library, where that is demanded of it alone.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Row:
     limit: Literal["peak", "bandwidth"] = "peak"
     kind: Kind | None = None
     like: str | None = None
+    of_best: float | None = None
 
 
 def product(op: str, name: str, b: int | None, m: int, n: int, k: int, **others: Any) -> Row:
@@ -55,6 +57,11 @@ def max_pool(c: int, size: int, layout: str) -> Row:
     """The maxima of 3x3 windows, every second of them; the libraries are the same in both layouts."""
     params = {"n": 1, "c": c, "h": size, "w": size, "kernel": 3, "stride": 2, "padding": 1, "layout": layout}
     return Row(f"max_pool 3x3/2 {c}x{size} {layout}", "max_pool2d", params, "bandwidth")
+
+
+def rows_of(op: str, name: str, shape: tuple[int, ...], of_best: float | None, **others: Any) -> Row:
+    """An operator on an array, of which memory is the limit."""
+    return Row(name, op, {"shape": shape, **others}, "bandwidth", "memory", of_best=of_best)
 
 
 ROWS = (
@@ -93,6 +100,13 @@ ROWS = (
         kind="odd",
         like="conv 3x3 64x56-64",
     ),
+    rows_of("softmax", "softmax 128x1024", (128, 1024), 1.5),
+    rows_of("softmax", "softmax 1536x128", (1536, 128), 1.35),
+    rows_of("layer_norm", "layer_norm 128x768", (128, 768), 3.0),
+    rows_of("rms_norm", "rms_norm 128x4096", (128, 4096), 2.0),
+    rows_of("reduce_sum", "row sum 4096x4096", (4096, 4096), 1.0, axis=1),
+    rows_of("reduce_sum", "column sum 4096x4096", (4096, 4096), 1.0, axis=0),
+    rows_of("argmax", "argmax 128x32000", (128, 32000), None, axis=1),
 )
 
 

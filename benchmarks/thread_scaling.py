@@ -8,15 +8,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from comparison import Ratio, speed_ratio
 from interleave import kernel_runner, parser, table, take_rounds, write_json
 from rows import ROWS, Row
 
 import tilewright as tw
-from tilewright.compiler.peak import ReferenceLoop, reference_loop
+from tilewright.compiler.peak import reference_loop
 from tilewright.measure.inputs import make_inputs
+from tilewright.measure.timing import Runner
 
 # Of the threads that a row must gain, such as 1.7 of two.
 WANTED = 0.85
@@ -62,19 +62,13 @@ def machine_gain(threads: int, rounds: int) -> Ratio:
     loops = [reference_loop("compute") for _ in range(threads)]
     with ThreadPoolExecutor(threads) as pool:
 
-        def all_at_once(repeats: int) -> float:
-            return max(pool.map(lambda loop: run(loop, repeats), loops)) / threads
+        def all_at_once(repeats: int) -> int:
+            times: list[int] = list(pool.map(lambda loop: loop.run(repeats), loops))
+            return max(times)
 
-        times = take_rounds(
-            {"one": lambda repeats: run(loops[0], repeats), "all": all_at_once}, lambda count: count < rounds
-        )
-    return speed_ratio(times["all"], times["one"])
-
-
-def run(loop: ReferenceLoop, repeats: int) -> float:
-    """The nanoseconds of so many runs."""
-    found: Any = loop.run(repeats)
-    return float(found)
+        runners: dict[str, Runner] = {"one": loops[0].run, "all": all_at_once}
+        times = take_rounds(runners, lambda count: count < rounds)
+    return speed_ratio(times["all"] / threads, times["one"])
 
 
 if __name__ == "__main__":

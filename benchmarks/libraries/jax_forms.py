@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from libraries.form import Form, Maker, call_form
-from libraries.problem import Array, Convolution, MaxPool, Problem, Product
+from libraries.jax_functions import FUNCTIONS
+from libraries.problem import Array, Convolution, MaxPool, Other, Problem, Product
 
 LAYOUTS = ("NCHW", "NHWC")
 CHANNELS_LAST = (0, 2, 3, 1)
@@ -34,11 +35,20 @@ def open_jax() -> Iterator[Maker]:
 def _forms(jax: Any, problem: Problem) -> list[Form]:
     if isinstance(problem, Product):
         return [] if problem.is_narrow else _product(jax, problem)
+    if isinstance(problem, Other):
+        return _other(jax, problem)
     if isinstance(problem, MaxPool):
         return [make(jax, problem, layout) for make in (_max_pool, _max_by_taps) for layout in LAYOUTS]
     forms = [_convolution(jax, problem, layout) for layout in LAYOUTS]
     # XLA has no fast convolution of single channels; sums of shifted images fuse into one loop.
     return forms + [_depthwise_by_taps(jax, problem, layout) for layout in LAYOUTS if problem.is_depthwise]
+
+
+def _other(jax: Any, problem: Other) -> list[Form]:
+    if problem.op not in FUNCTIONS:
+        return []
+    compute, arguments = FUNCTIONS[problem.op], problem.arguments
+    return [_form(jax, "jit", lambda *x: compute(jax, arguments, *x), list(problem.arrays))]
 
 
 def _form(

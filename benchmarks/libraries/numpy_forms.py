@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from libraries.form import Form, call_form
-from libraries.problem import Array, Convolution, MaxPool, Pair, Problem, Product
+from libraries.problem import Array, Convolution, MaxPool, Other, Pair, Problem, Product
+from tilewright.deploy import make_task
 
 
 def numpy_forms(problem: Problem) -> list[Form]:
@@ -16,11 +17,20 @@ def numpy_forms(problem: Problem) -> list[Form]:
         return [] if problem.is_narrow else _product(problem)
     if isinstance(problem, MaxPool):
         return [call_form("rows of windows, then columns", _max_pool(problem))]
+    if isinstance(problem, Other):
+        return _other(problem)
     if problem.is_depthwise:
         return [call_form("tap by tap", _depthwise(problem))]
     if problem.groups > 1:
         return []
     return [call_form("matrix product of gathered windows", _convolution(problem))]
+
+
+def _other(problem: Other) -> list[Form]:
+    reference = make_task(problem.op, None, 1, problem.arguments).reference
+    if reference is None:
+        return []
+    return [call_form("reference", lambda: reference(*problem.arrays))]
 
 
 def _product(problem: Product) -> list[Form]:

@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from libraries import narrow_products
 from libraries.form import Form, Maker, call_form
-from libraries.problem import Array, Convolution, MaxPool, Problem, Product
+from libraries.onnx_nodes import NODES
+from libraries.problem import Array, Convolution, MaxPool, Other, Problem, Product
 
-OPSET, IR = 17, 8
+OPSET, IR = 23, 11
 
 
 @contextlib.contextmanager
@@ -30,6 +31,8 @@ def _forms(runtime: Any, helper: Any, problem: Problem) -> list[Form]:
         return narrow_products.onnxruntime_forms(runtime, helper, problem)
     if isinstance(problem, Product):
         return _product(runtime, helper, problem)
+    if isinstance(problem, Other):
+        return _other(runtime, helper, problem)
     ends = {"strides": problem.stride, "pads": problem.padding * 2, "kernel_shape": problem.kernel}
     shape = problem.output_shape
     if isinstance(problem, MaxPool):
@@ -38,6 +41,18 @@ def _forms(runtime: Any, helper: Any, problem: Problem) -> list[Form]:
     name = "Conv and Relu" if problem.has_relu else "Conv"
     nodes, constants = _convolution(helper, problem, ends)
     return [make_form(runtime, helper, name, nodes, {"x": problem.x}, constants, shape)]
+
+
+def _other(runtime: Any, helper: Any, problem: Other) -> list[Form]:
+    make = NODES.get(problem.op)
+    node = None if make is None else make(problem.arguments)
+    if node is None:
+        return []
+    names = [f"x{n}" for n in range(len(problem.arrays))]
+    constants = {f"c{n}": array for n, array in enumerate(node.constants)}
+    made = helper.make_node(node.kind, [*names, *constants], ["y"], **node.attributes)
+    inputs = dict(zip(names, problem.arrays, strict=True))
+    return [make_form(runtime, helper, node.kind, [made], inputs, constants, *problem.result)]
 
 
 def _product(runtime: Any, helper: Any, problem: Product) -> list[Form]:
@@ -80,15 +95,16 @@ def make_form(
     inputs: Mapping[str, Array],
     constants: Mapping[str, Array],
     shape: tuple[int, ...],
-    result: npt.DTypeLike = np.float32,
+    dtype: npt.DTypeLike = np.float32,
 ) -> Form:
     """A session of a graph, from its inputs to ``y``."""
     from_array = importlib.import_module("onnx.numpy_helper").from_array
+    of = helper.np_dtype_to_tensor_dtype
     graph = helper.make_graph(
         nodes,
         "row",
-        [_describe(helper, key, array.dtype, array.shape) for key, array in inputs.items()],
-        [_describe(helper, "y", np.dtype(result), shape)],
+        [helper.make_tensor_value_info(key, of(array.dtype), array.shape) for key, array in inputs.items()],
+        [helper.make_tensor_value_info("y", of(np.dtype(dtype)), shape)],
         [from_array(np.array(array), key) for key, array in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
@@ -100,11 +116,6 @@ def make_form(
     binding = session.io_binding()
     for key, array in inputs.items():
         binding.bind_ortvalue_input(key, runtime.OrtValue.ortvalue_from_numpy(np.array(array)))
-    y = runtime.OrtValue.ortvalue_from_numpy(np.ones(shape, result))
+    y = runtime.OrtValue.ortvalue_from_numpy(np.ones(shape, dtype))
     binding.bind_ortvalue_output("y", y)
     return call_form(name, lambda: session.run_with_iobinding(binding), lambda _: y.numpy())
-
-
-def _describe(helper: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Any:
-    """The type and shape of an input or an output."""
-    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(dtype), shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from tilewright.templates.task import Task
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
+OF_OTHER_KINDS = ("matmul", "batch_matmul", "dense", "conv2d", "depthwise_conv2d", "max_pool2d")
 
 
 class ProblemError(TilewrightError):
@@ -97,11 +98,28 @@ class MaxPool:
         return self.x.shape[0], self.x.shape[1], height, width
 
 
-Problem = Product | Convolution | MaxPool
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Any other operator: as it is named, with its parameters.
+
+    Attributes:
+        op: its name.
+        arguments: its parameters.
+        arrays: its inputs.
+        result: shape and type of what it computes.
+    """
+
+    op: str
+    arguments: Mapping[str, Any]
+    arrays: tuple[Array, ...]
+    result: tuple[tuple[int, ...], np.dtype[Any]]
 
 
-def describe(task: Task, arrays: Sequence[Array]) -> Problem:
-    """The problem of a task on its arrays.
+Problem = Product | Convolution | MaxPool | Other
+
+
+def describe(task: Task, arrays: Sequence[Array], expected: Array) -> Problem:
+    """The problem of a task on its arrays, and what it should compute.
 
     Raises:
         ProblemError: no library is compared on such a workload.
@@ -118,7 +136,10 @@ def describe(task: Task, arrays: Sequence[Array]) -> Problem:
             return _convolution(arguments, [image, *others], op == "depthwise_conv2d")
         sizes = (_pair(arguments[name]) for name in ("kernel", "stride", "padding"))
         return MaxPool(image, *sizes)
-    raise ProblemError(f"no library is compared on {task.workload}")
+    if arguments.get("epilogue") or task.reference is None or op in OF_OTHER_KINDS:
+        raise ProblemError(f"no library is compared on {task.workload}")
+    dtype = arrays[0].dtype if expected.dtype.kind == "f" else expected.dtype
+    return Other(op, arguments, tuple(arrays), (expected.shape, dtype))
 
 
 def images_first(task: Task, array: Array) -> Array:

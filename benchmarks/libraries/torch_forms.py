@@ -13,7 +13,8 @@ import numpy as np
 
 from libraries import narrow_products
 from libraries.form import Form, Maker, call_form
-from libraries.problem import Array, Convolution, MaxPool, Problem, Product
+from libraries.problem import Array, Convolution, MaxPool, Other, Problem, Product
+from tilewright.cli.torch_operators import TORCH
 
 
 @contextlib.contextmanager
@@ -59,6 +60,8 @@ def _modules(torch: Any, problem: Problem) -> list[tuple[str, Any, tuple[Any, ..
     """The problem as modules or functions: what varies are the inputs, what is constant are parameters."""
     if isinstance(problem, Product):
         return [("contiguous", *_product_module(torch, problem))]
+    if isinstance(problem, Other):
+        return [("contiguous", *_other_function(torch, problem))] if problem.op in TORCH else []
     formats = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
     found = []
     for name, layout in formats.items():
@@ -68,6 +71,12 @@ def _modules(torch: Any, problem: Problem) -> list[tuple[str, Any, tuple[Any, ..
         x = _tensor(torch, problem.x).contiguous(memory_format=layout)
         found.append((name, module.eval().to(memory_format=layout), (x,)))
     return found
+
+
+def _other_function(torch: Any, problem: Other) -> tuple[Any, tuple[Any, ...]]:
+    compute, arguments = TORCH[problem.op], problem.arguments
+    inputs = tuple(_tensor(torch, array) for array in problem.arrays)
+    return lambda *tensors: compute(torch, arguments, *tensors), inputs
 
 
 def _product_module(torch: Any, problem: Product) -> tuple[Any, tuple[Any, ...]]:
@@ -127,6 +136,8 @@ def _onednn_forms(torch: Any, problem: Problem) -> list[Form]:
         return narrow_products.onednn_forms(torch, problem)
     if isinstance(problem, Product):
         return [_onednn_product(torch, problem)]
+    if isinstance(problem, Other):
+        return []
     if isinstance(problem, MaxPool):
         x = _blocked(torch, problem.x)
         pool = _bind(torch.nn.functional.max_pool2d, (x, problem.kernel, problem.stride, problem.padding))

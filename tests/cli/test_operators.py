@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import Tilewright
 from tilewright import tuning
-from tilewright.cli import contest, peers
+from tilewright.cli import contest, torch_operators
 from tilewright.logs.record import Record
 from tilewright.tuning import Best, NoValidConfig, Speed, TuneResult, TuningInterrupted
 
@@ -210,7 +210,7 @@ def test_the_counterpart_in_torch_computes_the_same() -> None:
             return np.swapaxes(self, *axes)
 
     a, b = (np.random.default_rng(0).random((3, 3)).view(Array) for _ in range(2))
-    product = peers.TORCH["matmul"](torch, {"transpose_a": True, "transpose_b": False}, a, b)
+    product = torch_operators.TORCH["matmul"](torch, {"transpose_a": True, "transpose_b": False}, a, b)
     assert np.allclose(product, np.asarray(a).T @ np.asarray(b))
 
 

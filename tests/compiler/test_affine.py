@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilewright.compiler.ir.affine import bounds, linear, recombine, simplify_index
+from tilewright.compiler.ir.visit import variables
 from tilewright.compiler.lower.partition import evaluate
 from tilewright.compiler.te.expr import Expr, Var, binary, const
 
@@ -66,3 +67,10 @@ def test_quotient_and_remainder_join_across_dimensions() -> None:
     assert (joined.coefficient(VARS[0]), len(joined.terms), joined.const) == (8, 1, 0)
     uneven = linear(VARS[0] // 4, EXTENTS).scale(40).add(linear(VARS[0] % 4, EXTENTS), 8)
     assert recombine(uneven, EXTENTS).coefficient(VARS[0]) == 0
+
+
+def test_a_variable_of_one_value_is_that_value_inside_conversions_too() -> None:
+    var = Var("i")
+    form = linear(var.astype("int32").astype("int64") + var, {var: (3, 3)})
+    assert not variables(form.to_expr())
+    assert form.const == 3

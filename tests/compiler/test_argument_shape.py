@@ -52,3 +52,13 @@ def test_the_number_of_elements_is_the_same() -> None:
 def test_views_are_refused() -> None:
     with pytest.raises(ArgumentError, match=r"x is computed as of shape \(60,\), which no view has"):
         halves().with_strides({"x": (40, 5, 1)})
+
+
+def test_a_result_of_one_element_may_have_no_dimensions() -> None:
+    x = te.placeholder((5,), name="x")
+    k = te.reduce_axis((0, 5), "k")
+    y = te.compute((1,), lambda i: te.sum(x[k + i], axis=k), name="y", argument_shape=())
+    kernel = load_kernel(compile_program(Program.from_schedule(create_schedule(y), [x, y]), Target.host()))
+    result = kernel(np.arange(5, dtype=np.float32))
+    assert result.shape == ()
+    assert result == 10

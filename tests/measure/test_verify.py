@@ -20,6 +20,7 @@ class Spec(NamedTuple):
     name: str
     shape: tuple[int, ...]
     dtype: str
+    values: tuple[float, float] | None = None
 
 
 DTYPES = ["float32", "float64", "float16", "bfloat16", "int8", "uint8", "int32", "int64", "bool"]
@@ -44,6 +45,14 @@ def test_seed_and_position_change_the_inputs() -> None:
     a, b = make_inputs(specs, 0)
     assert not np.array_equal(a, b)
     assert not np.array_equal(a, make_inputs(specs, 1)[0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "uint8"])
+def test_inputs_are_in_the_range_that_they_state(dtype: str) -> None:
+    (array,) = make_inputs([Spec("a", (5000,), dtype, (3, 90))])
+    assert array.dtype == dtype
+    assert 3 <= array.min() < 6
+    assert 85 < array.max() < 90
 
 
 def test_floats_hold_no_denormals() -> None:
@@ -174,3 +183,9 @@ def test_a_narrow_result_of_wide_sums_is_held_to_its_rounding() -> None:
 def test_bytes_are_of_the_whole_range(dtype: str) -> None:
     (values,) = make_inputs([Spec("a", (100, 100), dtype)])
     assert (values.min(), values.max()) == (np.iinfo(dtype).min, np.iinfo(dtype).max)
+
+
+def test_results_without_dimensions_are_compared() -> None:
+    found = np.array(1.0, np.float32)
+    assert describe_mismatch("y", found, np.array(1.0)) is None
+    assert "()" in str(describe_mismatch("y", found, np.array(2.0)))

@@ -22,12 +22,18 @@ Json = Any
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """An argument of a program; ``strides``, in elements, are those of a view; none: it is contiguous."""
+    """An argument of a program.
+
+    Attributes:
+        strides: in elements, those of a view; none: it is contiguous.
+        values: what its elements are meant to be, from the first to below the second; None: anything.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     strides: tuple[int, ...] = ()
+    values: tuple[float, float] | None = None
 
     @property
     def span(self) -> int:
@@ -189,7 +195,8 @@ def _program(
 
 def _spec(tensor: Tensor, strides: Mapping[str, Sequence[int]]) -> TensorSpec:
     steps = tuple(strides.get(tensor.name, ()))
-    return TensorSpec(tensor.name, tensor.op.argument_shape, tensor.dtype, steps)
+    values = tensor.op.values if isinstance(tensor.op, PlaceholderOp) else None
+    return TensorSpec(tensor.name, tensor.op.argument_shape, tensor.dtype, steps, values)
 
 
 def _graph(schedule: Schedule) -> list[Tensor]:

@@ -31,7 +31,7 @@ def widen_program(program: Program) -> Program:
         op = tensor.op
         if isinstance(op, PlaceholderOp):
             widened[tensor.name] = Tensor(
-                PlaceholderOp(op.name, op.shape, _wide(op.dtype), op.argument_shape)
+                PlaceholderOp(op.name, op.shape, _wide(op.dtype), op.argument_shape, op.values)
             )
         else:
             body = _Widener(widened).visit(op.body)

@@ -181,7 +181,7 @@ def sum_dtype(program: Program) -> str:
 
 def _cached_inputs(program: Program, request: BuildRequest, context: "JobContext") -> tuple[Buffer, ...]:
     """The inputs of the last program that had the same; making them takes longer than a short kernel."""
-    name = repr([(spec.shape, spec.dtype) for spec in program.inputs]) + f" {request.seed}"
+    name = repr([(spec.shape, spec.dtype, spec.values) for spec in program.inputs]) + f" {request.seed}"
     cached = context.cache.get("inputs")
     if isinstance(cached, tuple) and cached[0] == name:
         buffers: tuple[Buffer, ...] = cached[1]

@@ -26,6 +26,8 @@ class Spec(Protocol):
     def shape(self) -> tuple[int, ...]: ...  # noqa: D102
     @property
     def dtype(self) -> str: ...  # noqa: D102
+    @property
+    def values(self) -> tuple[float, float] | None: ...  # noqa: D102
 
 
 def make_inputs(specs: Sequence[Spec], seed: int = 0) -> "tuple[Array, ...]":
@@ -38,6 +40,7 @@ def make_buffers(specs: Sequence[Spec], seed: int = 0) -> tuple[Buffer, ...]:
 
     Floats are uniform in [-1, 1) on a grid too coarse for denormals, which would slow a kernel that is not
     slow. Bytes are of the whole range of their type; other integers are small, so that sums of products fit.
+    An input that states its values has such.
     """
     return tuple(_make(spec, np.random.default_rng([seed, i])) for i, spec in enumerate(specs))
 
@@ -59,7 +62,17 @@ def _make(spec: Spec, generator: np.random.Generator) -> Buffer:
     dtype = numpy_dtype(spec.dtype)
     buffer = allocate(tuple(spec.shape), dtype)
     buffer.array[...] = _draw(generator, tuple(spec.shape), dtype)
+    if spec.values is not None:
+        _stretch(buffer.array, generator, *spec.values)
     return buffer
+
+
+def _stretch(array: "Array", generator: np.random.Generator, low: float, high: float) -> None:
+    """Give floats in [-1, 1) and integers another range."""
+    if array.dtype.kind in "iu":
+        array[...] = generator.integers(int(low), int(high), array.shape)
+    elif array.dtype.kind == "f":
+        array[...] = (array.astype(np.float64) + 1) / 2 * (high - low) + low
 
 
 def _draw(generator: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> "Array":

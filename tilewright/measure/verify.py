@@ -127,7 +127,7 @@ def verify_outputs(
 def _is_close(found: Array, expected: Array, reduction_length: int, sum_dtype: str) -> bool:
     """The usual case in few passes; false when a NaN or an infinity is about."""
     with np.errstate(invalid="ignore", over="ignore"):
-        error = np.subtract(found, expected, dtype=np.float64)
+        error = np.asarray(np.subtract(found, expected, dtype=np.float64))
         np.abs(error, out=error)
         largest = float(np.max(error, initial=0.0))
     return math.isfinite(largest) and largest <= _limit(found, expected, reduction_length, sum_dtype)

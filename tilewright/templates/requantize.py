@@ -18,6 +18,8 @@ from tilewright.compiler.te import Tensor
 from tilewright.compiler.te.expr import INTEGER_LIMITS
 
 Array = npt.NDArray[Any]
+# Multipliers by which sums of a few hundred products of bytes do not all saturate.
+MULTIPLIERS = (0.0, 2.0**-9)
 _REQUANTIZE = re.compile(r"requantize:(int8|uint8)(:tensor)?", re.ASCII)
 
 
@@ -36,7 +38,7 @@ class Requantize:
     def placeholders(self, channels: int) -> tuple[Tensor, Tensor]:
         """The multipliers, and the zero point."""
         count = channels if self.is_vector else 1
-        multiplier = te.placeholder((count,), "float32", name="multiplier")
+        multiplier = te.placeholder((count,), "float32", name="multiplier", values=MULTIPLIERS)
         return multiplier, te.placeholder((1,), self.dtype, name="zero_point")
 
     def express(self, value: te.Expr, multiplier: te.Expr, zero_point: te.Expr) -> te.Expr:

@@ -27,6 +27,8 @@ STEPS = (
     *("bias", "scale", "add", "mul", "relu", "relu6", "clip:-0.5:1", "leaky_relu:0.1", "abs"),
     *("sigmoid", "tanh", "gelu", "silu", "hardsigmoid", "hardswish", "sin", "cos", "erf"),
 )
+# Elements of an array that is reduced.
+MOST_ELEMENTS = 6000
 # Elements of an image's spatial dimensions together.
 MOST_PIXELS = 2000
 # A sum that cancels to less is no measure of what may be lost in it.
@@ -203,6 +205,53 @@ def global_pooling(draw: Draw, rank: int) -> Params:
     return params | {"c": draw_channels(draw, params)}
 
 
+def draw_shape(draw: Draw, least_rank: int = 1) -> tuple[int, ...]:
+    """A shape of few or many small dimensions, some of them 1, the last often long."""
+    rank = draw(st.integers(least_rank, 4))
+    shape: list[int] = []
+    left = MOST_ELEMENTS
+    for _ in range(rank):
+        most = max(1, min(left, 700 if not shape else 40))
+        shape.append(draw(st.one_of(st.integers(1, min(9, most)), st.integers(1, most))))
+        left //= shape[-1]
+    return tuple(draw(st.permutations(shape)) if draw(st.booleans()) else reversed(shape))
+
+
+@st.composite
+def reductions(draw: Draw, is_single: bool) -> Params:
+    """The parameters of a reduction over some axes; over one, or all, where it ``is_single``."""
+    shape = draw_shape(draw)
+    one = st.integers(-len(shape), len(shape) - 1)
+    some = st.sets(st.integers(0, len(shape) - 1), min_size=1).map(tuple)
+    axis = draw(st.one_of(st.none(), one) if is_single else st.one_of(st.none(), one, some))
+    return {"shape": shape, "axis": axis, "keepdims": draw(st.booleans()), "dtype": draw(DTYPES)}
+
+
+@st.composite
+def rows(draw: Draw) -> Params:
+    """The parameters of an operator along one axis, or along some that are neighbours."""
+    shape = draw_shape(draw)
+    first = draw(st.integers(0, len(shape) - 1))
+    last = draw(st.integers(first, len(shape) - 1))
+    axis = first if first == last else tuple(range(first, last + 1))
+    return {"shape": shape, "axis": axis, "dtype": draw(DTYPES)}
+
+
+@st.composite
+def group_norms(draw: Draw) -> Params:
+    """The parameters of a group norm."""
+    groups = draw(st.integers(1, 4))
+    n, c, *extents = draw_shape(draw, 2)
+    return {"shape": (n, groups * c, *extents), "groups": groups, "dtype": draw(DTYPES)}
+
+
+@st.composite
+def batch_norms(draw: Draw) -> Params:
+    """The parameters of a batch norm."""
+    shape = draw_shape(draw)
+    return {"shape": shape, "axis": draw(st.integers(0, len(shape) - 1)), "dtype": draw(DTYPES)}
+
+
 def draw_rest(draw: Draw, rank: int) -> Params:
     """What all operators on images have."""
     return {
@@ -229,6 +278,11 @@ STRATEGIES: dict[str, st.SearchStrategy[Params]] = {
     **{f"max_pool{rank}d": pooling(rank, is_average=False) for rank in LAYOUTS},
     **{f"avg_pool{rank}d": pooling(rank, is_average=True) for rank in LAYOUTS},
     **{f"global_avg_pool{rank}d": global_pooling(rank) for rank in LAYOUTS},
+    **{f"reduce_{kind}": reductions(is_single=False) for kind in ("sum", "mean", "prod", "max", "min")},
+    **{f"arg{kind}": reductions(is_single=True) for kind in ("max", "min")},
+    **{op: rows() for op in ("softmax", "log_softmax", "layer_norm", "rms_norm")},
+    "group_norm": group_norms(),
+    "batch_norm": batch_norms(),
 }
 
 
@@ -283,6 +337,8 @@ def reduction_length(case: Case) -> int:
     params = case.params
     if "k" in params:
         return int(params["k"])
+    if "shape" in params:
+        return int(prod(params["shape"]))
     if "kernel" not in params:
         return prod(params[name] for name in "dhw" if name in params)
     channels = params["c"] // params["groups"] if "groups" in params else 1

@@ -40,6 +40,16 @@ EXAMPLES = {
     "depthwise_conv2d": 140,
     **{f"{kind}_pool{rank}d": 40 for kind in ("max", "avg") for rank in (1, 2, 3)},
     **{f"global_avg_pool{rank}d": 20 for rank in (1, 2, 3)},
+    "reduce_sum": 80,
+    **{f"reduce_{kind}": 40 for kind in ("mean", "prod", "max", "min")},
+    "argmax": 60,
+    "argmin": 40,
+    "softmax": 80,
+    "log_softmax": 60,
+    "layer_norm": 80,
+    "rms_norm": 60,
+    "group_norm": 50,
+    "batch_norm": 40,
 }
 MANY = 34
 # With vectors of 256 and 128 bits, and 16 registers.

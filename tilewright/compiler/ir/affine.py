@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from math import gcd
 
+from tilewright.compiler.ir.visit import substitute, variables
 from tilewright.compiler.te.expr import INDEX, Binary, Const, Expr, Unary, Var, children
 
 FAR = 1 << 60
@@ -94,7 +95,13 @@ def linear(expr: Expr, ranges: Ranges = NO_RANGES) -> Linear:
         case Binary():
             return _linear_binary(expr, ranges)
         case _:
-            return _atom(expr)
+            return _atom(_settle(expr, ranges))
+
+
+def _settle(expr: Expr, ranges: Ranges) -> Expr:
+    """What is not linear, without variables that have one value: such have no loop."""
+    known = {var: ranges[var] for var in variables(expr) if var in ranges}
+    return substitute(expr, {v: Const(low, v.dtype) for v, (low, high) in known.items() if low == high})
 
 
 def _atom(expr: Expr) -> Linear:

@@ -53,7 +53,8 @@ class _Names:
         op = tensor.op
         seen = {"argument": list(op.argument_shape)} if op.argument_shape != op.shape else {}
         if isinstance(op, PlaceholderOp):
-            return {"name": op.name, "shape": list(op.shape), "dtype": op.dtype, **seen}
+            values = {} if op.values is None else {"values": list(op.values)}
+            return {"name": op.name, "shape": list(op.shape), "dtype": op.dtype, **seen, **values}
         axes = [self.variable(axis) for axis in op.axis]
         return {"name": op.name, "axes": axes, "body": self.encode(op.body), **seen}
 
@@ -102,7 +103,8 @@ def decode_graph(ops: list[Json]) -> dict[str, Tensor]:
         name = op["name"]
         seen = tuple(op["argument"]) if "argument" in op else None
         if "shape" in op:
-            tensors[name] = placeholder(op["shape"], op["dtype"], name, seen)
+            values = tuple(op["values"]) if "values" in op else None
+            tensors[name] = placeholder(op["shape"], op["dtype"], name, seen, values)
         else:
             axes = [reader.axis(item) for item in op["axes"]]
             tensors[name] = Tensor(ComputeOp(name, axes, reader.decode(op["body"]), argument_shape=seen))

@@ -19,12 +19,19 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*\Z")
 class PlaceholderOp:
     """An input of the program."""
 
-    __slots__ = ("argument_shape", "dtype", "name", "shape", "tag")
+    __slots__ = ("argument_shape", "dtype", "name", "shape", "tag", "values")
 
     def __init__(
-        self, name: str, shape: tuple[int, ...], dtype: str, argument_shape: tuple[int, ...] | None = None
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: str,
+        argument_shape: tuple[int, ...] | None = None,
+        values: tuple[float, float] | None = None,
     ) -> None:
-        self.argument_shape = argument_shape or shape  # that of the array that a caller passes
+        self.values = values  # what an element may be, where not all is meant
+        # That of the array that a caller passes.
+        self.argument_shape = shape if argument_shape is None else argument_shape
         self.name = name
         self.tag = ""
         self.shape = shape
@@ -62,7 +69,8 @@ class ComputeOp:
         self.flops = flops  # what the author says that it costs
         self.axis = tuple(axis)
         self.body = body
-        self.argument_shape = argument_shape or self.shape  # that of the array that a caller gets
+        # That of the array that a caller gets.
+        self.argument_shape = self.shape if argument_shape is None else argument_shape
 
     @property
     def reduce_axis(self) -> tuple[IterVar, ...]:
@@ -186,6 +194,7 @@ def placeholder(
     dtype: str = "float32",
     name: str = "placeholder",
     argument_shape: Sequence[int] | None = None,
+    values: tuple[float, float] | None = None,
 ) -> Tensor:
     """An input tensor of a static shape.
 
@@ -195,12 +204,16 @@ def placeholder(
         name: for messages, schedules and printed nests.
         argument_shape: that of the array that a kernel is called with, of the same elements in the same
             order; ``shape`` unless given.
+        values: the least element that is meant, and one that is above all, as ``(0, n)`` for indices; what
+            is measured gets such elements. A kernel does not check them.
     """
     if dtype not in DTYPES:
         raise ExpressionError(f"{name}: unknown dtype {dtype!r}: choose one of {', '.join(DTYPES)}")
     extents = _check_shape(name, shape)
     seen = _check_argument_shape(name, extents, argument_shape)
-    return Tensor(PlaceholderOp(_check_name(name), extents, dtype, seen))
+    if values is not None and not values[0] < values[1]:
+        raise ExpressionError(f"{name}: values={values}: the least element comes first, and is less")
+    return Tensor(PlaceholderOp(_check_name(name), extents, dtype, seen, values))
 
 
 def _check_argument_shape(

@@ -1,0 +1,78 @@
+"""Operators as nodes of ONNX, by the name that they have here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from libraries.problem import Array
+
+Arguments = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node that has the operator's inputs, and after them constants.
+
+    Attributes:
+        kind: its type.
+        attributes: of it.
+        constants: further inputs.
+    """
+
+    kind: str
+    attributes: Mapping[str, Any]
+    constants: list[Array] = field(default_factory=list)
+
+
+def _along(kind: str) -> Callable[[Arguments], Node]:
+    return lambda arguments: Node(kind, {"axis": arguments["axis"]})
+
+
+def _norm(kind: str) -> Callable[[Arguments], Node | None]:
+    """Norms run along an axis and all those after it."""
+
+    def node(arguments: Arguments) -> Node | None:
+        rank, axis = len(arguments["shape"]), arguments["axis"]
+        axes = sorted(one % rank for one in ((axis,) if isinstance(axis, int) else axis))
+        if axes != list(range(axes[0], rank)):
+            return None
+        return Node(kind, {"axis": axes[0], "epsilon": arguments["epsilon"]})
+
+    return node
+
+
+def _reduction(kind: str) -> Callable[[Arguments], Node]:
+    def node(arguments: Arguments) -> Node:
+        axis = arguments["axis"]
+        axes = range(len(arguments["shape"])) if axis is None else (axis,) if isinstance(axis, int) else axis
+        keepdims = int(arguments["keepdims"])
+        return Node(kind, {"keepdims": keepdims}, [np.array(axes, np.int64)])
+
+    return node
+
+
+def _place(kind: str) -> Callable[[Arguments], Node | None]:
+    def node(arguments: Arguments) -> Node | None:
+        if arguments["axis"] is None:
+            return None
+        return Node(kind, {"axis": arguments["axis"], "keepdims": int(arguments["keepdims"])})
+
+    return node
+
+
+NODES: dict[str, Callable[[Arguments], Node | None]] = {
+    "softmax": _along("Softmax"),
+    "log_softmax": _along("LogSoftmax"),
+    "layer_norm": _norm("LayerNormalization"),
+    "rms_norm": _norm("RMSNormalization"),
+    **{
+        f"reduce_{kind}": _reduction(f"Reduce{kind.title()}")
+        for kind in ("sum", "mean", "prod", "max", "min")
+    },
+    "argmax": _place("ArgMax"),
+    "argmin": _place("ArgMin"),
+}

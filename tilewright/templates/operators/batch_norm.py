@@ -1,0 +1,79 @@
+"""Batch norm at inference: each channel has a mean and a variance that are given."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewright.compiler import te
+from tilewright.compiler.schedule import Schedule, create_schedule
+from tilewright.compiler.target import Target
+from tilewright.compiler.te import Tensor
+from tilewright.compiler.te.expr import BYTES
+from tilewright.templates.collector import get_config
+from tilewright.templates.operators.product import Dtype
+from tilewright.templates.operators.rows import normalize_axes
+from tilewright.templates.template import template
+
+Array = npt.NDArray[Any]
+VECTORS = (1, 2, 4, 8)
+FEW = 4
+
+
+def reference(
+    x: Array, gamma: Array, beta: Array, mean: Array, variance: Array, *, axis: int, epsilon: float
+) -> Array:
+    """The norm in NumPy."""
+    shape = [1] * x.ndim
+    shape[axis] = -1
+    gamma, beta, mean, variance = (w.reshape(shape) for w in (gamma, beta, mean, variance))
+    return np.asarray((x - mean) / np.sqrt(variance + epsilon) * gamma + beta)
+
+
+def default(
+    target: Target, threads: int, shape: tuple[int, ...], axis: int, dtype: str, epsilon: float
+) -> dict[str, Any]:
+    """The untuned configuration: a few vectors at a time."""
+    *_, inner = _extents(shape, axis)
+    return {"vectors": [v for v in _vectors(inner, target.lanes(BYTES[dtype])) if v <= FEW][-1]}
+
+
+def _extents(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """Images, channels and what is contiguous in one; without the last where channels are."""
+    (channel,) = normalize_axes("batch_norm", shape, axis)
+    outer, inner = prod(shape[:channel]), prod(shape[channel + 1 :])
+    return (outer, shape[channel]) if inner == 1 else (outer, shape[channel], inner)
+
+
+def _vectors(extent: int, lanes: int) -> list[int]:
+    return [v for v in VECTORS if v == 1 or (v - 1) * lanes < extent]
+
+
+@template("batch_norm", reference=reference, default=default)
+def batch_norm(
+    shape: tuple[int, ...], axis: int = 1, epsilon: float = 1e-5, dtype: Dtype = "float32"
+) -> tuple[Schedule, list[Tensor]]:
+    """``(x - mean) / sqrt(variance + epsilon) * gamma + beta``; a channel's factor is computed once."""
+    cfg, extents = get_config(), _extents(shape, axis)
+    lanes = cfg.target.lanes(BYTES[dtype])
+    x = te.placeholder(extents, dtype, name="x", argument_shape=shape)
+    gamma, beta, mean = (te.placeholder(extents[1:2], dtype, name=name) for name in ("gamma", "beta", "mean"))
+    variance = te.placeholder(extents[1:2], dtype, name="variance", values=(0, 1))
+    scale = te.compute(extents[1:2], lambda c: gamma[c] * te.rsqrt(variance[c] + epsilon), name="scale")
+    y = te.compute(
+        extents,
+        lambda *i: (x[i] - mean[i[1]]) * scale[i[1]] + beta[i[1]],
+        name="y",
+        argument_shape=shape,
+    )
+    s = create_schedule(y)
+    cfg.define_knob("vectors", _vectors(extents[-1], lanes))
+    s[scale].vectorize(s[scale].op.axis[0])
+    *around, last = s[y].op.axis
+    strip, lane = s[y].split(last, cfg["vectors"].val * lanes)
+    s[y].vectorize(lane)
+    s[y].parallel(s[y].fuse(*around) if len(around) > 1 or around[0].extent > 1 else strip)
+    return s, [x, gamma, beta, mean, variance, y]

@@ -1,0 +1,74 @@
+"""Group norm: each group of channels of an image has its own mean and variance. Channels come first."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewright.compiler import te
+from tilewright.compiler.schedule import Schedule
+from tilewright.compiler.target import Target
+from tilewright.compiler.te import Tensor
+from tilewright.templates.collector import get_config
+from tilewright.templates.errors import WorkloadError
+from tilewright.templates.operators.product import Dtype
+from tilewright.templates.operators.rows import Passes, Rows, default_rows, schedule_rows
+from tilewright.templates.template import template
+
+Array = npt.NDArray[Any]
+Program = tuple[Schedule, list[Tensor]]
+
+
+def reference(x: Array, gamma: Array, beta: Array, *, groups: int, epsilon: float) -> Array:
+    """The norm in NumPy."""
+    grouped = x.reshape(x.shape[0], groups, -1)
+    less = grouped - grouped.mean(axis=-1, keepdims=True)
+    normed = less / np.sqrt((less * less).mean(axis=-1, keepdims=True) + epsilon)
+    weights = [w.reshape(-1, *(1,) * (x.ndim - 2)) for w in (gamma, beta)]
+    return np.asarray(normed.reshape(x.shape) * weights[0] + weights[1])
+
+
+def default(
+    target: Target, threads: int, shape: tuple[int, ...], groups: int, dtype: str, epsilon: float
+) -> dict[str, Any]:
+    """The untuned configuration."""
+    return default_rows(_rows(shape, groups, dtype), 1, target, threads)
+
+
+def _rows(shape: tuple[int, ...], groups: int, dtype: str) -> Rows:
+    """A row for each group of each image.
+
+    Raises:
+        WorkloadError: the groups do not divide the channels.
+    """
+    if len(shape) < 2 or groups < 1 or shape[1] % groups:
+        raise WorkloadError(
+            f"group_norm: groups={groups} must divide the channels, the second of shape={shape}"
+        )
+    return Rows((shape[0] * groups, prod(shape[1:]) // groups), (1,), dtype)
+
+
+@template("group_norm", reference=reference, default=default)
+def group_norm(
+    shape: tuple[int, ...], groups: int, epsilon: float = 1e-5, dtype: Dtype = "float32"
+) -> Program:
+    """``(x - mean) / sqrt(variance + epsilon) * gamma + beta``, with a mean and a variance for each group."""
+    passes = Passes(_rows(shape, groups, dtype))
+    rows, size, channels = passes.rows, prod(shape[2:]), shape[1] // groups
+    x = te.placeholder(rows.full, dtype, name="x", argument_shape=shape)
+    gamma, beta = (te.placeholder((shape[1],), dtype, name=name) for name in ("gamma", "beta"))
+    total = passes.reduce("total", te.sum, lambda *i: x[i])
+    mean = passes.each("mean", lambda i: total[i] * (1 / rows.length))
+    squares = passes.reduce("squares", te.sum, lambda i, k: (x[i, k] - mean[i]) * (x[i, k] - mean[i]))
+    scale = passes.each("scale", lambda i: te.rsqrt(squares[i] * (1 / rows.length) + epsilon))
+
+    def normed(i: te.IterVar, c: te.IterVar, p: te.IterVar) -> te.Expr:
+        channel = i % groups * channels + c
+        value: te.Expr = (x[i, c * size + p] - mean[i]) * scale[i] * gamma[channel] + beta[channel]
+        return value
+
+    y = te.compute((rows.outer, channels, size), normed, name="y", argument_shape=shape)
+    return schedule_rows(get_config(), passes, y), [x, gamma, beta, y]

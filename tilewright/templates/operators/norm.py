@@ -1,0 +1,103 @@
+"""Norms along a row: layer norm, and root mean square norm, over any axes that are neighbours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewright.compiler import te
+from tilewright.compiler.schedule import Schedule
+from tilewright.compiler.target import Target
+from tilewright.compiler.te import Tensor
+from tilewright.templates.collector import get_config
+from tilewright.templates.operators.product import Dtype
+from tilewright.templates.operators.rows import (
+    Axes,
+    Passes,
+    Rows,
+    default_rows,
+    normalize_axes,
+    schedule_rows,
+)
+from tilewright.templates.template import template
+
+Array = npt.NDArray[Any]
+Program = tuple[Schedule, list[Tensor]]
+
+
+def layer_norm_reference(x: Array, gamma: Array, beta: Array, *, axis: Axes, epsilon: float) -> Array:
+    """The norm in NumPy."""
+    less = x - x.mean(axis=axis, keepdims=True)
+    scale = np.sqrt((less * less).mean(axis=axis, keepdims=True) + epsilon)
+    return np.asarray(less / scale * _along(gamma, x.ndim, axis) + _along(beta, x.ndim, axis))
+
+
+def rms_norm_reference(x: Array, gamma: Array, *, axis: Axes, epsilon: float) -> Array:
+    """The norm in NumPy."""
+    scale = np.sqrt((x * x).mean(axis=axis, keepdims=True) + epsilon)
+    return np.asarray(x / scale * _along(gamma, x.ndim, axis))
+
+
+def _along(weights: Array, rank: int, axis: Axes) -> Array:
+    """Weights with the axes that they do not have."""
+    axes = normalize_axes("norm", (1,) * rank, axis)
+    return np.expand_dims(weights, tuple(d for d in range(rank) if d not in axes))
+
+
+def layer_norm_default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
+    """The untuned configuration."""
+    return _default("layer_norm", target, threads, **arguments)
+
+
+def rms_norm_default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
+    """The untuned configuration."""
+    return _default("rms_norm", target, threads, **arguments)
+
+
+def _default(
+    owner: str,
+    target: Target,
+    threads: int,
+    shape: tuple[int, ...],
+    axis: Axes,
+    dtype: str,
+    epsilon: float,
+) -> dict[str, Any]:
+    return default_rows(Rows.of(owner, shape, axis, dtype), 1, target, threads)
+
+
+@template("layer_norm", reference=layer_norm_reference, default=layer_norm_default)
+def layer_norm(
+    shape: tuple[int, ...], axis: Axes = -1, epsilon: float = 1e-5, dtype: Dtype = "float32"
+) -> Program:
+    """``(x - mean) / sqrt(variance + epsilon) * gamma + beta`` along an axis, or along neighbouring ones."""
+    passes = Passes(Rows.of("layer_norm", shape, axis, dtype))
+    rows, row = passes.rows, passes.rows.row
+    x, gamma, beta = rows.placeholder("x"), rows.weights("gamma"), rows.weights("beta")
+    total = passes.reduce("total", te.sum, lambda *i: x[i])
+    mean = passes.each("mean", lambda *i: total[i] * (1 / rows.length))
+
+    def less(*i: te.Expr) -> te.Expr:
+        difference: te.Expr = x[i] - mean[row(*i)]
+        return difference
+
+    squares = passes.reduce("squares", te.sum, lambda *i: less(*i) * less(*i))
+    scale = passes.each("scale", lambda *i: te.rsqrt(squares[i] * (1 / rows.length) + epsilon))
+    y = rows.map("y", lambda *i: less(*i) * scale[row(*i)] * gamma[i[1]] + beta[i[1]], is_result=True)
+    return schedule_rows(get_config(), passes, y), [x, gamma, beta, y]
+
+
+@template("rms_norm", reference=rms_norm_reference, default=rms_norm_default)
+def rms_norm(
+    shape: tuple[int, ...], axis: Axes = -1, epsilon: float = 1e-5, dtype: Dtype = "float32"
+) -> Program:
+    """``x / sqrt(mean(x * x) + epsilon) * gamma`` along an axis, or along neighbouring ones."""
+    passes = Passes(Rows.of("rms_norm", shape, axis, dtype))
+    rows, row = passes.rows, passes.rows.row
+    x, gamma = rows.placeholder("x"), rows.weights("gamma")
+    squares = passes.reduce("squares", te.sum, lambda *i: x[i] * x[i])
+    scale = passes.each("scale", lambda *i: te.rsqrt(squares[i] * (1 / rows.length) + epsilon))
+    y = rows.map("y", lambda *i: x[i] * scale[row(*i)] * gamma[i[1]], is_result=True)
+    return schedule_rows(get_config(), passes, y), [x, gamma, y]

@@ -1,0 +1,252 @@
+"""Reductions over any axes: what is computed, its knobs and its schedule.
+
+Neighbouring axes that are all kept, or all reduced, are one. Where the contiguous one is reduced its
+elements lie in the lanes, whose partial results are joined at the end. Else the elements of the result do,
+and a block of them stays in the first cache while a few lines at a time are added to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from math import prod
+from typing import Any
+
+from tilewright.compiler import te
+from tilewright.compiler.schedule import Schedule, create_schedule
+from tilewright.compiler.target import Target
+from tilewright.compiler.te import IterVar, Tensor
+from tilewright.compiler.te.expr import BYTES
+from tilewright.templates.collector import TemplateConfig
+from tilewright.templates.operators.product import up_to
+from tilewright.templates.operators.product_vectors import halve_lanes
+from tilewright.templates.operators.rows import normalize_axes
+
+ROWS = (1, 2, 4, 8)
+VECTORS = (1, 2, 4, 8)
+BLOCKS = (128, 256, 512, 1024, 2048, 4096)
+LINES = (1, 2, 4, 8, 16)
+# Partial results side by side that hide the latency of an addition.
+FEW = 8
+MOST_SUMS = 16
+# Rows of fewer vectors are computed side by side: their ends take as long.
+FEW_VECTORS = 32
+# The share of the first cache for a block of the result.
+L1_SHARE = 0.5
+Joined = Callable[[te.Expr, Sequence[IterVar], Sequence[IterVar]], te.Expr]
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """A reduction.
+
+    Attributes:
+        shape: that callers see.
+        axes: that are reduced, in order.
+        keepdims: whether they stay, of extent 1.
+        dtype: of the elements.
+    """
+
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+    keepdims: bool
+    dtype: str
+
+    @classmethod
+    def of(
+        cls,
+        owner: str,
+        shape: tuple[int, ...],
+        axis: int | tuple[int, ...] | None,
+        keepdims: bool,
+        dtype: str,
+    ) -> Reduction:
+        """From an operator's parameters.
+
+        Raises:
+            WorkloadError: there is no such axis.
+        """
+        return cls(shape, normalize_axes(owner, shape, axis), keepdims, dtype)
+
+    @property
+    def groups(self) -> list[tuple[int, bool]]:
+        """Extents of neighbouring axes as one, and whether they are reduced; the first is kept."""
+        axes = [(d in self.axes, extent) for d, extent in enumerate(self.shape) if extent > 1]
+        merged = [
+            (prod(extent for _, extent in group), is_reduced)
+            for is_reduced, group in groupby(axes, lambda axis: axis[0])
+        ]
+        if not any(is_reduced for _, is_reduced in merged):
+            merged.append((1, True))
+        return merged if not merged[0][1] else [(1, False), *merged]
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """The extents of what is kept."""
+        return tuple(extent for extent, is_reduced in self.groups if not is_reduced)
+
+    @property
+    def reduced(self) -> tuple[int, ...]:
+        """The extents of what is reduced."""
+        return tuple(extent for extent, is_reduced in self.groups if is_reduced)
+
+    @property
+    def is_along(self) -> bool:
+        """Whether what is contiguous is reduced."""
+        return self.groups[-1][1]
+
+    def placeholder(self, values: tuple[float, float] | None = None) -> Tensor:
+        """The input, and what its elements are when it is measured."""
+        extents = [extent for extent, _ in self.groups]
+        return te.placeholder(extents, self.dtype, name="x", argument_shape=self.shape, values=values)
+
+    def reduce(self, name: str, x: Tensor, join: Joined) -> Tensor:
+        """What ``join`` makes of the elements, given one, the axes of the reduction and the kept indices."""
+        steps = [te.reduce_axis((0, extent), f"r{n}") for n, extent in enumerate(self.reduced)]
+
+        def element(*index: IterVar) -> te.Expr:
+            kept, reduced = iter(index), iter(steps)
+            value = x[tuple(next(reduced if is_reduced else kept) for _, is_reduced in self.groups)]
+            return join(value, steps, index)
+
+        return te.compute(self.kept, lambda *i: element(*i), name=name)
+
+    def result(self, total: Tensor, finish: Callable[[te.Expr], te.Expr]) -> Tensor:
+        """What ``finish`` makes of each element of a reduction."""
+        kept = [1 if d in self.axes else extent for d, extent in enumerate(self.shape)]
+        seen = [extent for d, extent in enumerate(kept) if self.keepdims or d not in self.axes]
+        return te.compute(self.kept, lambda *i: finish(total[i]), name="y", argument_shape=seen)
+
+
+def default_reduction(reduction: Reduction, target: Target, threads: int) -> dict[str, Any]:
+    """The untuned configuration."""
+    lanes, last = target.lanes(BYTES[reduction.dtype]), reduction.kept[-1]
+    around = prod(reduction.kept[:-1])
+    chosen: dict[str, Any]
+    if reduction.is_along:
+        vectors = [v for v in _vectors(reduction.reduced[-1], lanes) if v <= FEW // 2][-1]
+        rows = [r for r in ROWS if r <= min(last, max(1, FEW_VECTORS * lanes // reduction.reduced[-1]))]
+        chosen = {"rows": rows[-1], "vectors": vectors}
+        units = around * -(-last // rows[-1])
+    else:
+        most = int(L1_SHARE * target.l1_bytes) // BYTES[reduction.dtype]
+        share = -(-last // -(-threads // around))
+        blocks = [block for block in up_to(BLOCKS, last) if block <= max(min(most, share), min(BLOCKS))]
+        chosen = {
+            "vectors": [v for v in _vectors(last, lanes) if v <= FEW // 2][-1],
+            "block": blocks[-1] if blocks else last,
+            "lines": [n for n in LINES if n <= min(FEW, reduction.reduced[-1])][-1],
+        }
+        units = around * -(-last // chosen["block"])
+    parts = [n for n in _parts(reduction, threads) if n <= (threads if units < threads else 1)]
+    return {**chosen, "parts": parts[-1]}
+
+
+def define_reduction(cfg: TemplateConfig, reduction: Reduction) -> None:
+    """The knobs."""
+    lanes = cfg.target.lanes(BYTES[reduction.dtype])
+    cfg.define_knob("parts", _parts(reduction, cfg.threads))
+    if reduction.is_along:
+        cfg.define_knob("rows", [r for r in ROWS if r <= reduction.kept[-1]])
+        cfg.define_knob("vectors", _vectors(reduction.reduced[-1], lanes))
+        cfg.constrain(("rows", "vectors"), lambda rows, vectors: rows.val * vectors.val <= MOST_SUMS)
+    else:
+        cfg.define_knob("block", up_to(BLOCKS, reduction.kept[-1]))
+        cfg.define_knob("vectors", _vectors(reduction.kept[-1], lanes))
+        cfg.define_knob("lines", [n for n in LINES if n <= reduction.reduced[-1]])
+
+
+def schedule_reduction(
+    cfg: TemplateConfig, reduction: Reduction, totals: Sequence[Tensor], y: Tensor
+) -> Schedule:
+    """Reductions one after another: ``y`` is made of the last, and each may read those before.
+
+    Blocks of the result, or with ``parts`` of the reduction, are shared among threads.
+    """
+    lanes = cfg.target.lanes(BYTES[reduction.dtype])
+    define_reduction(cfg, reduction)
+    s = create_schedule(y)
+    reduce = reduce_along if reduction.is_along else _reduce_beside
+    if cfg["parts"].val == 1:
+        reduce(s, cfg, totals, y, lanes)
+        return s
+    _vectorize_last(s, y, lanes)
+    for total in totals:
+        partial = _share_reduction(s, total, cfg["parts"].val)
+        _vectorize_last(s, total, lanes)
+        reduce(s, cfg, [s.cache_write(partial, "call")], partial, lanes)
+    return s
+
+
+def _parts(reduction: Reduction, threads: int) -> list[int]:
+    counts = (threads, 4 * threads) if threads > 1 else ()
+    return [1, *(n for n in counts if n <= max(reduction.reduced))]
+
+
+def _vectors(extent: int, lanes: int) -> list[int]:
+    return [v for v in VECTORS if v == 1 or (v - 1) * lanes < extent]
+
+
+def _share_reduction(s: Schedule, total: Tensor, parts: int) -> Tensor:
+    """Reduce so many parts of the longest axis apart; their stage, with the part as the first dimension."""
+    longest = max(s[total].op.reduce_axis, key=lambda axis: axis.extent)
+    part, _ = s[total].split(longest, nparts=parts)
+    return s.rfactor(total, part, factor_axis=0)
+
+
+def _vectorize_last(s: Schedule, tensor: Tensor, lanes: int) -> None:
+    outer, lane = s[tensor].split(s[tensor].op.axis[-1], lanes)
+    s[tensor].reorder(outer, *s[tensor].op.reduce_axis, lane)
+    s[tensor].vectorize(lane)
+
+
+def reduce_along(s: Schedule, cfg: TemplateConfig, totals: Sequence[Tensor], y: Tensor, lanes: int) -> None:
+    """Lanes of partial results, of a few rows side by side."""
+    *around, last = s[y].op.axis
+    block, row = s[y].split(last, cfg["rows"].val)
+    s[y].vectorize(row)
+    loop = s[y].fuse(*around, block) if around else block
+    s[y].parallel(loop)
+    for total in totals:
+        partial = halve_lanes(s, total, lanes, cfg["vectors"].val)
+        for part in (*partial, total):
+            s[part].compute_at(s[y], loop)
+        for part in partial:
+            _join_lanes(s, part, is_first=part is partial[0])
+        s[total].unroll(s[total].op.axis[-1])
+        s[total].unroll(s[total].op.reduce_axis[0])
+
+
+def _join_lanes(s: Schedule, part: Tensor, is_first: bool) -> None:
+    """Rows side by side inside the long loop; after it the few steps of each row are written out."""
+    *others, row, lane = s[part].op.axis
+    steps = s[part].op.reduce_axis
+    s[part].reorder(*others, *((*steps, row) if is_first else (row, *steps)), lane)
+    s[part].unroll(steps[-1], 1 if is_first else 0)
+    s[part].unroll(row)
+    s[part].vectorize(lane)
+
+
+def _reduce_beside(s: Schedule, cfg: TemplateConfig, totals: Sequence[Tensor], y: Tensor, lanes: int) -> None:
+    """A few lines at a time are joined to a block of the result."""
+    columns = cfg["vectors"].val * lanes
+    *around, last = s[y].op.axis
+    block, inner = s[y].split(last, cfg["block"].val)
+    loop = s[y].fuse(*around, block) if around else block
+    s[y].parallel(loop)
+    s[y].vectorize(s[y].split(inner, columns)[1])
+    for total in totals:
+        s[total].compute_at(s[y], loop)
+        *others, last = s[total].op.axis
+        steps = [axis for axis in s[total].leaf_iter_vars if axis.kind == "reduce"]
+        depth, _ = s[total].split(steps[-1], cfg["lines"].val)
+        across, lane = s[total].split(last, columns)
+        s[total].reorder(*others, *steps[:-1], depth, across, lane)
+        tile = s.cache_inplace(total, "register", axis=depth)
+        s[tile].compute_at(s[total], across)
+        s[total].vectorize(lane)
+        *others, lane = s[tile].op.axis
+        s[tile].reorder(*others, *s[tile].op.reduce_axis, lane)
+        s[tile].unroll(s[tile].op.reduce_axis[-1])
+        s[tile].vectorize(lane)

@@ -1,0 +1,279 @@
+"""Rows: an array seen as ``(outer, length, inner)``, reduced along ``length`` and written over again.
+
+This is the way of softmax and of the norms: a few passes over a row, or over a strip of neighbouring ones,
+that stays in the first cache. Where ``inner`` is 1 a row is contiguous and lies in the lanes, whose partial
+results are joined at its end; some rows go side by side. Else neighbouring rows lie in the lanes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+from tilewright.compiler import te
+from tilewright.compiler.schedule import Schedule, Stage, create_schedule
+from tilewright.compiler.target import Target
+from tilewright.compiler.te import IterVar, Tensor
+from tilewright.compiler.te.expr import BYTES
+from tilewright.templates.collector import TemplateConfig
+from tilewright.templates.errors import WorkloadError
+from tilewright.templates.operators.product_vectors import halve_lanes
+
+Axes = int | tuple[int, ...]
+SIDE_BY_SIDE = (1, 2, 3, 4, 6, 8)
+VECTORS = (1, 2, 4, 8)
+# Partial results of one kind that hide the latency of an addition.
+FEW = 4
+MOST_SUMS = 16
+# The share of the first cache for what is kept between passes.
+L1_SHARE = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """An array seen as rows.
+
+    Attributes:
+        shape: that callers see.
+        axes: the dimensions that rows run along, neighbours of one another.
+        dtype: of the elements.
+    """
+
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+    dtype: str
+
+    @classmethod
+    def of(cls, owner: str, shape: tuple[int, ...], axis: Axes, dtype: str) -> Rows:
+        """Rows along one axis, or along some that are neighbours; negative ones count from the end.
+
+        Raises:
+            WorkloadError: the shape has no such axes, or they are no neighbours.
+        """
+        axes = normalize_axes(owner, shape, axis)
+        if axes != tuple(range(axes[0], axes[-1] + 1)):
+            raise WorkloadError(f"{owner}: the axes {axis} of {shape} must be neighbours; transpose it first")
+        return cls(shape, axes, dtype)
+
+    @property
+    def extents(self) -> tuple[int, ...]:
+        """Those of the axes that rows run along."""
+        return tuple(self.shape[axis] for axis in self.axes)
+
+    @property
+    def outer(self) -> int:
+        """How many groups of neighbouring rows there are."""
+        return prod(self.shape[: self.axes[0]])
+
+    @property
+    def length(self) -> int:
+        """The elements of a row."""
+        return prod(self.extents)
+
+    @property
+    def inner(self) -> int:
+        """How many elements of other rows lie between neighbours of a row, and the row's own."""
+        return prod(self.shape[self.axes[-1] + 1 :])
+
+    @property
+    def is_along(self) -> bool:
+        """Whether rows are contiguous."""
+        return self.inner == 1
+
+    @property
+    def head(self) -> tuple[int, ...]:
+        """The shape of what there is one of for each row."""
+        return (self.outer,) if self.is_along else (self.outer, self.inner)
+
+    @property
+    def full(self) -> tuple[int, ...]:
+        """The shape of all elements."""
+        return (self.outer, self.length, *self.head[1:])
+
+    def placeholder(self, name: str) -> Tensor:
+        """The input."""
+        return te.placeholder(self.full, self.dtype, name=name, argument_shape=self.shape)
+
+    def weights(self, name: str) -> Tensor:
+        """An input of one value for each place in a row."""
+        return te.placeholder((self.length,), self.dtype, name=name, argument_shape=self.extents)
+
+    def reduce(self, name: str, join: Callable[..., te.Expr], element: Callable[..., te.Expr]) -> Tensor:
+        """What a reduction such as ``te.sum`` makes of each row; ``element`` is given the indices."""
+        k = te.reduce_axis((0, self.length), f"{name}.k")
+        return te.compute(self.head, lambda *i: join(element(*self.place(i, k)), axis=k), name=name)
+
+    def map(self, name: str, element: Callable[..., te.Expr], is_result: bool = False) -> Tensor:
+        """An array whose elements are computed one by one."""
+        seen = self.shape if is_result else None
+        return te.compute(self.full, lambda *i: element(*i), name=name, argument_shape=seen)
+
+    def place(self, row: Sequence[te.Expr], k: te.Expr) -> tuple[te.Expr, ...]:
+        """The indices of an element of a row."""
+        return (row[0], k, *row[1:])
+
+    def row(self, *index: te.Expr) -> tuple[te.Expr, ...]:
+        """The indices of the row of an element."""
+        return (index[0], *index[2:])
+
+
+def normalize_axes(owner: str, shape: tuple[int, ...], axis: Axes | None) -> tuple[int, ...]:
+    """The axes of a shape in order, none of them twice; None stands for all.
+
+    Raises:
+        WorkloadError: one is out of range, or named twice.
+    """
+    rank = len(shape)
+    if axis is None:
+        return tuple(range(rank))
+    given = (axis,) if isinstance(axis, int) else axis
+    wrong = [one for one in given if not -rank <= one < rank]
+    if wrong or not given:
+        raise WorkloadError(f"{owner}: axis {axis} must be from {-rank} to {rank - 1}, as shape={shape} is")
+    axes = tuple(sorted(one % rank for one in given))
+    if len(set(axes)) < len(axes):
+        raise WorkloadError(f"{owner}: axis {axis} names one of the {rank} dimensions twice")
+    return axes
+
+
+@dataclass(slots=True)
+class Passes:
+    """What is computed of rows, one stage after another; the last is the result.
+
+    Attributes:
+        rows: the array.
+        stages: all but the last.
+    """
+
+    rows: Rows
+    stages: list[Tensor] = field(default_factory=list)
+
+    def reduce(self, name: str, join: Callable[..., te.Expr], element: Callable[..., te.Expr]) -> Tensor:
+        """Add a reduction of each row."""
+        return self._add(self.rows.reduce(name, join, element))
+
+    def each(self, name: str, element: Callable[..., te.Expr]) -> Tensor:
+        """Add what is computed once for each row."""
+        return self._add(te.compute(self.rows.head, lambda *i: element(*i), name=name))
+
+    def map(self, name: str, element: Callable[..., te.Expr]) -> Tensor:
+        """Add what is computed of each element, and kept for the passes after."""
+        return self._add(self.rows.map(name, element))
+
+    def _add(self, tensor: Tensor) -> Tensor:
+        self.stages.append(tensor)
+        return tensor
+
+    @property
+    def kept(self) -> int:
+        """Arrays that stay near between passes, the input among them."""
+        return 1 + sum(tensor.shape == self.rows.full for tensor in self.stages)
+
+
+def default_rows(rows: Rows, kept: int, target: Target, threads: int) -> dict[str, Any]:
+    """The untuned configuration: as much side by side as stays in the first cache."""
+    item = BYTES[rows.dtype]
+    lanes = target.lanes(item)
+    room = int(L1_SHARE * target.l1_bytes) // (item * rows.length * kept)
+    if rows.is_along:
+        share = -(-rows.outer // threads)
+        side = [n for n in _side_by_side(rows) if n <= min(FEW, max(1, room), share)]
+        vectors = [v for v in _vectors(rows.length, lanes) if v <= max(1, FEW // side[-1])]
+        return {"rows": side[-1], "vectors": vectors[-1], "unroll": 1}
+    strips = [v for v in _vectors(rows.inner, lanes) if v <= max(1, min(FEW, room // lanes))]
+    return {"vectors": strips[-1], "unroll": 1}
+
+
+def schedule_rows(cfg: TemplateConfig, passes: Passes, result: Tensor) -> Schedule:
+    """All passes over a few rows, or over a strip of neighbouring ones, before those over the next."""
+    rows = passes.rows
+    lanes = cfg.target.lanes(BYTES[rows.dtype])
+    if rows.is_along:
+        cfg.define_knob("rows", _side_by_side(rows))
+    cfg.define_knob("vectors", _vectors(rows.length if rows.is_along else rows.inner, lanes))
+    cfg.define_knob("unroll", [1, 2, 4])
+    if rows.is_along:
+        cfg.constrain(("rows", "vectors"), lambda rows, vectors: rows.val * vectors.val <= MOST_SUMS)
+    s = create_schedule(result)
+    if rows.is_along:
+        _schedule_along(s, cfg, passes, result, lanes)
+    else:
+        _schedule_beside(s, cfg, passes, result, lanes)
+    return s
+
+
+def _side_by_side(rows: Rows) -> list[int]:
+    return [n for n in SIDE_BY_SIDE if n <= rows.outer]
+
+
+def _vectors(extent: int, lanes: int) -> list[int]:
+    return [v for v in VECTORS if v == 1 or (v - 1) * lanes < extent]
+
+
+def _schedule_along(s: Schedule, cfg: TemplateConfig, passes: Passes, result: Tensor, lanes: int) -> None:
+    """Some contiguous rows side by side."""
+    unroll = cfg["unroll"].val
+    block, row = s[result].split(s[result].op.axis[0], cfg["rows"].val)
+    _map_along(s[result], row, lanes, unroll)
+    s[result].parallel(block)
+    for tensor in passes.stages:
+        stage = s[tensor]
+        if stage.op.reduce_axis:
+            _reduce_along(s, tensor, lanes, cfg, lambda part: s[part].compute_at(s[result], block))
+        elif len(stage.op.axis) == 1:
+            stage.vectorize(stage.op.axis[0])
+        else:
+            _map_along(stage, stage.op.axis[0], lanes, unroll)
+        stage.compute_at(s[result], block)
+
+
+def _map_along(stage: Stage, row: IterVar, lanes: int, unroll: int) -> None:
+    """Vectors of a row, of one row after the other: what they share is read once."""
+    *between, last = stage.op.axis[1:]
+    vectors, lane = stage.split(last, lanes)
+    stage.reorder(*between, vectors, row, lane)
+    stage.unroll(vectors, unroll)
+    stage.unroll(row)
+    stage.vectorize(lane)
+
+
+def _reduce_along(
+    s: Schedule, tensor: Tensor, lanes: int, cfg: TemplateConfig, attach: Callable[[Tensor], None]
+) -> None:
+    partial = halve_lanes(s, tensor, lanes, cfg["vectors"].val)
+    for part in partial:
+        attach(part)
+        compute_row_lanes(s, part, cfg["unroll"].val if part is partial[0] else 0)
+    s[tensor].unroll(s[tensor].op.axis[0])
+    s[tensor].unroll(s[tensor].op.reduce_axis[0])
+
+
+def compute_row_lanes(s: Schedule, part: Tensor, unroll: int) -> None:
+    """Partial results of rows side by side; with 0 the few steps of each row are written out."""
+    (row, lane), steps = s[part].op.axis, s[part].op.reduce_axis
+    s[part].reorder(*((*steps, row) if unroll else (row, *steps)), lane)
+    s[part].unroll(steps[-1], unroll)
+    s[part].unroll(row)
+    s[part].vectorize(lane)
+
+
+def _schedule_beside(s: Schedule, cfg: TemplateConfig, passes: Passes, result: Tensor, lanes: int) -> None:
+    """A strip of neighbouring rows in the lanes."""
+    unroll, columns = cfg["unroll"].val, cfg["vectors"].val * lanes
+    outer, k, j = s[result].op.axis
+    strip, j = s[result].split(j, columns)
+    s[result].reorder(outer, strip, k, j)
+    s[result].unroll(k, unroll)
+    s[result].vectorize(j)
+    s[result].parallel(s[result].fuse(outer, strip))
+    for tensor in passes.stages:
+        stage = s[tensor]
+        steps = [*stage.op.reduce_axis, *stage.op.axis[1:-1]]
+        stage.reorder(stage.op.axis[0], *steps, stage.op.axis[-1])
+        for step in steps:
+            stage.unroll(step, unroll)
+        stage.vectorize(stage.op.axis[-1])
+    for tensor in passes.stages:
+        s[tensor].compute_at(s[result], s[result].leaf_iter_vars[0])
