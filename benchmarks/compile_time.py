@@ -43,6 +43,7 @@ WORKLOADS: dict[str, dict[str, Any]] = {
     **{f"reduce_{kind}": {**MATRIX, "axis": 0} for kind in ("sum", "mean", "prod", "max", "min")},
     **{f"arg{kind}": {**MATRIX, "axis": 1} for kind in ("max", "min")},
     **dict.fromkeys(("softmax", "log_softmax", "layer_norm", "rms_norm"), MATRIX),
+    "attention": {"b": 1, "heads": 12, "m": 128, "n": 128, "d": 64},
     "group_norm": {"shape": (1, 64, 56, 56), "groups": 32},
     "batch_norm": {"shape": (1, 64, 56, 56)},
 }

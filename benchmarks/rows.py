@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-Kind = Literal["1x1", "depthwise", "gemv", "odd", "accuracy", "memory"]
+Kind = Literal["1x1", "depthwise", "gemv", "odd", "accuracy", "memory", "attention"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,12 @@ def max_pool(c: int, size: int, layout: str) -> Row:
     return Row(f"max_pool 3x3/2 {c}x{size} {layout}", "max_pool2d", params, "bandwidth")
 
 
+def attention(heads: int, m: int) -> Row:
+    """An attention of as many queries as keys."""
+    params = {"b": 1, "heads": heads, "m": m, "n": m, "d": 64}
+    return Row(f"attention {heads}x{m}x64", "attention", params, "peak", "attention", of_best=1.2)
+
+
 def rows_of(op: str, name: str, shape: tuple[int, ...], of_best: float | None, **others: Any) -> Row:
     """An operator on an array, of which memory is the limit."""
     return Row(name, op, {"shape": shape, **others}, "bandwidth", "memory", of_best=of_best)
@@ -106,6 +112,8 @@ ROWS = (
     rows_of("rms_norm", "rms_norm 128x4096", (128, 4096), 2.0),
     rows_of("reduce_sum", "row sum 4096x4096", (4096, 4096), 1.0, axis=1),
     rows_of("reduce_sum", "column sum 4096x4096", (4096, 4096), 1.0, axis=0),
+    attention(12, 128),
+    attention(1, 2048),
     rows_of("argmax", "argmax 128x32000", (128, 32000), None, axis=1),
 )
 

@@ -27,6 +27,13 @@ def _rms_norm(jax: Any, arguments: Arguments, x: Any, gamma: Any) -> Any:
     return x * jax.lax.rsqrt(squares + arguments["epsilon"]) * gamma
 
 
+def _attention(jax: Any, arguments: Arguments, q: Any, k: Any, v: Any, *mask: Any) -> Any:
+    turned = (x.swapaxes(1, 2) for x in (q, k, v))
+    added = {"bias": mask[0]} if mask else {}
+    options = {"is_causal": arguments["causal"], "scale": arguments["scale"]}
+    return jax.nn.dot_product_attention(*turned, **added, **options).swapaxes(1, 2)
+
+
 def _reduction(name: str) -> Callable[..., Any]:
     def reduce(jax: Any, arguments: Arguments, x: Any) -> Any:
         return getattr(jax.numpy, name)(x, axis=arguments["axis"], keepdims=arguments["keepdims"])
@@ -40,6 +47,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "layer_norm": _layer_norm,
     "rms_norm": _rms_norm,
     **{f"reduce_{name}": _reduction(name) for name in ("sum", "mean", "prod", "max", "min")},
+    "attention": _attention,
     "argmax": _reduction("argmax"),
     "argmin": _reduction("argmin"),
 }

@@ -64,6 +64,11 @@ def _place(kind: str) -> Callable[[Arguments], Node | None]:
     return node
 
 
+def _attention(arguments: Arguments) -> Node:
+    scale = {} if arguments["scale"] is None else {"scale": arguments["scale"]}
+    return Node("Attention", {"is_causal": int(arguments["causal"]), **scale})
+
+
 NODES: dict[str, Callable[[Arguments], Node | None]] = {
     "softmax": _along("Softmax"),
     "log_softmax": _along("LogSoftmax"),
@@ -73,6 +78,7 @@ NODES: dict[str, Callable[[Arguments], Node | None]] = {
         f"reduce_{kind}": _reduction(f"Reduce{kind.title()}")
         for kind in ("sum", "mean", "prod", "max", "min")
     },
+    "attention": _attention,
     "argmax": _place("ArgMax"),
     "argmin": _place("ArgMin"),
 }

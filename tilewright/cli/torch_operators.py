@@ -109,6 +109,21 @@ def _torch_batch_norm(torch: Any, arguments: Mapping[str, Any], x: Any, *weights
     return y.movedim(1, arguments["axis"]) if x.ndim > 1 else y[0]
 
 
+def _torch_attention(torch: Any, arguments: Mapping[str, Any], *operands: Any) -> Any:
+    q, k, v, *mask = operands
+    if arguments["causal"] and (mask or arguments["m"] != arguments["n"]):
+        raise PeerError("torch: causal attention is compared without a mask, of as many queries as keys")
+    return torch.nn.functional.scaled_dot_product_attention(
+        q,
+        k,
+        v,
+        attn_mask=mask[0] if mask else None,
+        is_causal=arguments["causal"],
+        scale=arguments["scale"],
+        enable_gqa=q.shape[1] != k.shape[1],
+    )
+
+
 def _torch_reduction(name: str) -> Callable[..., Any]:
     def reduce(torch: Any, arguments: Mapping[str, Any], x: Any) -> Any:
         axis, keepdims = arguments["axis"], arguments["keepdims"]
@@ -168,6 +183,7 @@ TORCH: dict[str, Callable[..., Any]] = {
     "batch_norm": _torch_batch_norm,
     **{f"reduce_{name}": _torch_reduction(name) for name in ("sum", "mean", "prod")},
     **{f"reduce_{name}": _torch_reduction(f"a{name}") for name in ("max", "min")},
+    "attention": _torch_attention,
     "argmax": _torch_place("argmax"),
     "argmin": _torch_place("argmin"),
 }

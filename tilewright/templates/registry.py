@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tilewright.templates.template import Template
 
 OPERATORS = {
+    "attention": "tilewright.templates.operators.attention",
     "batch_matmul": "tilewright.templates.operators.batch_matmul",
     "conv1d": "tilewright.templates.operators.conv1d",
     "conv1d_transpose": "tilewright.templates.operators.conv1d_transpose",

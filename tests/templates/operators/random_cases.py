@@ -252,6 +252,19 @@ def batch_norms(draw: Draw) -> Params:
     return {"shape": shape, "axis": draw(st.integers(0, len(shape) - 1)), "dtype": draw(DTYPES)}
 
 
+@st.composite
+def attentions(draw: Draw) -> Params:
+    """The parameters of an attention; one that is causal has a key for each query."""
+    groups, shared = draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    m, n = draw(st.integers(1, 30)), draw(st.one_of(FEW, st.integers(10, 100)))
+    causal = draw(st.booleans()) and n >= m
+    sizes = {"b": draw(st.integers(1, 2)), "heads": groups * shared, "m": m, "n": n}
+    full = tuple(sizes.values())[draw(st.integers(0, 3)) :]
+    mask = tuple(1 if draw(st.booleans()) else extent for extent in full) if draw(st.booleans()) else ()
+    params = {"d": draw(st.integers(1, 40)), "kv_heads": groups, "causal": causal, "mask": mask}
+    return sizes | params | {"dtype": draw(DTYPES)}
+
+
 def draw_rest(draw: Draw, rank: int) -> Params:
     """What all operators on images have."""
     return {
@@ -281,6 +294,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Params]] = {
     **{f"reduce_{kind}": reductions(is_single=False) for kind in ("sum", "mean", "prod", "max", "min")},
     **{f"arg{kind}": reductions(is_single=True) for kind in ("max", "min")},
     **{op: rows() for op in ("softmax", "log_softmax", "layer_norm", "rms_norm")},
+    "attention": attentions(),
     "group_norm": group_norms(),
     "batch_norm": batch_norms(),
 }
@@ -335,6 +349,8 @@ def sum_dtype_of(case: Case) -> str:
 def reduction_length(case: Case) -> int:
     """The terms behind an element of the result."""
     params = case.params
+    if "heads" in params:
+        return int(params["n"] * params["d"])
     if "k" in params:
         return int(params["k"])
     if "shape" in params:

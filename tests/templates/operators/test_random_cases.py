@@ -49,6 +49,7 @@ EXAMPLES = {
     "layer_norm": 80,
     "rms_norm": 60,
     "group_norm": 50,
+    "attention": 100,
     "batch_norm": 40,
 }
 MANY = 34

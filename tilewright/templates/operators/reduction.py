@@ -20,8 +20,7 @@ from tilewright.compiler.te import IterVar, Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.operators.product import up_to
-from tilewright.templates.operators.product_vectors import halve_lanes
-from tilewright.templates.operators.rows import normalize_axes
+from tilewright.templates.operators.rows import normalize_axes, reduce_lanes
 
 ROWS = (1, 2, 4, 8)
 VECTORS = (1, 2, 4, 8)
@@ -125,9 +124,10 @@ def default_reduction(reduction: Reduction, target: Target, threads: int) -> dic
     around = prod(reduction.kept[:-1])
     chosen: dict[str, Any]
     if reduction.is_along:
-        vectors = [v for v in _vectors(reduction.reduced[-1], lanes) if v <= FEW // 2][-1]
         rows = [r for r in ROWS if r <= min(last, max(1, FEW_VECTORS * lanes // reduction.reduced[-1]))]
-        chosen = {"rows": rows[-1], "vectors": vectors}
+        most = min(FEW // 2, MOST_SUMS // rows[-1])
+        vectors = [v for v in _vectors(reduction.reduced[-1], lanes) if v <= most]
+        chosen = {"rows": rows[-1], "vectors": vectors[-1]}
         units = around * -(-last // rows[-1])
     else:
         most = int(L1_SHARE * target.l1_bytes) // BYTES[reduction.dtype]
@@ -209,23 +209,7 @@ def reduce_along(s: Schedule, cfg: TemplateConfig, totals: Sequence[Tensor], y: 
     loop = s[y].fuse(*around, block) if around else block
     s[y].parallel(loop)
     for total in totals:
-        partial = halve_lanes(s, total, lanes, cfg["vectors"].val)
-        for part in (*partial, total):
-            s[part].compute_at(s[y], loop)
-        for part in partial:
-            _join_lanes(s, part, is_first=part is partial[0])
-        s[total].unroll(s[total].op.axis[-1])
-        s[total].unroll(s[total].op.reduce_axis[0])
-
-
-def _join_lanes(s: Schedule, part: Tensor, is_first: bool) -> None:
-    """Rows side by side inside the long loop; after it the few steps of each row are written out."""
-    *others, row, lane = s[part].op.axis
-    steps = s[part].op.reduce_axis
-    s[part].reorder(*others, *((*steps, row) if is_first else (row, *steps)), lane)
-    s[part].unroll(steps[-1], 1 if is_first else 0)
-    s[part].unroll(row)
-    s[part].vectorize(lane)
+        reduce_lanes(s, total, lanes, cfg["vectors"].val, 1, y, loop)
 
 
 def _reduce_beside(s: Schedule, cfg: TemplateConfig, totals: Sequence[Tensor], y: Tensor, lanes: int) -> None:

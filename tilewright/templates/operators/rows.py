@@ -221,8 +221,9 @@ def _schedule_along(s: Schedule, cfg: TemplateConfig, passes: Passes, result: Te
     for tensor in passes.stages:
         stage = s[tensor]
         if stage.op.reduce_axis:
-            _reduce_along(s, tensor, lanes, cfg, lambda part: s[part].compute_at(s[result], block))
-        elif len(stage.op.axis) == 1:
+            reduce_lanes(s, tensor, lanes, cfg["vectors"].val, unroll, result, block)
+            continue
+        if len(stage.op.axis) == 1:
             stage.vectorize(stage.op.axis[0])
         else:
             _map_along(stage, stage.op.axis[0], lanes, unroll)
@@ -239,24 +240,23 @@ def _map_along(stage: Stage, row: IterVar, lanes: int, unroll: int) -> None:
     stage.vectorize(lane)
 
 
-def _reduce_along(
-    s: Schedule, tensor: Tensor, lanes: int, cfg: TemplateConfig, attach: Callable[[Tensor], None]
+def reduce_lanes(
+    s: Schedule, total: Tensor, lanes: int, vectors: int, unroll: int, reader: Tensor, loop: IterVar
 ) -> None:
-    partial = halve_lanes(s, tensor, lanes, cfg["vectors"].val)
+    """Reduce contiguous rows inside a loop of their reader: in lanes, all rows side by side, then those."""
+    partial = halve_lanes(s, total, lanes, vectors)
+    for part in (*partial, total):
+        s[part].compute_at(s[reader], loop)
     for part in partial:
-        attach(part)
-        compute_row_lanes(s, part, cfg["unroll"].val if part is partial[0] else 0)
-    s[tensor].unroll(s[tensor].op.axis[0])
-    s[tensor].unroll(s[tensor].op.reduce_axis[0])
-
-
-def compute_row_lanes(s: Schedule, part: Tensor, unroll: int) -> None:
-    """Partial results of rows side by side; with 0 the few steps of each row are written out."""
-    (row, lane), steps = s[part].op.axis, s[part].op.reduce_axis
-    s[part].reorder(*((*steps, row) if unroll else (row, *steps)), lane)
-    s[part].unroll(steps[-1], unroll)
-    s[part].unroll(row)
-    s[part].vectorize(lane)
+        *others, row, lane = s[part].op.axis
+        steps = s[part].op.reduce_axis
+        is_long = part is partial[0]  # the few steps after it are written out for each row
+        s[part].reorder(*others, *((*steps, row) if is_long else (row, *steps)), lane)
+        s[part].unroll(steps[-1], unroll if is_long else 0)
+        s[part].unroll(row)
+        s[part].vectorize(lane)
+    s[total].unroll(s[total].op.axis[-1])
+    s[total].unroll(s[total].op.reduce_axis[0])
 
 
 def _schedule_beside(s: Schedule, cfg: TemplateConfig, passes: Passes, result: Tensor, lanes: int) -> None:

@@ -1,0 +1,303 @@
+"""Scaled dot-product attention in one kernel: ``softmax(q @ k.T * scale + mask) @ v`` for each head.
+
+A tile of queries at a time goes over all keys, its scores are turned into weights, and these multiply the
+values: the scores of a tile stay in the second cache even for ten thousands of keys, and no more are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewright.compiler import te
+from tilewright.compiler.schedule import Schedule, create_schedule
+from tilewright.compiler.target import Target
+from tilewright.compiler.te import IterVar, Tensor
+from tilewright.templates.analytic import fits_registers
+from tilewright.templates.collector import TemplateConfig, get_config
+from tilewright.templates.errors import WorkloadError
+from tilewright.templates.operators.product import BYTES, Dtype, compute_tile, copy_panel
+from tilewright.templates.operators.rows import reduce_lanes
+from tilewright.templates.template import template
+
+Array = npt.NDArray[Any]
+Shape = tuple[int, ...]
+ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14)
+VECTORS = (1, 2, 3, 4)
+# Keys, to a vector of them, of which each has its elements in the lanes.
+SIDE_BY_SIDE = 2
+# Queries too few for their tile to repay a packed copy of the keys.
+FEW = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """The sizes of an attention.
+
+    Attributes:
+        b, heads: batch, and heads of the queries.
+        m, n: queries and keys.
+        d: elements of a query, a key and a value.
+        kv_heads: heads of keys and values; as many heads of queries share one.
+        causal: the last query sees all keys, each before it one less.
+        mask: the shape of what is added to the scores, which broadcasts to (b, heads, m, n); () for none.
+        scale: of the scores.
+        dtype: of all arrays.
+    """
+
+    b: int
+    heads: int
+    m: int
+    n: int
+    d: int
+    kv_heads: int
+    causal: bool
+    mask: Shape
+    scale: float
+    dtype: str
+
+    @classmethod
+    def of(
+        cls,
+        b: int,
+        heads: int,
+        m: int,
+        n: int,
+        d: int,
+        kv_heads: int | None,
+        causal: bool,
+        mask: Shape,
+        scale: float | None,
+        dtype: str,
+    ) -> Attention:
+        """From the operator's parameters.
+
+        Raises:
+            WorkloadError: heads cannot be grouped so, or the mask has no such shape.
+        """
+        groups = heads if kv_heads is None else kv_heads
+        if groups < 1 or heads % groups:
+            raise WorkloadError(f"attention: kv_heads={kv_heads} must divide heads={heads}")
+        full = (b, heads, m, n)
+        if len(mask) > 4 or any(e not in (1, size) for e, size in zip(mask[::-1], full[::-1], strict=False)):
+            raise WorkloadError(f"attention: mask={mask} does not broadcast to {full}")
+        return cls(b, heads, m, n, d, groups, causal, mask, d**-0.5 if scale is None else scale, dtype)
+
+    @property
+    def all_heads(self) -> int:
+        """Heads of queries in the whole batch."""
+        return self.b * self.heads
+
+    def operands(self) -> list[Tensor]:
+        """Queries, keys, values, and the mask where there is one."""
+        names = {"q": (self.heads, self.m), "k": (self.kv_heads, self.n), "v": (self.kv_heads, self.n)}
+        tensors = [
+            te.placeholder(
+                (self.b * heads, size, self.d),
+                self.dtype,
+                name=name,
+                argument_shape=(self.b, heads, size, self.d),
+            )
+            for name, (heads, size) in names.items()
+        ]
+        return [*tensors, *([te.placeholder(self.mask, self.dtype, name="mask")] if self.mask else [])]
+
+    def head_of_keys(self, head: te.Expr) -> te.Expr:
+        """The head of keys and values that a head of queries reads."""
+        return head // (self.heads // self.kv_heads)
+
+    def finish_score(self, score: te.Expr, place: Sequence[IterVar], mask: Sequence[Tensor]) -> te.Expr:
+        """A score as the softmax takes it."""
+        head, i, j = place
+        score = score * self.scale
+        for tensor in mask:
+            index = (head // self.heads, head % self.heads, i, j)[4 - len(self.mask) :]
+            fitting = zip(index, self.mask, strict=True)
+            score = score + tensor[tuple(place if extent > 1 else te.const(0) for place, extent in fitting)]
+        if self.causal:
+            score = te.if_then_else(j <= i + (self.n - self.m), score, float("-inf"))
+        return score
+
+
+def reference(q: Array, k: Array, v: Array, *mask: Array, causal: bool, scale: float | None) -> Array:
+    """The attention in NumPy."""
+    group = q.shape[1] // k.shape[1]
+    k, v = (np.repeat(x, group, axis=1) for x in (k, v))
+    scores = q @ k.swapaxes(-1, -2) * (q.shape[-1] ** -0.5 if scale is None else scale)
+    for added in mask:
+        scores = scores + added
+    if causal:
+        m, n = scores.shape[-2:]
+        scores = np.where(np.arange(n) <= np.arange(m)[:, None] + (n - m), scores, -np.inf)
+    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True) @ v)
+
+
+def flops(b: int, heads: int, m: int, n: int, d: int, **_: Any) -> int:
+    """Of the two products."""
+    return 4 * b * heads * m * n * d
+
+
+def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
+    """The untuned configuration: the tallest tiles that fit the registers."""
+    attention = Attention.of(**arguments)
+    lanes, registers = target.lanes(BYTES[attention.dtype]), target.vector_registers
+    across = _vectors(attention.d, lanes)[-1]
+    rows = [r for r in ROWS if r <= attention.m and _fits(r, across, registers)]
+    keys = [v for v in _vectors(attention.n, lanes) if _fits(rows[-1], v, registers)]
+    pack = int(attention.m >= FEW)
+    return {"rows": rows[-1], "vectors": keys[-1], "across": across, "pack": pack}
+
+
+def _vectors(extent: int, lanes: int) -> list[int]:
+    return [v for v in VECTORS if v == 1 or (v - 1) * lanes < extent]
+
+
+def _fits(rows: int, vectors: int, registers: int) -> bool:
+    return rows == 1 or fits_registers(rows, vectors, registers)
+
+
+@template("attention", reference=reference, default=default, flops=flops)
+def attention(
+    b: int,
+    heads: int,
+    m: int,
+    n: int,
+    d: int,
+    kv_heads: int | None = None,
+    causal: bool = False,
+    mask: tuple[int, ...] = (),
+    scale: float | None = None,
+    dtype: Dtype = "float32",
+) -> tuple[Schedule, list[Tensor]]:
+    """``softmax(q @ k.T * scale + mask) @ v`` for each head."""
+    cfg = get_config()
+    described = Attention.of(b, heads, m, n, d, kv_heads, causal, mask, scale, dtype)
+    lanes, registers = cfg.target.lanes(BYTES[dtype]), cfg.target.vector_registers
+    cfg.define_knob("rows", [r for r in ROWS if r <= m])
+    cfg.define_knob("vectors", _vectors(n, lanes))
+    cfg.define_knob("across", _vectors(d, lanes))
+    cfg.define_knob("pack", [1, 0])
+    cfg.constrain(("rows", "vectors"), lambda rows, vectors: _fits(rows.val, vectors.val, registers))
+    cfg.constrain(("rows", "across"), lambda rows, across: _fits(rows.val, across.val, registers))
+    stages = Stages.of(described)
+    return _schedule(cfg, stages, lanes), [*stages.operands, stages.y]
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What is computed, in order.
+
+    Attributes:
+        operands: queries, keys, values and perhaps a mask.
+        dots: of queries and keys.
+        scores: scaled and masked.
+        most: the greatest score of a query.
+        powers: of the scores less that.
+        total: of a query's powers.
+        share: one over that.
+        sums: of values by powers.
+        y: the result.
+    """
+
+    operands: list[Tensor]
+    dots: Tensor
+    scores: Tensor
+    most: Tensor
+    powers: Tensor
+    total: Tensor
+    share: Tensor
+    sums: Tensor
+    y: Tensor
+
+    @classmethod
+    def of(cls, attention: Attention) -> Stages:
+        """The stages of an attention."""
+        q, k, v, *mask = operands = attention.operands()
+        heads, m, n, d = attention.all_heads, attention.m, attention.n, attention.d
+        e = te.reduce_axis((0, d), "e")
+        r, t, u = (te.reduce_axis((0, n), name) for name in "rtu")
+        kv = attention.head_of_keys
+        all_scores, all_rows = (heads, m, n), (heads, m)
+        dots = te.compute(
+            all_scores, lambda h, i, j: te.sum(q[h, i, e] * k[kv(h), j, e], axis=e), name="dots"
+        )
+        scores = te.compute(
+            all_scores, lambda h, i, j: attention.finish_score(dots[h, i, j], (h, i, j), mask), name="scores"
+        )
+        most = te.compute(all_rows, lambda h, i: te.max(scores[h, i, r], axis=r), name="most")
+        powers = te.compute(all_scores, lambda h, i, j: te.exp(scores[h, i, j] - most[h, i]), name="powers")
+        total = te.compute(all_rows, lambda h, i: te.sum(powers[h, i, t], axis=t), name="total")
+        share = te.compute(all_rows, lambda h, i: 1 / total[h, i], name="share")
+        sums = te.compute(
+            (heads, m, d), lambda h, i, o: te.sum(powers[h, i, u] * v[kv(h), u, o], axis=u), name="sums"
+        )
+        seen = (attention.b, attention.heads, m, d)
+        y = te.compute(
+            (heads, m, d), lambda h, i, o: sums[h, i, o] * share[h, i], name="y", argument_shape=seen
+        )
+        return cls(operands, dots, scores, most, powers, total, share, sums, y)
+
+
+def _schedule(cfg: TemplateConfig, stages: Stages, lanes: int) -> Schedule:
+    """All stages of a tile of queries before those of the next; threads share the tiles of all heads."""
+    y = stages.y
+    s = create_schedule(y)
+    h, i, o = s[y].op.axis
+    block, i = s[y].split(i, cfg["rows"].val, tail="shift_inwards")
+    across, o = s[y].split(o, cfg["across"].val * lanes)
+    s[y].reorder(h, block, across, i, o)
+    loop = s[y].fuse(h, block)
+    s[y].parallel(loop)
+    s[y].unroll(i)
+    s[y].vectorize(o)
+    _sum_values(s, stages, across)
+    _score(s, cfg, stages, lanes, loop)
+    reduce_lanes(s, stages.most, lanes, 2, 1, y, loop)
+    _raise(s, stages.powers, lanes)
+    reduce_lanes(s, stages.total, lanes, 2, 1, y, loop)
+    s[stages.share].vectorize(s[stages.share].op.axis[-1])
+    for tensor in (stages.scores, stages.powers, stages.share):
+        s[tensor].compute_at(s[y], loop)
+    return s
+
+
+def _sum_values(s: Schedule, stages: Stages, across: IterVar) -> None:
+    """A register tile of the result, accumulated over all keys."""
+    tile = s.cache_write(stages.sums, "register")
+    s[stages.sums].compute_inline()
+    s[tile].compute_at(s[stages.y], across)
+    compute_tile(s, tile, 1)
+
+
+def _score(s: Schedule, cfg: TemplateConfig, stages: Stages, lanes: int, loop: IterVar) -> None:
+    """Scores in register tiles over packed keys; or, for a few queries, a key's elements in the lanes."""
+    scores, dots = stages.scores, stages.dots
+    h, i, j = s[scores].op.axis
+    columns = cfg["vectors"].val * (lanes if cfg["pack"].val else SIDE_BY_SIDE)
+    keys, j = s[scores].split(j, columns)
+    s[scores].reorder(h, keys, i, j)
+    s[scores].unroll(i)
+    s[scores].vectorize(j)
+    if not cfg["pack"].val:
+        reduce_lanes(s, dots, lanes, 1, 1, scores, keys)
+        return
+    tile = s.cache_write(dots, "register")
+    s[dots].compute_inline()
+    s[tile].compute_at(s[scores], keys)
+    compute_tile(s, tile, 1)
+    packed = s.pack(stages.operands[1], tile, {1: columns})
+    copy_panel(s, packed, 1, columns, lanes, parallel=True)
+
+
+def _raise(s: Schedule, powers: Tensor, lanes: int) -> None:
+    h, i, j = s[powers].op.axis
+    vectors, j = s[powers].split(j, lanes)
+    s[powers].reorder(h, vectors, i, j)
+    s[powers].unroll(vectors, 1)
+    s[powers].unroll(i)
+    s[powers].vectorize(j)
