@@ -123,6 +123,6 @@ def test_types_that_do_not_go_together_are_refused(types: dict[str, str], messag
 def test_an_unknown_type_is_refused_with_those_that_there_are() -> None:
     shape = {"m": 2, "n": 3, "k": 4, "dtype": "uint8"}
     with pytest.raises(
-        WorkloadError, match="weight_dtype must be one of .*'uint8', 'int8', None, not 'byte'"
+        WorkloadError, match=r"weight_dtype must be one of .*'uint8', 'int8', None, not 'byte'"
     ):
         Task.create("matmul", Target.host(), 1, **shape, weight_dtype="byte")
