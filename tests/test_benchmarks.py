@@ -37,7 +37,7 @@ def test_numpy_computes_what_the_operator_does(op: str) -> None:
     task = Task.create(op, Target.host(), 1, **PROBLEMS[op])
     *arrays, _ = make_inputs((program := task.instantiate(task.default_config)).inputs + program.outputs)
     expected = problem.images_first(task, measurement.reference(task, arrays))
-    forms = module("libraries.numpy_forms").numpy_forms(problem.describe(task, arrays))
+    forms = module("libraries.numpy_forms").numpy_forms(problem.describe(task, arrays, expected))
     assert forms
     for form in forms:
         measurement.check(form.name, form.result(), expected)

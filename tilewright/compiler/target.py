@@ -8,8 +8,12 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
+
+if TYPE_CHECKING:
+    from tilewright.compiler.backends.probe import Traits
 
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 DEFAULT_CACHES = {1: 32 << 10, 2: 512 << 10, 3: 8 << 20}
@@ -46,10 +50,10 @@ class Target(msgspec.Struct, frozen=True):
         triple = triple or host.triple
         if cpu in (host.cpu, "native") and not features and triple == host.triple:
             return host
-        from tilewright.compiler.backends.probe import vector_bits_of
+        from tilewright.compiler.backends.probe import traits_of
 
         listed = tuple(sorted(features))
-        bits = vector_bits_of(cpu, _feature_text(listed), triple)
+        bits = traits_of(cpu, _feature_text(listed), triple).vector_bits
         return msgspec.structs.replace(host, cpu=cpu, features=listed, triple=triple, vector_bits=bits)
 
     @property
@@ -69,6 +73,29 @@ class Target(msgspec.Struct, frozen=True):
         return _feature_text(self.features)
 
     @property
+    def has_avx512(self) -> bool:
+        """Whether there are x86's instructions on vectors of 512 bits."""
+        return self.architecture == "x86_64" and self.vector_bits == 512
+
+    @property
+    def has_avx2(self) -> bool:
+        """Whether there are x86's instructions on integer vectors of 256 bits."""
+        if self.architecture != "x86_64" or self.vector_bits < 256:
+            return False
+        return "avx2" in self.features or self._traits.has_wide_integers
+
+    @property
+    def has_fma(self) -> bool:
+        """Whether a multiplication and an addition are one instruction that rounds once."""
+        return "fma" in self.features or self.architecture == "aarch64" or self._traits.has_fma
+
+    @property
+    def _traits(self) -> Traits:
+        from tilewright.compiler.backends.probe import traits_of
+
+        return traits_of(self.cpu, self.feature_text, self.triple)
+
+    @property
     def vector_registers(self) -> int:
         """Architectural vector registers."""
         wide = self.vector_bits == 512 or self.architecture == "aarch64"
@@ -82,7 +109,7 @@ class Target(msgspec.Struct, frozen=True):
         host = Target.host()
         if listed and (self.cpu, self.features) == (host.cpu, host.features):
             return False  # of the host all features are listed
-        from tilewright.compiler.backends.probe import multipliers_of
+        from tilewright.compiler.backends.multiplier_probe import multipliers_of
 
         return feature in multipliers_of(self.cpu, self.feature_text, self.triple)
 

@@ -11,6 +11,7 @@ from tilewright.compiler.backends.llvm_halves import narrow_bits, widen_float16
 from tilewright.compiler.backends.llvm_memory import Lanes, Memory, retyped
 from tilewright.compiler.backends.llvm_types import VALUE, is_float, is_signed, suffix, vector
 from tilewright.compiler.backends.llvm_words import write_dot, write_word
+from tilewright.compiler.backends.vector_math.functions import FUNCTIONS, define_function, function_name
 from tilewright.compiler.errors import CompileError
 from tilewright.compiler.ir.affine import Ranges, bounds
 from tilewright.compiler.target import Target
@@ -330,6 +331,8 @@ class ExprWriter:
         count = max(a.lanes for a in args)
         args = [self.splat(a, count) for a in args]
         a = args[0]
+        if expr.name in FUNCTIONS and VALUE[a.dtype] == "float":
+            return self._vector_function(expr.name, args)
         if expr.name == "abs" and not is_float(a.dtype):
             zero = self.splat(constant(0, a.dtype), a.lanes)
             return self._extremum("max", a, self.operate("-", zero, a))
@@ -342,6 +345,14 @@ class ExprWriter:
         if expr.name in ("erf", "tanh"):
             return self._library(expr.name, a)
         return self._intrinsic(INTRINSICS[expr.name], args)
+
+    def _vector_function(self, name: str, args: list[Operand]) -> Operand:
+        """A function that the module defines, once for so many lanes."""
+        a = args[0]
+        for text in define_function(name, a.lanes, self.target):
+            self.declare(text)
+        call = f"call {a.type} @{function_name(name, a.lanes)}({', '.join(x.typed for x in args)})"
+        return self.text.pure(call, a.dtype, a.lanes, *args)
 
     def _intrinsic(self, name: str, args: list[Operand]) -> Operand:
         a = args[0]

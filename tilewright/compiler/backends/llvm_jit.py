@@ -60,6 +60,7 @@ def optimize(text: str, target: Target, full: bool, linked: Sequence[LinkedFunct
     if full:
         builder.getModulePassManager().run(module, builder)
         return module
+    _inline(module, builder)
     for function in module.functions:
         if not function.is_declaration:
             passes = llvm.create_new_function_pass_manager()
@@ -68,6 +69,15 @@ def optimize(text: str, target: Target, full: bool, linked: Sequence[LinkedFunct
             passes.add_instruction_combine_pass()
             passes.run(function, builder)
     return module
+
+
+def _inline(module: Any, builder: Any) -> None:
+    """Put the functions that ask for it in place of their calls."""
+    if not any(b"alwaysinline" in attributes for f in module.functions for attributes in f.attributes):
+        return
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_always_inliner_pass()
+    passes.run(module, builder)
 
 
 def emit_object(text: str, target: Target, full: bool, linked: Sequence[LinkedFunction] = ()) -> bytes:

@@ -405,7 +405,7 @@ class Memory:
         return f"{stored} {short.text}"
 
     def declare(self, text: str) -> None:
-        """Note an external function."""
+        """Note what the module must declare or define."""
         self.declarations.add(text)
 
 

@@ -113,7 +113,9 @@ class ModuleWriter:
         width = f'"prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
         rolled = '!0 = distinct !{!0, !1}\n!1 = !{!"llvm.loop.unroll.disable"}'
         unrolled = '!2 = distinct !{!2, !3}\n!3 = !{!"llvm.loop.unroll.full"}'
-        return f"attributes #0 = {{ nounwind {width} }}\n{rolled}\n{unrolled}"
+        inlined = f"attributes #1 = {{ alwaysinline nounwind {width} }}"
+        called = f"attributes #2 = {{ noinline cold nounwind {width} }}"
+        return f"attributes #0 = {{ nounwind {width} }}\n{inlined}\n{called}\n{rolled}\n{unrolled}"
 
     def define(self, name: str, arguments: list[str], body: StmtWriter, linkage: str) -> None:
         """Add a function whose body has been written."""

@@ -1,18 +1,29 @@
 """What LLVM knows of a CPU that is not this machine."""
 
+import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from functools import cache
 
 from tilewright.compiler.errors import TargetError
 
 _SECONDS = 60
 _REGISTERS = {"zmm": 512, "ymm": 256}
-_ADDS_FLOATS = """
+_FUNCTIONS = """
 define <16 x float> @f(<16 x float> %a) {
   %s = fadd <16 x float> %a, %a
   ret <16 x float> %s
 }
+define <8 x i32> @g(<8 x i32> %a) {
+  %s = add <8 x i32> %a, %a
+  ret <8 x i32> %s
+}
+define float @h(float %a) {
+  %s = call float @llvm.fma.f32(float %a, float %a, float %a)
+  ret float %s
+}
+declare float @llvm.fma.f32(float, float, float)
 """
 _PROGRAM = """
 import sys
@@ -25,79 +36,38 @@ print(machine.emit_assembly(llvm.parse_assembly(text)))
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """The bits of a vector of floats; whether there are wide integers (AVX2), and fused multiply-adds."""
+
+    vector_bits: int
+    has_wide_integers: bool
+    has_fma: bool
+
+
 @cache
-def vector_bits_of(cpu: str, features: str, triple: str) -> int:
-    """The width of a CPU's vectors, found from the registers in which LLVM adds sixteen floats.
+def traits_of(cpu: str, features: str, triple: str) -> Traits:
+    """What a CPU has, found from the instructions that LLVM gives it.
 
     It is found in a process of its own, since LLVM ends the process for some names that it does not know.
 
     Raises:
         TargetError: LLVM does not know the CPU, a feature or the triple.
     """
-    command = [sys.executable, "-c", _PROGRAM, cpu, features, triple, _ADDS_FLOATS]
+    command = [sys.executable, "-c", _PROGRAM, cpu, features, triple, _FUNCTIONS]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
     if done.returncode or "not a recognized" in done.stderr:
         lines = done.stderr.strip().splitlines() or ["it cannot be compiled for"]
         reason = lines[-1] if lines[0].startswith("Traceback") else lines[0]
         asked = f"CPU {cpu!r} with features {features!r} of {triple}"
         raise TargetError(f"{asked}: {reason}; give a name that LLVM knows")
-    return next((bits for name, bits in _REGISTERS.items() if name in done.stdout), 128)
+    floats, integers, fma = (_body(done.stdout, name) for name in "fgh")
+    bits = next((bits for name, bits in _REGISTERS.items() if name in floats), 128)
+    return Traits(bits, bool(re.search("padd.*ymm", integers)), "fmaf" not in fma)
 
 
-_X86 = "x86_64"
-# A function for each feature, which LLVM can only compile where the CPU has it.
-_MULTIPLIERS = {
-    _X86: {
-        "avx512vnni": ("llvm.x86.avx512.vpdpbusd.512", "<16 x i32>", "<64 x i8>", 3),
-        "avxvnni": ("llvm.x86.avx512.vpdpbusd.256", "<8 x i32>", "<32 x i8>", 3),
-        "avxvnniint8": ("llvm.x86.avx2.vpdpbssd.256", "<8 x i32>", "<32 x i8>", 3),
-        "avx512bf16": ("llvm.x86.avx512bf16.dpbf16ps.512", "<16 x float>", "<32 x bfloat>", 3),
-        "avx512bw": ("llvm.x86.avx512.pmaddw.d.512", "<16 x i32>", "<32 x i16>", 2),
-        "avx2": ("llvm.x86.avx2.pmadd.wd", "<8 x i32>", "<16 x i16>", 2),
-        "sse2": ("llvm.x86.sse2.pmadd.wd", "<4 x i32>", "<8 x i16>", 2),
-    },
-    "aarch64": {
-        "dotprod": ("llvm.aarch64.neon.sdot.v4i32.v16i8", "<4 x i32>", "<16 x i8>", 3),
-        "i8mm": ("llvm.aarch64.neon.usdot.v4i32.v16i8", "<4 x i32>", "<16 x i8>", 3),
-        "bf16": ("llvm.aarch64.neon.bfdot.v4f32.v8bf16", "<4 x float>", "<8 x bfloat>", 3),
-    },
-}
-_FORKS = """
-import os, sys
-import llvmlite.binding as llvm
-cpu, features, triple, *texts = sys.argv[1:]
-llvm.initialize_all_targets()
-llvm.initialize_all_asmprinters()
-machine = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features)
-for number, text in enumerate(texts):
-    child = os.fork()
-    if not child:
-        machine.emit_object(llvm.parse_assembly(text))
-        os._exit(0)
-    if not os.waitpid(child, 0)[1]:
-        print(number)
-"""
-
-
-@cache
-def multipliers_of(cpu: str, features: str, triple: str) -> frozenset[str]:
-    """The features of a CPU by which it multiplies several narrow numbers at once.
-
-    LLVM ends the process that asks for an instruction that the CPU lacks: each is tried in one of its own.
-    """
-    architecture = triple.partition("-")[0]
-    known = _MULTIPLIERS.get("aarch64" if architecture == "arm64" else architecture, {})
-    texts = [_uses(*of) for of in known.values()]
-    command = [sys.executable, "-c", _FORKS, cpu, features, triple, *texts]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
-    names = list(known)
-    return frozenset(names[int(line)] for line in done.stdout.split())
-
-
-def _uses(name: str, result: str, operand: str, count: int) -> str:
-    """A function that calls an intrinsic."""
-    types = [operand, operand] if count == 2 else [result, operand, operand]
-    arguments = ", ".join(f"{kind} %a{number}" for number, kind in enumerate(types))
-    call = f"  %r = call {result} @{name}({arguments})"
-    head = f"declare {result} @{name}({', '.join(types)})\ndefine {result} @f({arguments}) {{"
-    return f"{head}\n{call}\n  ret {result} %r\n}}"
+def _body(assembly: str, name: str) -> str:
+    """The instructions of a function; a symbol may begin with an underscore."""
+    match = re.search(rf"^_?{name}:(.*?)(^_?[f-h]:|\Z)", assembly, re.DOTALL | re.MULTILINE)
+    assert match is not None
+    return match[1]

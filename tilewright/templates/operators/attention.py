@@ -89,37 +89,21 @@ class Attention:
             raise WorkloadError(f"attention: mask={mask} does not broadcast to {full}")
         return cls(b, heads, m, n, d, groups, causal, mask, d**-0.5 if scale is None else scale, dtype)
 
-    @property
-    def all_heads(self) -> int:
-        """Heads of queries in the whole batch."""
-        return self.b * self.heads
-
     def operands(self) -> list[Tensor]:
         """Queries, keys, values, and the mask where there is one."""
-        names = {"q": (self.heads, self.m), "k": (self.kv_heads, self.n), "v": (self.kv_heads, self.n)}
-        tensors = [
-            te.placeholder(
-                (self.b * heads, size, self.d),
-                self.dtype,
-                name=name,
-                argument_shape=(self.b, heads, size, self.d),
-            )
-            for name, (heads, size) in names.items()
-        ]
-        return [*tensors, *([te.placeholder(self.mask, self.dtype, name="mask")] if self.mask else [])]
-
-    def head_of_keys(self, head: te.Expr) -> te.Expr:
-        """The head of keys and values that a head of queries reads."""
-        return head // (self.heads // self.kv_heads)
+        sizes = {"q": (self.heads, self.m), "k": (self.kv_heads, self.n), "v": (self.kv_heads, self.n)}
+        shapes: dict[str, Shape] = {name: (self.b, *size, self.d) for name, size in sizes.items()}
+        if self.mask:
+            shapes["mask"] = self.mask
+        return [te.placeholder(shape, self.dtype, name=name) for name, shape in shapes.items()]
 
     def finish_score(self, score: te.Expr, place: Sequence[IterVar], mask: Sequence[Tensor]) -> te.Expr:
         """A score as the softmax takes it."""
-        head, i, j = place
+        *_, i, j = place
         score = score * self.scale
         for tensor in mask:
-            index = (head // self.heads, head % self.heads, i, j)[4 - len(self.mask) :]
-            fitting = zip(index, self.mask, strict=True)
-            score = score + tensor[tuple(place if extent > 1 else te.const(0) for place, extent in fitting)]
+            fitting = zip(place[4 - len(self.mask) :], self.mask, strict=True)
+            score = score + tensor[tuple(at if extent > 1 else te.const(0) for at, extent in fitting)]
         if self.causal:
             score = te.if_then_else(j <= i + (self.n - self.m), score, float("-inf"))
         return score
@@ -220,28 +204,29 @@ class Stages:
     def of(cls, attention: Attention) -> Stages:
         """The stages of an attention."""
         q, k, v, *mask = operands = attention.operands()
-        heads, m, n, d = attention.all_heads, attention.m, attention.n, attention.d
+        m, n, d = attention.m, attention.n, attention.d
+        heads = (attention.b, attention.heads)
+        shared = attention.heads // attention.kv_heads
         e = te.reduce_axis((0, d), "e")
         r, t, u = (te.reduce_axis((0, n), name) for name in "rtu")
-        kv = attention.head_of_keys
-        all_scores, all_rows = (heads, m, n), (heads, m)
-        dots = te.compute(
-            all_scores, lambda h, i, j: te.sum(q[h, i, e] * k[kv(h), j, e], axis=e), name="dots"
-        )
+
+        def dot(b: IterVar, h: IterVar, i: IterVar, j: IterVar) -> te.Expr:
+            return te.sum(q[b, h, i, e] * k[b, h // shared, j, e], axis=e)
+
+        dots = te.compute((*heads, m, n), dot, name="dots")
         scores = te.compute(
-            all_scores, lambda h, i, j: attention.finish_score(dots[h, i, j], (h, i, j), mask), name="scores"
+            (*heads, m, n), lambda *at: attention.finish_score(dots[at], at, mask), name="scores"
         )
-        most = te.compute(all_rows, lambda h, i: te.max(scores[h, i, r], axis=r), name="most")
-        powers = te.compute(all_scores, lambda h, i, j: te.exp(scores[h, i, j] - most[h, i]), name="powers")
-        total = te.compute(all_rows, lambda h, i: te.sum(powers[h, i, t], axis=t), name="total")
-        share = te.compute(all_rows, lambda h, i: 1 / total[h, i], name="share")
-        sums = te.compute(
-            (heads, m, d), lambda h, i, o: te.sum(powers[h, i, u] * v[kv(h), u, o], axis=u), name="sums"
-        )
-        seen = (attention.b, attention.heads, m, d)
-        y = te.compute(
-            (heads, m, d), lambda h, i, o: sums[h, i, o] * share[h, i], name="y", argument_shape=seen
-        )
+        most = te.compute((*heads, m), lambda *at: te.max(scores[(*at, r)], axis=r), name="most")
+        powers = te.compute((*heads, m, n), lambda *at: te.exp(scores[at] - most[at[:-1]]), name="powers")
+        total = te.compute((*heads, m), lambda *at: te.sum(powers[(*at, t)], axis=t), name="total")
+        share = te.compute((*heads, m), lambda *at: 1 / total[at], name="share")
+
+        def add_values(b: IterVar, h: IterVar, i: IterVar, o: IterVar) -> te.Expr:
+            return te.sum(powers[b, h, i, u] * v[b, h // shared, u, o], axis=u)
+
+        sums = te.compute((*heads, m, d), add_values, name="sums")
+        y = te.compute((*heads, m, d), lambda *at: sums[at] * share[at[:-1]], name="y")
         return cls(operands, dots, scores, most, powers, total, share, sums, y)
 
 
@@ -249,11 +234,11 @@ def _schedule(cfg: TemplateConfig, stages: Stages, lanes: int) -> Schedule:
     """All stages of a tile of queries before those of the next; threads share the tiles of all heads."""
     y = stages.y
     s = create_schedule(y)
-    h, i, o = s[y].op.axis
+    b, h, i, o = s[y].op.axis
     block, i = s[y].split(i, cfg["rows"].val, tail="shift_inwards")
     across, o = s[y].split(o, cfg["across"].val * lanes)
-    s[y].reorder(h, block, across, i, o)
-    loop = s[y].fuse(h, block)
+    s[y].reorder(b, h, block, across, i, o)
+    loop = s[y].fuse(b, h, block)
     s[y].parallel(loop)
     s[y].unroll(i)
     s[y].vectorize(o)
@@ -279,10 +264,10 @@ def _sum_values(s: Schedule, stages: Stages, across: IterVar) -> None:
 def _score(s: Schedule, cfg: TemplateConfig, stages: Stages, lanes: int, loop: IterVar) -> None:
     """Scores in register tiles over packed keys; or, for a few queries, a key's elements in the lanes."""
     scores, dots = stages.scores, stages.dots
-    h, i, j = s[scores].op.axis
+    *_, i, j = s[scores].op.axis
     columns = cfg["vectors"].val * (lanes if cfg["pack"].val else SIDE_BY_SIDE)
     keys, j = s[scores].split(j, columns)
-    s[scores].reorder(h, keys, i, j)
+    s[scores].reorder(keys, i, j)
     s[scores].unroll(i)
     s[scores].vectorize(j)
     if not cfg["pack"].val:
@@ -292,14 +277,14 @@ def _score(s: Schedule, cfg: TemplateConfig, stages: Stages, lanes: int, loop: I
     s[dots].compute_inline()
     s[tile].compute_at(s[scores], keys)
     compute_tile(s, tile, 1)
-    packed = s.pack(stages.operands[1], tile, {1: columns})
-    copy_panel(s, packed, 1, columns, lanes, parallel=True)
+    packed = s.pack(stages.operands[1], tile, {2: columns})
+    copy_panel(s, packed, 2, columns, lanes, parallel=True)
 
 
 def _raise(s: Schedule, powers: Tensor, lanes: int) -> None:
-    h, i, j = s[powers].op.axis
+    *_, i, j = s[powers].op.axis
     vectors, j = s[powers].split(j, lanes)
-    s[powers].reorder(h, vectors, i, j)
+    s[powers].reorder(vectors, i, j)
     s[powers].unroll(vectors, 1)
     s[powers].unroll(i)
     s[powers].vectorize(j)

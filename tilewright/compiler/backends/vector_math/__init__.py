@@ -1,0 +1,1 @@
+"""Mathematical functions of float32 lanes, as polynomials in LLVM IR."""
