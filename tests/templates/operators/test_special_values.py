@@ -29,10 +29,13 @@ EXAMPLES = 30
 
 
 def spoil(arrays: Sequence[Array], rng: np.random.Generator) -> list[Array]:
-    """Copies with up to three special values each."""
+    """Copies with up to three special values each; integers have none."""
     spoiled = []
     for array in arrays:
         copy = array.copy()
+        if array.dtype.kind in "iu":
+            spoiled.append(copy)
+            continue
         places = rng.integers(0, array.size, int(rng.integers(0, 4)))
         copy.reshape(-1)[places] = rng.choice(SPECIAL, len(places))
         spoiled.append(copy)
