@@ -21,6 +21,7 @@ from tilewright.compiler.target import Target
 from tilewright.deploy import make_task
 from tilewright.measure.inputs import make_inputs
 from tilewright.measure.timing import Runner
+from tilewright.measure.verify import ROUNDING
 from tilewright.templates.task import Task
 from tilewright.tuning.history import operations
 
@@ -28,6 +29,8 @@ SLICE_SECONDS = 0.03
 COLD_SLICE_SECONDS = 0.002  # of calls, each of which is preceded by a longer walk through memory
 CHOICE_ROUNDS = 3
 TOLERANCE = 1e-4  # of the largest result; a sum in bfloat16 is off by more
+# The loops that say what arithmetic allows, by the type of the operands; ``compute`` for the others.
+PEAKS = {"uint8": "int8", "int8": "int8", "bfloat16": "bfloat16"}
 OURS = ("default", "tuned")
 
 
@@ -126,11 +129,12 @@ def measure_row(
     kernels = tune_and_build(row.op, {**row.params, **extra}, plan.trials, plan.db)
     arrays = make_inputs(kernels["tuned"].inputs)
     expected = reference(task, arrays)
-    tolerance = max([TOLERANCE, *(value for value in extra.values() if isinstance(value, float))])
+    allowed = max(TOLERANCE, ROUNDING.get(kernels["tuned"].outputs[0].dtype, 0.0))
+    tolerance = max([allowed, *(value for value in extra.values() if isinstance(value, float))])
     for name in OURS:
         check(name, kernels[name](*arrays), expected, tolerance)
     with one_core():
-        forms, failed = choose_forms(makers, task, arrays, expected)
+        forms, failed = choose_forms(makers, task, arrays, expected, allowed)
         limit, scale = limit_of(row, task, arrays, expected)
         runners = {name: call_runner(kernels[name], arrays) for name in OURS}
         contestants = {row.limit: limit, **{name: form.run for name, form in forms.items()}, **runners}
@@ -167,13 +171,17 @@ def check(name: str, result: Array, expected: Array, tolerance: float = TOLERANC
     """
     if result.shape != expected.shape:
         raise WrongResultError(f"{name}: the result has the shape {result.shape}, not {expected.shape}")
-    error = float(np.max(np.abs(result - expected)) / np.max(np.abs(expected)))
+    error = float(np.max(np.abs(result.astype(np.float64) - expected)) / np.max(np.abs(expected)))
     if not error <= tolerance:
         raise WrongResultError(f"{name}: the result is wrong by {error:.2g} of the largest element")
 
 
 def choose_forms(
-    makers: Mapping[str, Maker], task: Task, arrays: Sequence[Array], expected: Array
+    makers: Mapping[str, Maker],
+    task: Task,
+    arrays: Sequence[Array],
+    expected: Array,
+    tolerance: float = TOLERANCE,
 ) -> tuple[dict[str, Form], dict[str, str]]:
     """The fastest form of each library, all forms checked; and why libraries failed."""
     chosen: dict[str, Form] = {}
@@ -187,7 +195,7 @@ def choose_forms(
         try:
             forms = {form.name: form for form in make(problem)}
             for form in forms.values():
-                check(form.name, form.result(), expected)
+                check(form.name, form.result(), expected, tolerance)
         except Exception as error:  # whatever a library raises, the others go on
             failed[name] = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
             continue
@@ -208,7 +216,7 @@ def fastest(forms: Mapping[str, Form]) -> Form:
 def limit_of(row: Row, task: Task, arrays: Sequence[Array], result: Array) -> tuple[Runner, float]:
     """The loop of known work that bounds the row, and what turns its time into the row's least time."""
     if row.limit == "peak":
-        loop = reference_loop("compute")
+        loop = reference_loop(PEAKS.get(str(task.workload.arguments["dtype"]), "compute"))
         return loop.run, operations(task) / loop.work
     size = sum(array.nbytes for array in arrays) + result.size * arrays[0].itemsize
     loop = reference_loop("bandwidth", size)

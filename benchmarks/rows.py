@@ -16,8 +16,8 @@ class Row:
         name: of the row.
         op: the operator.
         params: its parameters.
-        limit: ``peak`` where arithmetic limits it, ``bandwidth`` where its operands do: each is read from
-            its cache about once.
+        limit: ``peak`` where arithmetic limits it, that of its type; ``bandwidth`` where its operands do:
+            each is read from its cache about once.
         kind: what is demanded of it in particular.
         like: for an odd row, the round row that is nearest.
         of_best: the least ratio to the best library, where that is demanded of it alone.
@@ -74,6 +74,9 @@ ROWS = (
     product("matmul", "matmul 512", None, 512, 512, 512),
     product("matmul", "matmul 1024", None, 1024, 1024, 1024),
     product("matmul", "matmul 2048", None, 2048, 2048, 2048),
+    product("matmul", "u8 x i8 matmul 1024", None, 1024, 1024, 1024, dtype="uint8"),
+    product("matmul", "i8 x i8 matmul 1024", None, 1024, 1024, 1024, dtype="int8"),
+    product("matmul", "bfloat16 matmul 1024", None, 1024, 1024, 1024, dtype="bfloat16"),
     product("dense", "dense 128x768x3072", None, m=128, k=768, n=3072),
     product("dense", "dense 128x768x3072 unbound", None, m=128, k=768, n=3072, constant=()),
     product("batch_matmul", "batch_matmul 12x128x128x64", 12, 128, 128, 64),

@@ -33,7 +33,9 @@ class FakeMeasurer:
     def expect(self, workload: str, seconds: float) -> None:
         pass
 
-    def provide_reference(self, workload: str, outputs: Sequence[Any], reduction_length: int) -> None:
+    def provide_reference(
+        self, workload: str, outputs: Sequence[Any], reduction_length: int, sum_dtype: str = ""
+    ) -> None:
         pass
 
     def iter_results(self, inputs: Sequence[MeasureInput]) -> Iterator[tuple[int, MeasureResult]]:

@@ -34,7 +34,7 @@ def open_jax() -> Iterator[Maker]:
 
 def _forms(jax: Any, problem: Problem) -> list[Form]:
     if isinstance(problem, Product):
-        return _product(jax, problem)
+        return [] if problem.is_narrow else _product(jax, problem)
     if isinstance(problem, Other):
         return _other(jax, problem)
     if isinstance(problem, MaxPool):

@@ -37,7 +37,7 @@ def _attention(jax: Any, arguments: Arguments, q: Any, k: Any, v: Any, *mask: An
 
 
 def _elementwise(jax: Any, arguments: Arguments, *operands: Any) -> Any:
-    functions = {
+    functions: dict[str, Callable[..., Any]] = {
         "gelu": lambda x: jax.nn.gelu(x, approximate=False),
         "gelu_tanh": jax.nn.gelu,
         "relu": jax.nn.relu,
@@ -47,10 +47,8 @@ def _elementwise(jax: Any, arguments: Arguments, *operands: Any) -> Any:
     chain = parse_chain(arguments["chain"])
 
     def choose(apply: Apply) -> Callable[..., Any]:
-        if apply.label in functions:
-            return functions[apply.label]
-        found: Callable[..., Any] = getattr(jax.numpy, apply.label, apply.function.compute)
-        return found
+        others: Callable[..., Any] = getattr(jax.numpy, apply.label, apply.function.compute)
+        return functions.get(apply.label, others)
 
     return chain.evaluate(dict(zip(chain.operands, operands, strict=True)), choose)
 

@@ -14,7 +14,7 @@ from tilewright.deploy import make_task
 def numpy_forms(problem: Problem) -> list[Form]:
     """The forms of a problem."""
     if isinstance(problem, Product):
-        return _product(problem)
+        return [] if problem.is_narrow else _product(problem)
     if isinstance(problem, MaxPool):
         return [call_form("rows of windows, then columns", _max_pool(problem))]
     if isinstance(problem, Other):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from libraries import narrow_products
 from libraries.form import Form, Maker, call_form
 from libraries.onnx_nodes import NODES
 from libraries.problem import Array, Convolution, MaxPool, Other, Problem, Product
@@ -26,6 +27,8 @@ def open_onnxruntime() -> Iterator[Maker]:
 
 
 def _forms(runtime: Any, helper: Any, problem: Problem) -> list[Form]:
+    if isinstance(problem, Product) and problem.is_narrow:
+        return narrow_products.onnxruntime_forms(runtime, helper, problem)
     if isinstance(problem, Product):
         return _product(runtime, helper, problem)
     if isinstance(problem, Other):
@@ -34,10 +37,10 @@ def _forms(runtime: Any, helper: Any, problem: Problem) -> list[Form]:
     shape = problem.output_shape
     if isinstance(problem, MaxPool):
         node = helper.make_node("MaxPool", ["x"], ["y"], **ends)
-        return [_form(runtime, helper, "MaxPool", [node], {"x": problem.x}, {}, shape)]
+        return [make_form(runtime, helper, "MaxPool", [node], {"x": problem.x}, {}, shape)]
     name = "Conv and Relu" if problem.has_relu else "Conv"
     nodes, constants = _convolution(helper, problem, ends)
-    return [_form(runtime, helper, name, nodes, {"x": problem.x}, constants, shape)]
+    return [make_form(runtime, helper, name, nodes, {"x": problem.x}, constants, shape)]
 
 
 def _other(runtime: Any, helper: Any, problem: Other) -> list[Form]:
@@ -49,7 +52,7 @@ def _other(runtime: Any, helper: Any, problem: Other) -> list[Form]:
     constants = {f"c{n}": array for n, array in enumerate(node.constants)}
     made = helper.make_node(node.kind, [*names, *constants], ["y"], **node.attributes)
     inputs = dict(zip(names, problem.arrays, strict=True))
-    return [_form(runtime, helper, node.kind, [made], inputs, constants, *problem.result)]
+    return [make_form(runtime, helper, node.kind, [made], inputs, constants, *problem.result)]
 
 
 def _product(runtime: Any, helper: Any, problem: Product) -> list[Form]:
@@ -60,13 +63,13 @@ def _product(runtime: Any, helper: Any, problem: Product) -> list[Form]:
     shape = (*a.shape[:-1], right.shape[-1])
     if not problem.is_transposed:
         node = helper.make_node("MatMul", ["a", "b"], ["y"])
-        return [_form(runtime, helper, "MatMul", [node], inputs, constant, shape)]
+        return [make_form(runtime, helper, "MatMul", [node], inputs, constant, shape)]
     node = helper.make_node("Gemm", ["a", "b"], ["y"], transB=1)
-    forms = [_form(runtime, helper, "Gemm", [node], inputs, constant, shape)]
+    forms = [make_form(runtime, helper, "Gemm", [node], inputs, constant, shape)]
     if problem.is_constant:
         node = helper.make_node("MatMul", ["a", "b"], ["y"])
         turned = {"b": np.ascontiguousarray(right)}
-        forms.append(_form(runtime, helper, "MatMul", [node], inputs, turned, shape))
+        forms.append(make_form(runtime, helper, "MatMul", [node], inputs, turned, shape))
     return forms
 
 
@@ -84,7 +87,7 @@ def _convolution(
     return nodes, constants
 
 
-def _form(
+def make_form(
     runtime: Any,
     helper: Any,
     name: str,

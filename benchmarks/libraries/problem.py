@@ -37,6 +37,11 @@ class Product:
     is_transposed: bool
     is_constant: bool
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether the operands are bytes or 16-bit floats, which few libraries multiply as such."""
+        return self.a.dtype.itemsize < 4
+
 
 @dataclass(frozen=True, slots=True)
 class Convolution:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from libraries import narrow_products
 from libraries.form import Form, Maker, call_form
 from libraries.problem import Array, Convolution, MaxPool, Other, Problem, Product
 from tilewright.cli.torch_operators import TORCH
@@ -104,6 +105,8 @@ def _pool_module(torch: Any, problem: MaxPool) -> Any:
 
 
 def _eager_forms(torch: Any, problem: Problem) -> list[Form]:
+    if isinstance(problem, Product) and problem.is_narrow:
+        return narrow_products.torch_forms(torch, problem)
     calls = [(layout, _bind(module, inputs)) for layout, module, inputs in _modules(torch, problem)]
     if isinstance(problem, Product) and problem.is_transposed and problem.a.shape[0] == 1:
         weight, x = _tensor(torch, problem.b), _tensor(torch, problem.a)[0]
@@ -114,6 +117,8 @@ def _eager_forms(torch: Any, problem: Problem) -> list[Form]:
 def _inductor_forms(torch: Any, problem: Problem) -> list[Form]:
     # What was compiled for other rows counts towards a limit, beyond which nothing is compiled any more.
     importlib.import_module("torch._dynamo").reset()
+    if isinstance(problem, Product) and problem.is_narrow:
+        return []
     forms = []
     for layout, module, inputs in _modules(torch, problem):
         compiled = torch.compile(module, fullgraph=True)
@@ -127,6 +132,8 @@ def _inductor_forms(torch: Any, problem: Problem) -> list[Form]:
 def _onednn_forms(torch: Any, problem: Problem) -> list[Form]:
     if not torch.backends.mkldnn.is_available():
         return []
+    if isinstance(problem, Product) and problem.is_narrow:
+        return narrow_products.onednn_forms(torch, problem)
     if isinstance(problem, Product):
         return [_onednn_product(torch, problem)]
     if isinstance(problem, Other):

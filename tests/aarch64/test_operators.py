@@ -16,6 +16,7 @@ from tests.templates.operators.random_cases import (
     expected_of,
     is_measurable,
     reduction_length,
+    sum_dtype_of,
     try_cases,
 )
 from tests.templates.operators.test_special_values import check as check_special_values
@@ -60,7 +61,9 @@ def test_results_are_right_under_emulation(op: str, emulator: Emulator) -> None:
         expected = expected_of(task, inputs)
         assume(is_measurable(case, expected))
         found = emulator.run(code, inputs)
-        fault = describe_mismatch(code.outputs[0].name, found, expected, reduction_length(case))
+        fault = describe_mismatch(
+            code.outputs[0].name, found, expected, reduction_length(case), sum_dtype_of(case)
+        )
         assert fault is None, f"{fault}\n{case.config(task)}"
 
     try_cases(op, 2 * CONFIGURATIONS, check)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tilewright.cli.peers import prepare_peer
+from tilewright.cli.peers import PeerError, prepare_peer
 from tilewright.deploy import make_task
 from tilewright.measure.inputs import make_inputs
 
@@ -18,6 +18,8 @@ POOL = {"n": 2, "c": 3}
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("matmul", {"m": 5, "n": 6, "k": 7, "transpose_a": True}),
     ("dense", {"m": 5, "n": 6, "k": 7}),
+    ("matmul", {"m": 32, "n": 16, "k": 24, "dtype": "int8"}),
+    ("dense", {"m": 32, "n": 16, "k": 24, "dtype": "int8"}),
     ("conv1d", {**CONV, "w": 20, "o": 6, "kernel": 3, "padding": (1, 2), "groups": 2}),
     ("conv1d", {**CONV, "w": 20, "o": 6, "kernel": 3, "padding": 1, "layout": "NWC"}),
     (
@@ -35,6 +37,21 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("avg_pool2d", {**POOL, "h": 15, "w": 14, "kernel": 3, "padding": 1, "count_include_pad": False}),
     ("global_avg_pool2d", {**POOL, "h": 15, "w": 14, "layout": "NHWC"}),
 ]
+
+
+def test_a_product_of_bfloat16_is_rounded_alike() -> None:
+    task = make_task("matmul", None, 1, {"m": 5, "n": 6, "k": 7, "dtype": "bfloat16"})
+    arrays = make_inputs(task.instantiate(task.default_config).inputs)
+    found: Any = prepare_peer("torch", task, arrays)()
+    assert task.reference is not None
+    np.testing.assert_allclose(found.float().numpy(), task.reference(*arrays), rtol=2.0**-7, atol=1e-3)
+
+
+def test_bytes_of_other_types_have_no_counterpart() -> None:
+    task = make_task("matmul", None, 1, {"m": 5, "n": 6, "k": 7, "dtype": "uint8"})
+    arrays = make_inputs(task.instantiate(task.default_config).inputs)
+    with pytest.raises(PeerError, match="no counterpart of matmul on such bytes"):
+        prepare_peer("torch", task, arrays)
 
 
 @pytest.mark.parametrize(("op", "params"), CASES)

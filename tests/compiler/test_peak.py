@@ -13,12 +13,13 @@ def test_the_bandwidth_loop_reads_about_as_much_as_asked(size: int) -> None:
     assert loop.run(2) > 0
 
 
-def test_the_compute_loop_counts_its_operations() -> None:
-    loop = reference_loop("compute")
+@pytest.mark.parametrize("kind", ["compute", "int8", "bfloat16"])
+def test_loops_in_registers_count_their_operations(kind: str) -> None:
+    loop = reference_loop(kind)
     assert loop.work > 0
     assert loop.run(2) > 0
 
 
 def test_an_unknown_loop_is_refused() -> None:
-    with pytest.raises(TilewrightError, match="choose compute or bandwidth"):
+    with pytest.raises(TilewrightError, match="choose compute, bandwidth, int8, bfloat16"):
         reference_loop("latency")

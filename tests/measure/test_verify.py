@@ -4,6 +4,7 @@ import subprocess
 import sys
 from typing import NamedTuple
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -166,6 +167,22 @@ def test_a_store_into_a_protected_input_ends_the_process() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (-11, "1000.0\n")
+
+
+def test_a_narrow_result_of_wide_sums_is_held_to_its_rounding() -> None:
+    expected = np.array([1.0, -0.5])
+    found = np.array([1.0, -0.5], ml_dtypes.bfloat16)
+    assert describe_mismatch("c", found, expected, 1024, "float32") is None
+    wrong = np.array([1.0, -0.48], ml_dtypes.bfloat16)
+    assert describe_mismatch("c", wrong, expected, 1024, "float32") is not None
+    # Sums in the narrow type itself are rounded at every step.
+    assert describe_mismatch("c", wrong, expected, 1024, "bfloat16") is None
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_bytes_are_of_the_whole_range(dtype: str) -> None:
+    (values,) = make_inputs([Spec("a", (100, 100), dtype)])
+    assert (values.min(), values.max()) == (np.iinfo(dtype).min, np.iinfo(dtype).max)
 
 
 def test_results_without_dimensions_are_compared() -> None:

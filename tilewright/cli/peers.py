@@ -61,7 +61,7 @@ def _prepare_numpy(task: "Task", arrays: Arrays) -> Call:
 
 
 def _prepare_torch(task: "Task", arrays: Arrays) -> Call:
-    from tilewright.cli.torch_operators import TORCH
+    from tilewright.cli.torch_operators import TORCH, TORCH_BYTES
 
     operator = TORCH.get(task.workload.op)
     if operator is None:
@@ -69,14 +69,27 @@ def _prepare_torch(task: "Task", arrays: Arrays) -> Call:
     if task.workload.arguments.get("epilogue"):
         raise PeerError("torch: operators are compared without an epilogue only")
     torch = importlib.import_module("torch")
-    tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
     arguments = task.workload.arguments
+    if any(array.dtype.name in ("int8", "uint8") for array in arrays):
+        operator = TORCH_BYTES.get((task.workload.op, *(array.dtype.name for array in arrays)))
+        if operator is None:
+            raise PeerError(f"torch: there is no counterpart of {task.workload.op} on such bytes")
+    tensors = [_torch_tensor(torch, array) for array in arrays]
+    multiply = operator
 
     def call() -> object:
         with torch.inference_mode():
-            return operator(torch, arguments, *tensors)
+            return multiply(torch, arguments, *tensors)
 
     return call
+
+
+def _torch_tensor(torch: Any, array: npt.NDArray[Any]) -> Any:
+    """A tensor of an array; those of bfloat16 pass as the integers of their bits."""
+    whole = np.ascontiguousarray(array)
+    if whole.dtype.name != "bfloat16":
+        return torch.from_numpy(whole)
+    return torch.from_numpy(whole.view(np.int16)).view(torch.bfloat16)
 
 
 PEERS: dict[str, Callable[["Task", Arrays], Call]] = {"numpy": _prepare_numpy, "torch": _prepare_torch}

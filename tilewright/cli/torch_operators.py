@@ -11,6 +11,11 @@ from tilewright.cli.torch_layout import LAYOUT
 from tilewright.templates.operators.window import Window, is_channels_last
 
 
+def _torch_byte_product(torch: Any, arguments: Mapping[str, Any], a: Any, b: Any) -> Any:
+    left = a.t() if arguments.get("transpose_a") else a
+    return torch._int_mm(left, b.t() if arguments.get("transpose_b", True) else b)
+
+
 def _torch_product(torch: Any, arguments: Mapping[str, Any], a: Any, b: Any) -> Any:
     left = a.transpose(-1, -2) if arguments["transpose_a"] else a
     right = b.transpose(-1, -2) if arguments["transpose_b"] else b
@@ -185,4 +190,9 @@ TORCH: dict[str, Callable[..., Any]] = {
     **LAYOUT,
     "argmax": _torch_place("argmax"),
     "argmin": _torch_place("argmin"),
+}
+
+# By the types of the operands, too: it has no others with exact sums.
+TORCH_BYTES: dict[tuple[str, ...], Callable[..., Any]] = {
+    (op, "int8", "int8"): _torch_byte_product for op in ("matmul", "dense")
 }

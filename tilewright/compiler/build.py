@@ -11,6 +11,7 @@ from tilewright.compiler.ir.loops import For, LoopKind, LoopNest, Stmt
 from tilewright.compiler.ir.visit import statements
 from tilewright.compiler.lower import lower_schedule
 from tilewright.compiler.lower.accumulators import hold_accumulators
+from tilewright.compiler.lower.jam import jam_loops
 from tilewright.compiler.lower.plain_loops import tile_plain_loops
 from tilewright.compiler.program import Program, TensorSpec
 from tilewright.compiler.target import Target
@@ -47,7 +48,7 @@ def lower_program(program: Program, partition: bool = True) -> LoopNest:
 
 def lower_for_target(program: Program, target: Target) -> LoopNest:
     """The loop nest of a program as it is compiled: what depends on the machine's registers included."""
-    return hold_accumulators(tile_plain_loops(lower_program(program), target), target)
+    return jam_loops(hold_accumulators(tile_plain_loops(lower_program(program), target), target))
 
 
 def write_llvm(

@@ -16,8 +16,9 @@ from tilewright.compiler.program import Program
 from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.schedule.schedule import topological_order
 from tilewright.compiler.target import Target
-from tilewright.compiler.te.expr import FLOATS, Cast, Const, Expr, Load, Reduce, Var, rebuild_as
+from tilewright.compiler.te.expr import FLOATS, Call, Cast, Const, Expr, Load, Reduce, Var, rebuild_as
 from tilewright.compiler.te.tensor import ComputeOp, PlaceholderOp, Tensor
+from tilewright.compiler.te.words import dot_dtypes
 
 Array = npt.NDArray[Any]
 
@@ -62,6 +63,11 @@ class _Widener:
                 return Cast(_wide(expr.dtype), self.visit(expr.value))
             case Reduce():
                 return self.reduction(expr)
+            case Call() if expr.name == "word":
+                # Parts are read from memory, where widening changed the type but no value.
+                return Call("word", [Cast(part.dtype, self.visit(part)) for part in expr.args], expr.dtype)
+            case Call() if dot_dtypes(expr):
+                return Cast(_wide(expr.dtype), map_children(expr, self.visit))
             case _:
                 return rebuild_as(map_children(expr, self.visit), _wide(expr.dtype))
 

@@ -101,6 +101,18 @@ class Target(msgspec.Struct, frozen=True):
         wide = self.vector_bits == 512 or self.architecture == "aarch64"
         return 32 if wide else 16
 
+    def has(self, feature: str) -> bool:
+        """Whether the CPU has instructions by LLVM's name, such as ``avx512vnni`` or ``dotprod``."""
+        listed = {name.lstrip("+-"): not name.startswith("-") for name in self.features}
+        if feature in listed:
+            return listed[feature]
+        host = Target.host()
+        if listed and (self.cpu, self.features) == (host.cpu, host.features):
+            return False  # of the host all features are listed
+        from tilewright.compiler.backends.multiplier_probe import multipliers_of
+
+        return feature in multipliers_of(self.cpu, self.feature_text, self.triple)
+
     def lanes(self, dtype_bytes: int) -> int:
         """Elements of a vector."""
         return self.vector_bits // 8 // dtype_bytes

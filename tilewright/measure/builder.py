@@ -14,10 +14,12 @@ from tilewright.compiler.program import Program
 from tilewright.compiler.reference import run_reference
 from tilewright.compiler.schedule.schedule import topological_order
 from tilewright.compiler.target import Target
+from tilewright.compiler.te.expr import Reduce
+from tilewright.compiler.te.tensor import ComputeOp
 from tilewright.measure.buffers import Buffer, allocate, poison
 from tilewright.measure.inputs import make_buffers, numpy_dtype
 from tilewright.measure.result import MeasureResult, ReferenceKind, State, failed
-from tilewright.measure.verify import ReferenceData, verify_outputs
+from tilewright.measure.verify import TOLERANCES, ReferenceData, verify_outputs
 
 if TYPE_CHECKING:
     from tilewright.measure.worker import JobContext
@@ -156,7 +158,7 @@ def reference_job(payload: bytes, context: "JobContext") -> bytes:
     program = Program.from_json(request.program)
     buffers = make_buffers(program.inputs, request.seed)
     outputs = run_reference(program, [buffer.array for buffer in buffers])
-    return ReferenceData(tuple(outputs), reduction_length(program)).to_bytes()
+    return ReferenceData(tuple(outputs), reduction_length(program), sum_dtype(program)).to_bytes()
 
 
 def reduction_length(program: Program) -> int:
@@ -164,6 +166,17 @@ def reduction_length(program: Program) -> int:
     schedule, _ = program.schedule(scheduled=False)
     reductions = [tensor.op.reduce_axis for tensor in topological_order(schedule.outputs)]
     return max(1, sum(math.prod(axis.extent for axis in axes) for axes in reductions if axes))
+
+
+def sum_dtype(program: Program) -> str:
+    """The narrowest type of floats in which the program sums; empty where it sums none."""
+    schedule, _ = program.schedule(scheduled=False)
+    found = {
+        tensor.dtype
+        for tensor in topological_order(schedule.outputs)
+        if isinstance(tensor.op, ComputeOp) and isinstance(tensor.op.body, Reduce)
+    } & set(TOLERANCES)
+    return max(found, key=lambda dtype: TOLERANCES[dtype], default="")
 
 
 def _cached_inputs(program: Program, request: BuildRequest, context: "JobContext") -> tuple[Buffer, ...]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _NARROW_FLOATS = ("bfloat16",)
 _INTEGER_LIMIT = 8
+_BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
 
 
 class Spec(Protocol):
@@ -38,7 +39,8 @@ def make_buffers(specs: Sequence[Spec], seed: int = 0) -> tuple[Buffer, ...]:
     """The arrays of the recipe, each in a fenced buffer.
 
     Floats are uniform in [-1, 1) on a grid too coarse for denormals, which would slow a kernel that is not
-    slow; integers are small, so that sums of products fit. An input that states its values has such.
+    slow. Bytes are of the whole range of their type; other integers are small, so that sums of products fit.
+    An input that states its values has such.
     """
     return tuple(_make(spec, np.random.default_rng([seed, i])) for i, spec in enumerate(specs))
 
@@ -76,6 +78,8 @@ def _stretch(array: "Array", generator: np.random.Generator, low: float, high: f
 def _draw(generator: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> "Array":
     if dtype.kind == "b":
         return generator.integers(0, 2, shape, dtype=np.uint8).astype(np.bool_)
+    if dtype in _BYTES:
+        return generator.integers(0, 256, shape, dtype=np.uint8).view(dtype)
     if dtype.kind in "iu":
         low = -_INTEGER_LIMIT if dtype.kind == "i" else 0
         return generator.integers(low, _INTEGER_LIMIT, shape, dtype=np.int8).astype(dtype)

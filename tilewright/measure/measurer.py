@@ -111,13 +111,19 @@ class Measurer:
         self._pool.close()
 
     def provide_reference(
-        self, workload: str, outputs: Sequence[Array], reduction_length: int, seed: int = 0
+        self,
+        workload: str,
+        outputs: Sequence[Array],
+        reduction_length: int,
+        sum_dtype: str = "",
+        seed: int = 0,
     ) -> None:
         """Give the expected outputs of a workload, on the inputs that `make_inputs` makes from the seed.
 
-        Without it they are computed from the program's expressions.
+        `reduction_length` and `sum_dtype` are those of the sums behind them. Without it they are computed
+        from the program's expressions.
         """
-        data = ReferenceData(tuple(outputs), reduction_length)
+        data = ReferenceData(tuple(outputs), reduction_length, sum_dtype)
         self._pool.add_blob(_reference_name(workload, seed), data.to_bytes())
 
     def expect(self, workload: str, seconds: float) -> None:

@@ -15,6 +15,8 @@ Array = NDArray[np.generic]
 
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5, "float16": 2e-3, "bfloat16": 1.6e-2}
 _DEFAULT_TOLERANCE = 1e-5
+# Twice what storing a result in a narrow type changes it by, where its sums are of a wider one.
+ROUNDING = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 
 class ArrayHeader(msgspec.Struct, frozen=True):
@@ -30,6 +32,7 @@ class ReferenceHeader(msgspec.Struct, frozen=True):
 
     arrays: tuple[ArrayHeader, ...]
     reduction_length: int
+    sum_dtype: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,10 +42,12 @@ class ReferenceData:
     Attributes:
         outputs: in the order of the program's outputs; floats as float64.
         reduction_length: the terms of the longest sum behind an element; errors grow with its root.
+        sum_dtype: the type of those sums; empty where it is that of the output.
     """
 
     outputs: tuple[Array, ...]
     reduction_length: int = 1
+    sum_dtype: str = ""
 
     def to_bytes(self) -> bytes:
         """Encode as a header and the arrays' memory."""
@@ -51,7 +56,9 @@ class ReferenceData:
         for array, shaped in zip(contiguous, self.outputs, strict=True):
             headers.append(ArrayHeader(array.dtype.name, shaped.shape, offset))
             offset += array.nbytes
-        header = msgspec.msgpack.encode(ReferenceHeader(tuple(headers), self.reduction_length))
+        header = msgspec.msgpack.encode(
+            ReferenceHeader(tuple(headers), self.reduction_length, self.sum_dtype)
+        )
         return b"".join((len(header).to_bytes(8, "little"), header, *(a.tobytes() for a in contiguous)))
 
     @classmethod
@@ -62,20 +69,23 @@ class ReferenceData:
         header = msgspec.msgpack.decode(view[8 : 8 + length], type=ReferenceHeader)
         start = 8 + length
         arrays = tuple(_view(view[start + entry.offset :], entry) for entry in header.arrays)
-        return cls(arrays, header.reduction_length)
+        return cls(arrays, header.reduction_length, header.sum_dtype)
 
 
-def describe_mismatch(name: str, found: Array, expected: Array, reduction_length: int = 1) -> str | None:
+def describe_mismatch(
+    name: str, found: Array, expected: Array, reduction_length: int = 1, sum_dtype: str = ""
+) -> str | None:
     """What is wrong with the output `name`, in one line, or None.
 
-    Floats may differ by `tolerance * sqrt(reduction_length) * max|expected|`; the rest must be equal, and
+    Floats may differ by `tolerance * sqrt(reduction_length) * max|expected|`, where the tolerance is that of
+    the type of the sums, and by what rounding them to the output's type changes; the rest must be equal, and
     a NaN or an infinity must be exactly where the reference has it.
     """
     if found.shape != expected.shape:
         return f"output {name!r} has shape {found.shape}, the reference {expected.shape}"
     if found.dtype.kind in "iub":
         return _describe_difference(name, found, expected)
-    if _is_close(found, expected, reduction_length):
+    if _is_close(found, expected, reduction_length, sum_dtype):
         return None
     values, wanted = found.astype(np.float64), expected.astype(np.float64)
     regular = np.isfinite(wanted)
@@ -84,7 +94,7 @@ def describe_mismatch(name: str, found: Array, expected: Array, reduction_length
         return _describe_first(name, ~same, values, wanted)
     with np.errstate(invalid="ignore"):  # infinity minus infinity, masked here
         error = np.abs(np.where(regular, values - wanted, 0.0))
-    limit = _limit(found, np.where(regular, wanted, 0.0), reduction_length)
+    limit = _limit(found, np.where(regular, wanted, 0.0), reduction_length, sum_dtype)
     largest = float(np.max(error, initial=0.0))
     if largest <= limit:
         return None
@@ -107,25 +117,29 @@ def verify_outputs(
                 label = repr(names[position]) if kind == "output" else f"number {position}"
                 return f"the kernel wrote out of bounds, {side} {kind} {label}"
     for name, buffer, expected in zip(names, outputs, reference.outputs, strict=True):
-        message = describe_mismatch(name, buffer.array, expected, reference.reduction_length)
+        about = (reference.reduction_length, reference.sum_dtype)
+        message = describe_mismatch(name, buffer.array, expected, *about)
         if message is not None:
             return message
     return None
 
 
-def _is_close(found: Array, expected: Array, reduction_length: int) -> bool:
+def _is_close(found: Array, expected: Array, reduction_length: int, sum_dtype: str) -> bool:
     """The usual case in few passes; false when a NaN or an infinity is about."""
     with np.errstate(invalid="ignore", over="ignore"):
         error = np.asarray(np.subtract(found, expected, dtype=np.float64))
         np.abs(error, out=error)
         largest = float(np.max(error, initial=0.0))
-    return math.isfinite(largest) and largest <= _limit(found, expected, reduction_length)
+    return math.isfinite(largest) and largest <= _limit(found, expected, reduction_length, sum_dtype)
 
 
-def _limit(found: Array, expected: Array, reduction_length: int) -> float:
+def _limit(found: Array, expected: Array, reduction_length: int, sum_dtype: str) -> float:
     scale = max(abs(float(np.max(expected, initial=0.0))), abs(float(np.min(expected, initial=0.0))))
-    tolerance = TOLERANCES.get(found.dtype.name, _DEFAULT_TOLERANCE)
-    return tolerance * math.sqrt(max(1, reduction_length)) * scale
+    own = found.dtype.name
+    tolerance, rounding = TOLERANCES.get(own, _DEFAULT_TOLERANCE), 0.0
+    if sum_dtype in TOLERANCES and own in ROUNDING and own != sum_dtype:
+        tolerance, rounding = TOLERANCES[sum_dtype], ROUNDING[own]
+    return (tolerance * math.sqrt(max(1, reduction_length)) + rounding) * scale
 
 
 def _view(data: memoryview, entry: ArrayHeader) -> Array:

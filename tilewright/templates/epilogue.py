@@ -18,12 +18,14 @@ from tilewright.compiler import te
 from tilewright.compiler.te import Tensor
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.functions import CLIP, FUNCTIONS, LEAKY_RELU, Function
+from tilewright.templates.requantize import Requantize, parse_requantize
 
 Array = npt.NDArray[Any]
 
 _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+))"
 _CLIP = re.compile(f"clip:{_NUMBER}:{_NUMBER}", re.ASCII)
 _LEAKY = re.compile(f"leaky_relu:{_NUMBER}", re.ASCII)
+_BYTES = ("int8", "uint8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,9 @@ class Operand:
     name: str
     join: Callable[[Any, Any], Any]
     is_vector: bool
+
+
+Step = Function | Operand | Requantize
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +54,26 @@ OPERANDS = {
     "add": Operand("residual", lambda x, y: x + y, is_vector=False),
     "mul": Operand("factor", lambda x, y: x * y, is_vector=False),
 }
-NAMES = (*OPERANDS, *FUNCTIONS, "leaky_relu:SLOPE", "clip:LOW:HIGH")
+NAMES = (
+    *OPERANDS,
+    *FUNCTIONS,
+    "leaky_relu:SLOPE",
+    "clip:LOW:HIGH",
+    "requantize:DTYPE",
+    "requantize:DTYPE:tensor",
+)
 
 
-def parse_epilogue(epilogue: Sequence[str]) -> tuple[Function | Operand, ...]:
+def parse_epilogue(epilogue: Sequence[str]) -> tuple[Step, ...]:
     """The steps that names stand for.
 
     Raises:
-        WorkloadError: one of them is no such name.
+        WorkloadError: one of them is no such name, or follows what makes bytes of the element.
     """
-    return tuple(_step(name) for name in epilogue)
+    steps = tuple(_step(name) for name in epilogue)
+    if any(isinstance(step, Requantize) for step in steps[:-1]):
+        raise WorkloadError(f"epilogue: {', '.join(epilogue)}: nothing can follow requantize")
+    return steps
 
 
 def is_costly(epilogue: Sequence[str]) -> bool:
@@ -66,33 +81,54 @@ def is_costly(epilogue: Sequence[str]) -> bool:
     return any(isinstance(step, Function) and step.is_costly for step in parse_epilogue(epilogue))
 
 
-def apply_epilogue(tensor: Tensor, epilogue: Sequence[str], channel: int = -1) -> Finished:
-    """Extend a tensor by its epilogue, all of it one more stage; ``channel`` is the axis of its vectors."""
+def apply_epilogue(
+    tensor: Tensor, epilogue: Sequence[str], channel: int = -1, dtype: str | None = None
+) -> Finished:
+    """Extend a tensor by its epilogue, all of it one more stage.
+
+    ``channel`` is the axis of its vectors, ``dtype`` the type of the result and of the operands, which is the
+    tensor's own unless it is given.
+    """
     steps = parse_epilogue(epilogue)
-    if not steps:
+    dtype = dtype or tensor.dtype
+    if not steps and dtype == tensor.dtype:
         return Finished(tensor, ())
-    places = channel % tensor.ndim
-    vector, seen = tensor.shape[places : places + 1], tensor.op.argument_shape
-    operands = tuple(
-        te.placeholder(vector, tensor.dtype, name=step.name)
-        if step.is_vector
-        else te.placeholder(tensor.shape, tensor.dtype, name=step.name, argument_shape=seen)
-        for step in steps
-        if isinstance(step, Operand)
-    )
+    places, seen = channel % tensor.ndim, tensor.op.argument_shape
+    operands = [_placeholders(step, tensor, places, dtype) for step in steps]
 
     def element(*index: te.IterVar) -> te.Expr:
         value: te.Expr = tensor[index]
-        left = iter(operands)
-        for step in steps:
+        for step, given in zip(steps, operands, strict=True):
+            read = [_read(operand, index, places) for operand in given]
             if isinstance(step, Function):
                 value = step.express(value)
+            elif isinstance(step, Operand):
+                value = step.join(value, te.cast(tensor.dtype, read[0]))
             else:
-                value = step.join(value, next(left)[index[places] if step.is_vector else index])
-        return value
+                value = step.express(value, *read)
+        return value if value.dtype in _BYTES else te.cast(dtype, value)
 
     name = f"{tensor.name}.finished"
-    return Finished(te.compute(tensor.shape, element, name=name, argument_shape=seen), operands)
+    output = te.compute(tensor.shape, element, name=name, argument_shape=seen)
+    return Finished(output, tuple(operand for given in operands for operand in given))
+
+
+def _placeholders(step: Step, tensor: Tensor, channel: int, dtype: str) -> tuple[Tensor, ...]:
+    """What a step takes beside the element."""
+    if isinstance(step, Function):
+        return ()
+    if isinstance(step, Requantize):
+        return step.placeholders(tensor.shape[channel])
+    if step.is_vector:
+        return (te.placeholder(tensor.shape[channel : channel + 1], dtype, name=step.name),)
+    return (te.placeholder(tensor.shape, dtype, name=step.name, argument_shape=tensor.op.argument_shape),)
+
+
+def _read(operand: Tensor, index: Sequence[te.IterVar], channel: int) -> te.Expr:
+    """The element of an operand: of its channel, at the same place, or the only one."""
+    if operand.ndim == len(index) and operand.ndim > 1:
+        return te.Load(operand, index)
+    return te.Load(operand, [index[channel] if operand.shape[0] > 1 else te.const(0)])
 
 
 def finish(result: Array, epilogue: Sequence[str], operands: Sequence[Array], channel: int = -1) -> Array:
@@ -103,14 +139,16 @@ def finish(result: Array, epilogue: Sequence[str], operands: Sequence[Array], ch
     for step in parse_epilogue(epilogue):
         if isinstance(step, Function):
             result = step.compute(result)
+        elif isinstance(step, Requantize):
+            result = step.compute(result, next(left).reshape(shape), next(left))
         else:
             operand = next(left)
             result = step.join(result, operand.reshape(shape) if step.is_vector else operand)
     return np.asarray(result)
 
 
-def _step(name: str) -> Function | Operand:
-    step = FUNCTIONS.get(name) or OPERANDS.get(name)
+def _step(name: str) -> Step:
+    step = FUNCTIONS.get(name) or OPERANDS.get(name) or parse_requantize(name)
     if step is not None:
         return step
     leaky = _LEAKY.fullmatch(name)

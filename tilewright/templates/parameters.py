@@ -52,9 +52,19 @@ class Parameter:
         return get_args(self.annotation) if get_origin(self.annotation) is Literal else ()
 
     def _refusal(self, value: object, owner: str) -> WorkloadError:
-        listed = ", ".join(repr(choice) for choice in self.choices)
+        listed = ", ".join(repr(choice) for choice in _listed(self.annotation))
         expected = f"one of {listed}" if listed else self.type
         return WorkloadError(f"{owner}: {self.name} must be {expected}, not {value!r}")
+
+
+def _listed(annotation: Any) -> tuple[Any, ...]:
+    """The values that a type allows, where all of them are listed."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    if get_origin(annotation) not in (Union, types.UnionType):
+        return ()
+    parts = [(None,) if arg is type(None) else _listed(arg) for arg in get_args(annotation)]
+    return tuple(value for part in parts for value in part) if all(parts) else ()
 
 
 def parameters_of(function: Callable[..., Any], owner: str) -> tuple[Parameter, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tilewright.compiler.errors import TilewrightError
 from tilewright.compiler.program import Program
-from tilewright.measure.builder import reduction_length
+from tilewright.measure.builder import reduction_length, sum_dtype
 from tilewright.measure.inputs import make_inputs, numpy_dtype
 from tilewright.measure.measurer import Measurer
 from tilewright.measure.result import ReferenceKind
@@ -35,7 +35,7 @@ def provide_reference(task: Task, program: Program, measurer: Measurer) -> None:
     if task.reference is None:
         return
     inputs = make_inputs(program.inputs)
-    wide = [a.astype(np.float64) if np.issubdtype(a.dtype, np.floating) else a for a in inputs]
+    wide = [a if a.dtype.kind in "iub" else a.astype(np.float64) for a in inputs]
     try:
         expected = task.reference(*wide)
     except Exception as error:
@@ -43,7 +43,8 @@ def provide_reference(task: Task, program: Program, measurer: Measurer) -> None:
         raise TilewrightError(f"the reference of {task.workload} failed: {reason}") from error
     outputs = list(expected) if isinstance(expected, (tuple, list)) else [expected]
     _check_outputs(task, program, outputs)
-    measurer.provide_reference(task.workload.key, [np.asarray(o) for o in outputs], reduction_length(program))
+    about = (reduction_length(program), sum_dtype(program))
+    measurer.provide_reference(task.workload.key, [np.asarray(o) for o in outputs], *about)
 
 
 def _check_outputs(task: Task, program: Program, outputs: Sequence[Any]) -> None:

@@ -47,6 +47,17 @@ MAPS = ("elementwise", "transpose", "resize")
 
 DTYPES = st.sampled_from(["float32", "float64"])
 ELEMENTS = st.sampled_from(["float32", "float32", "float64", "int32", "int64", "uint8", "int8", "bool"])
+# Of a product: the operands' type, and where there is a choice the result's.
+PRODUCT_TYPES = st.sampled_from(
+    [
+        *({"dtype": dtype} for dtype in ("float32", "float32", "float64", "float64")),
+        *({"dtype": dtype} for dtype in ("uint8", "int8", "bfloat16", "float16")),
+        *({"dtype": dtype, "out_dtype": "float32"} for dtype in ("bfloat16", "float16")),
+    ]
+)
+# What is exact for sums of integers.
+INTEGER_STEPS = ("bias", "add", "mul", "relu", "abs")
+INTEGER_EPILOGUES = st.one_of(st.just(()), st.lists(st.sampled_from(INTEGER_STEPS), max_size=2).map(tuple))
 EPILOGUES = st.one_of(st.just(()), st.lists(st.sampled_from(STEPS), min_size=1, max_size=3).map(tuple))
 CONSTANTS = st.sampled_from([("weight",), ()])
 # Fewer than a vector has lanes, and what several tiles, panels and blocks cover.
@@ -89,10 +100,11 @@ def products(draw: Draw, names: Sequence[str]) -> Params:
     extra: dict[str, st.SearchStrategy[Any]]
     extra = {"b": st.integers(1, 4), "transpose_a": st.booleans(), "transpose_b": st.booleans()}
     extra["constant"] = CONSTANTS
+    types = draw(PRODUCT_TYPES)
     return {
         **dict(zip("mnk", draw(SHAPES), strict=True)),
-        "dtype": draw(DTYPES),
-        "epilogue": draw(EPILOGUES),
+        **types,
+        "epilogue": draw(INTEGER_EPILOGUES if "int" in types["dtype"] else EPILOGUES),
         **{name: draw(extra[name]) for name in names},
     }
 
@@ -140,6 +152,11 @@ def convolutions(draw: Draw, rank: int) -> Params:
         "o": groups * draw(st.integers(1, 50)),
     }
     params |= draw_rest(draw, rank) | {"epilogue": draw(EPILOGUES), "constant": draw(CONSTANTS)}
+    if rank == 2 and draw(st.integers(0, 3)) == 0:
+        return params | {
+            "dtype": draw(st.sampled_from(["uint8", "int8"])),
+            "epilogue": draw(INTEGER_EPILOGUES),
+        }
     if rank == 2 and draw(st.booleans()):
         # All that the algorithms other than the direct one can do.
         least = {"kernel": 3, "stride": 1, "dilation": 1, "groups": 1}
@@ -394,8 +411,14 @@ def compile_case(case: Case, task: Task) -> ObjectCode:
 def expected_of(task: Task, arrays: Sequence[Array]) -> Array:
     """The result in NumPy, in double precision."""
     assert task.reference is not None
-    wide = (array.astype(np.float64) if array.dtype.kind == "f" else array for array in arrays)
+    is_map = task.workload.op in MAPS
+    wide = [array if is_map and array.dtype.kind in "iub" else array.astype(np.float64) for array in arrays]
     return np.asarray(task.reference(*wide))
+
+
+def sum_dtype_of(case: Case) -> str:
+    """The type of the sums, where it is not the result's."""
+    return "float32" if case.params["dtype"] in ("bfloat16", "float16") else ""
 
 
 def reduction_length(case: Case) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,6 @@ def test_a_query_that_sees_no_key_has_no_result() -> None:
     ("params", "message"),
     [({"kv_heads": 2}, "kv_heads=2 must divide heads=3"), ({"mask": (4, 5)}, r"mask=\(4, 5\) does not")],
 )
-def test_workloads_that_make_no_sense_are_refused(params: dict[str, object], message: str) -> None:
+def test_workloads_that_make_no_sense_are_refused(params: dict[str, Any], message: str) -> None:
     with pytest.raises(WorkloadError, match=message):
         tw.build("attention", b=1, heads=3, m=4, n=4, d=8, threads=1, **params)

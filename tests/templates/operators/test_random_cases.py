@@ -16,8 +16,10 @@ from tests.templates.operators.random_cases import (
     expected_of,
     is_measurable,
     reduction_length,
+    sum_dtype_of,
     try_cases,
 )
+from tilewright.compiler.backends.interpreter import storage_dtype
 from tilewright.compiler.kernel import Kernel, load_kernel
 from tilewright.compiler.target import Target
 from tilewright.measure.buffers import Buffer, allocate, poison
@@ -62,7 +64,7 @@ FEW = 8
 def run(kernel: Kernel, inputs: Sequence[Buffer]) -> Buffer:
     """The result, in memory that shows what was not written and what was written beside it."""
     (spec,) = kernel.outputs
-    output = allocate(spec.shape, np.dtype(spec.dtype))
+    output = allocate(spec.shape, storage_dtype(spec.dtype))
     poison(output.array)
     kernel(*(buffer.array for buffer in inputs), out=output.array)
     return output
@@ -76,7 +78,7 @@ def check(case: Case, target: Target) -> None:
     expected = expected_of(task, [buffer.array for buffer in inputs])
     assume(is_measurable(case, expected))
     output = run(kernel, inputs)
-    reference = ReferenceData((expected,), reduction_length(case))
+    reference = ReferenceData((expected,), reduction_length(case), sum_dtype_of(case))
     fault = verify_outputs([kernel.outputs[0].name], [output], inputs, reference)
     assert fault is None, f"{fault}\n{case.config(task)}"
     if kernel.constants:

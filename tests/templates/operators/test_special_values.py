@@ -29,15 +29,16 @@ EXAMPLES = 30
 
 
 def spoil(arrays: Sequence[Array], rng: np.random.Generator) -> list[Array]:
-    """Copies with up to three special values each, where they are floats."""
+    """Copies with up to three special values each; integers have none."""
     spoiled = []
     for array in arrays:
         copy = array.copy()
-        spoiled.append(copy)
-        if copy.dtype.kind != "f":
+        if array.dtype.kind in "iub":
+            spoiled.append(copy)
             continue
         places = rng.integers(0, array.size, int(rng.integers(0, 4)))
         copy.reshape(-1)[places] = rng.choice(SPECIAL, len(places))
+        spoiled.append(copy)
     return spoiled
 
 

@@ -7,8 +7,9 @@ from math import prod
 
 from tilewright.compiler.errors import TilewrightError
 from tilewright.compiler.schedule.schedule import topological_order
-from tilewright.compiler.te.expr import INDEX, Binary, Expr, Load, Reduce, Select, children
+from tilewright.compiler.te.expr import INDEX, Binary, Call, Expr, Load, Reduce, Select, children
 from tilewright.compiler.te.tensor import ComputeOp, Tensor
+from tilewright.compiler.te.words import dot_dtypes, parts_of
 
 
 class FlopCountError(TilewrightError, RuntimeError):
@@ -49,6 +50,10 @@ def _count(expr: Expr) -> int:
             # What joins comparisons of indices, as those of padding, is arithmetic of indices too.
             is_free = expr.a.dtype == INDEX or (expr.op in ("and", "or") and not inside)
             return inside + (0 if is_free else 1)
+        case Call() if dot_dtypes(expr):
+            # A product for each part, and the additions between them.
+            products = parts_of((dot_dtypes(expr) or ("",))[0])
+            return 2 * products - 1 + sum(_count(child) for child in expr.args)
         case Select():
             return _count(expr.condition) + max(_count(expr.then), _count(expr.otherwise))
         case _:

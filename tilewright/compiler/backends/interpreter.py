@@ -39,6 +39,7 @@ from tilewright.compiler.te.expr import (
     Unary,
     Var,
 )
+from tilewright.compiler.te.words import dot_dtypes, join_parts, multiply_words
 
 Array = npt.NDArray[Any]
 Scalar = Any
@@ -136,9 +137,18 @@ class _Interpreter:
                 value = self.evaluate(expr.value)
                 return not value if expr.op == "not" else wrap(-value, expr.dtype)
             case Call():
-                return wrap(call_math(expr.name, *(self.evaluate(arg) for arg in expr.args)), expr.dtype)
+                return self.call(expr)
             case _:
                 raise TypeError(f"not a scalar expression: {expr}")
+
+    def call(self, expr: Call) -> Scalar:
+        values = [self.evaluate(arg) for arg in expr.args]
+        dtypes = dot_dtypes(expr)
+        if expr.name == "word":
+            return join_parts(values, expr.args[0].dtype)
+        if dtypes is not None:
+            return wrap(multiply_words(values[0], values[1], dtypes), expr.dtype)
+        return wrap(call_math(expr.name, *values), expr.dtype)
 
     def binary(self, expr: Binary) -> Scalar:
         a = self.evaluate(expr.a)
@@ -179,6 +189,9 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "/": _divide,
     "//": lambda a, b: a // b if b else 0,
     "%": lambda a, b: a % b if b else 0,
+    "&": lambda a, b: a & b,
+    "|": lambda a, b: a | b,
+    "^": lambda a, b: a ^ b,
     "min": _extremum(min),
     "max": _extremum(max),
     "<": lambda a, b: a < b,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand, constant
-from tilewright.compiler.backends.llvm_memory import Lanes, Memory
+from tilewright.compiler.backends.llvm_halves import narrow_bits, widen_float16
+from tilewright.compiler.backends.llvm_memory import Lanes, Memory, retyped
 from tilewright.compiler.backends.llvm_types import VALUE, is_float, is_signed, suffix, vector
+from tilewright.compiler.backends.llvm_words import write_dot, write_word
 from tilewright.compiler.backends.vector_math.functions import FUNCTIONS, define_function, function_name
 from tilewright.compiler.errors import CompileError
 from tilewright.compiler.ir.affine import Ranges, bounds
@@ -18,6 +19,7 @@ from tilewright.compiler.te.expr import (
     COMPARISONS,
     INDEX,
     LOGICAL,
+    ON_NUMBERS,
     Binary,
     Call,
     Cast,
@@ -29,25 +31,12 @@ from tilewright.compiler.te.expr import (
     Var,
     children,
 )
+from tilewright.compiler.te.words import dot_dtypes
 
 FLOAT_OPS = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
 INT_OPS = {"+": "add", "-": "sub", "*": "mul"}
+BITWISE = {"&": "and", "|": "or", "^": "xor"}
 PREDICATES = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
-FOLDED: dict[str, Callable[[int, int], int]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "//": operator.floordiv,
-    "%": operator.mod,
-    "min": min,
-    "max": max,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
 INTRINSICS = {
     "exp": "exp",
     "log": "log",
@@ -137,6 +126,8 @@ class ExprWriter:
 
     def binary(self, expr: Binary, lanes: Lanes | None) -> Operand:
         """Arithmetic, comparisons and connectives."""
+        if expr.op == "+" and isinstance(expr.b, Call) and dot_dtypes(expr.b):
+            return write_dot(self, expr.b, lanes, self.write(expr.a, lanes))
         if expr.op == "+" and is_float(expr.dtype) and isinstance(expr.b, Binary) and expr.b.op == "*":
             return self._multiply_add(expr, expr.b, lanes)
         a, b = self.match_lanes(self.write(expr.a, lanes), self.write(expr.b, lanes))
@@ -165,6 +156,8 @@ class ExprWriter:
             return pure(f"{self._comparison(op, a.dtype)} {a.typed}, {b.text}", "bool", a.lanes, a, b)
         if op in LOGICAL:
             return pure(f"{op} {a.typed}, {b.text}", "bool", a.lanes, a, b)
+        if op in BITWISE:
+            return pure(f"{BITWISE[op]} {a.typed}, {b.text}", a.dtype, a.lanes, a, b)
         if op in ("min", "max"):
             return self._extremum(op, a, b)
         if is_float(a.dtype):
@@ -278,6 +271,11 @@ class ExprWriter:
 
     def _round_half(self, a: Operand, dtype: str) -> Operand:
         half = vector("half" if dtype == "float16" else "bfloat", a.lanes)
+        if dtype in self.memory.emulated:
+            raw = narrow_bits(self.text, a, dtype)
+            if dtype == "float16":
+                return retyped(widen_float16(self.text, raw), dtype)
+            return self.text.pure(f"fpext {half} {raw.text} to {a.type}", dtype, a.lanes, raw)
         short = self.text.pure(f"fptrunc {a.typed} to {half}", dtype, a.lanes, a)
         return self.text.pure(f"fpext {half} {short.text} to {a.type}", dtype, a.lanes, short)
 
@@ -324,7 +322,11 @@ class ExprWriter:
         )
 
     def call(self, expr: Call, lanes: Lanes | None) -> Operand:
-        """A mathematical function."""
+        """A mathematical function, or a word."""
+        if expr.name == "word":
+            return write_word(self, expr, lanes)
+        if dot_dtypes(expr):
+            return write_dot(self, expr, lanes)
         args = [self.write(arg, lanes) for arg in expr.args]
         count = max(a.lanes for a in args)
         args = [self.splat(a, count) for a in args]
@@ -385,7 +387,7 @@ def _fold(op: str, a: Operand, b: Operand) -> Operand | None:
                 return one
     if a.dtype != INDEX or b.dtype != INDEX or a.lanes or b.lanes or "%" in a.text + b.text:
         return None
-    function = FOLDED.get(op)
+    function = ON_NUMBERS.get(op)
     if function is None or (op in ("//", "%") and int(b.text) <= 0):
         return None
     result = function(int(a.text), int(b.text))

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand, Scope, constant, index
+from tilewright.compiler.backends.llvm_halves import narrow_bits, widen_float16
 from tilewright.compiler.backends.llvm_strided import read_strided, write_strided
 from tilewright.compiler.backends.llvm_types import MEMORY, VALUE, suffix, vector
 from tilewright.compiler.ir.affine import Linear, Ranges, linear, recombine
 from tilewright.compiler.ir.loops import Buffer, Store
 from tilewright.compiler.ir.visit import variables, walk
 from tilewright.compiler.te.expr import BYTES, INDEX, Expr, Load, Var
+from tilewright.compiler.te.words import WORD
 
 if TYPE_CHECKING:
     from tilewright.compiler.backends.llvm_expr import ExprWriter
@@ -53,11 +55,15 @@ class Address:
 
 
 class Memory:
-    """The buffers of a function: where they are, and how often each was written."""
+    """The buffers of a function: where they are, and how often each was written.
 
-    def __init__(self, text: FunctionText, ranges: Ranges) -> None:
+    ``emulated`` are the types of 16 bits that the processor does not convert by itself.
+    """
+
+    def __init__(self, text: FunctionText, ranges: Ranges, emulated: frozenset[str] = frozenset()) -> None:
         self.text = text
         self.ranges = ranges
+        self.emulated = emulated
         self.variables: dict[Var, Operand] = {}
         self.pointers: dict[Buffer, Operand] = {}
         self.row_strides: dict[Buffer, tuple[int, ...]] = {}
@@ -69,6 +75,8 @@ class Memory:
         self.unrolled: dict[Var, tuple[int, int]] = {}
         self.declarations: set[str] = set()
         self.is_around_loops = False
+        self._words: dict[Buffer, Buffer] = {}
+        self._word_alignments: dict[Buffer, int] = {}
 
     def touch(self, buffer: Buffer) -> None:
         """Note that a buffer's contents changed, or may have."""
@@ -103,6 +111,38 @@ class Memory:
         padded = Buffer(buffer.name, (*buffer.shape[:-1], row), buffer.dtype)
         self.row_strides[buffer] = padded.strides
         return padded.size
+
+    def as_words(self, buffer: Buffer, parts: int) -> Buffer:
+        """The same read-only memory as words of so many elements each."""
+        if buffer not in self._words:
+            words = Buffer(f"{buffer.name}.words", (buffer.size // parts,), WORD)
+            self._words[buffer] = words
+            self._word_alignments[words] = BYTES[buffer.dtype]
+            self.pointers[words] = self.pointers[buffer]
+            self.read_only.add(words)
+        return self._words[buffer]
+
+    def load_words(self, node: Load, parts: int, lanes: Lanes | None, writer: ExprWriter) -> Operand | None:
+        """Words that begin at an element, the same in every lane or side by side; None otherwise."""
+        buffer = node.source
+        assert isinstance(buffer, Buffer)
+        address = self.address(node, buffer, lanes, writer)
+        is_same = lanes is None or (address.step == 0 and address.offsets is None)
+        if lanes is not None and (lanes.may_be_idle or address.offsets is not None):
+            return None
+        words = self.as_words(buffer, parts)
+        if is_same:
+            return self.plain_load(address.pointer, words, 0)
+        assert lanes is not None
+        if address.step != parts:
+            return None
+        if lanes.mask is not None:
+            return self.masked_load(address.pointer, words, lanes.count, lanes.mask)
+        return self.plain_load(address.pointer, words, lanes.count)
+
+    def alignment(self, buffer: Buffer) -> int:
+        """The bytes of which an element's address is a multiple."""
+        return self._word_alignments.get(buffer) or BYTES[buffer.dtype]
 
     # -- addresses ------------------------------------------------------------------------------
 
@@ -264,7 +304,7 @@ class Memory:
     def plain_load(self, pointer: Operand, buffer: Buffer, count: int) -> Operand:
         """Elements side by side, as memory holds them."""
         element = MEMORY[buffer.dtype]
-        text = f"load {vector(element, count)}, ptr {pointer.text}, align {BYTES[buffer.dtype]}"
+        text = f"load {vector(element, count)}, ptr {pointer.text}, align {self.alignment(buffer)}"
         if buffer in self.read_only:
             floor = self._floor(buffer)
             return self.text.pure(text, buffer.dtype, count, pointer, floor=floor, is_read=True)
@@ -276,7 +316,7 @@ class Memory:
         whole = vector(element, count)
         name = f"llvm.masked.load.{suffix(element, count)}.p0"
         self.declare(f"declare {whole} @{name}(ptr, i32, <{count} x i1>, {whole})")
-        arguments = f"ptr {pointer.text}, i32 {BYTES[buffer.dtype]}, {mask.typed}, {whole} zeroinitializer"
+        arguments = f"ptr {pointer.text}, i32 {self.alignment(buffer)}, {mask.typed}, {whole} zeroinitializer"
         call = f"call {whole} @{name}({arguments})"
         return self.text.value(call, buffer.dtype, count)
 
@@ -287,7 +327,7 @@ class Memory:
         name = f"llvm.masked.gather.{suffix(element, count)}.v{count}p0"
         self.declare(f"declare {whole} @{name}(<{count} x ptr>, i32, <{count} x i1>, {whole})")
         mask = lanes.mask.text if lanes.mask is not None else "splat (i1 true)"
-        arguments = f"<{count} x ptr> {pointers.text}, i32 {BYTES[buffer.dtype]}, <{count} x i1> {mask}"
+        arguments = f"<{count} x ptr> {pointers.text}, i32 {self.alignment(buffer)}, <{count} x i1> {mask}"
         return self.text.value(
             f"call {whole} @{name}({arguments}, {whole} zeroinitializer)", buffer.dtype, count
         )
@@ -303,6 +343,8 @@ class Memory:
         """From the type in memory to the type of values."""
         if _is_held_whole(buffer):
             return raw
+        if buffer.dtype == "float16" and buffer.dtype in self.emulated:
+            return retyped(widen_float16(self.text, raw), buffer.dtype)
         stored, held = vector(MEMORY[buffer.dtype], raw.lanes), vector(VALUE[buffer.dtype], raw.lanes)
         name = "trunc" if buffer.dtype == "bool" else "fpext"
         return self.text.pure(f"{name} {stored} {raw.text} to {held}", buffer.dtype, raw.lanes, raw)
@@ -356,6 +398,8 @@ class Memory:
         if _is_held_whole(buffer):
             return value.typed
         stored = vector(MEMORY[buffer.dtype], value.lanes)
+        if buffer.dtype in self.emulated:
+            return f"{stored} {narrow_bits(self.text, value, buffer.dtype).text}"
         name = "zext" if buffer.dtype == "bool" else "fptrunc"
         short = self.text.pure(f"{name} {value.typed} to {stored}", value.dtype, value.lanes, value)
         return f"{stored} {short.text}"
@@ -363,6 +407,11 @@ class Memory:
     def declare(self, text: str) -> None:
         """Note what the module must declare or define."""
         self.declarations.add(text)
+
+
+def retyped(value: Operand, dtype: str) -> Operand:
+    """The same value under the name of another type that is held alike."""
+    return Operand(value.text, dtype, value.lanes, value.depth)
 
 
 def _is_held_whole(buffer: Buffer) -> bool:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from tilewright.compiler.backends.llvm_entries import KernelEntries
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand
+from tilewright.compiler.backends.llvm_halves import NARROW, narrow_without_instruction
 from tilewright.compiler.backends.llvm_intrinsics import LinkedFunction
 from tilewright.compiler.backends.llvm_stmt import (
     ALIGNMENT,
@@ -18,7 +19,7 @@ from tilewright.compiler.backends.llvm_stmt import (
 )
 from tilewright.compiler.errors import CodeSizeError, CompileError
 from tilewright.compiler.ir.loops import Buffer, Intrinsic, LoopNest, Stmt, Store
-from tilewright.compiler.ir.visit import statements
+from tilewright.compiler.ir.visit import own_exprs, statements, walk
 from tilewright.compiler.lower.constants import divide_constants
 from tilewright.compiler.target import Target
 
@@ -88,6 +89,15 @@ class ModuleWriter:
         body.scratch_top = body.scratch_peak = top
         body.write(stmt)
         return body
+
+    @cached_property
+    def emulated(self) -> frozenset[str]:
+        """The types of 16 bits that are in use, and that the target does not convert by itself."""
+        used = {
+            node.dtype for s in statements(self.nest.body) for expr in own_exprs(s) for node in walk(expr)
+        }
+        used |= {buffer.dtype for buffer in (*self.nest.inputs, *self.nest.outputs)}
+        return narrow_without_instruction(self.target) if used & set(NARROW) else frozenset()
 
     @cached_property
     def _written(self) -> set[Buffer]:

@@ -30,7 +30,7 @@ from tilewright.compiler.ir.loops import (
     constant_extent,
 )
 from tilewright.compiler.ir.visit import statements, variables
-from tilewright.compiler.te.expr import BYTES, INDEX, IterVar, Load
+from tilewright.compiler.te.expr import BYTES, INDEX, Expr, IterVar, Load, children
 
 if TYPE_CHECKING:
     from tilewright.compiler.backends.llvm_module import ModuleWriter
@@ -49,7 +49,7 @@ class StmtWriter:
         self.module = module
         self.written = written
         self.text = FunctionText()
-        self.memory = Memory(self.text, module.nest.ranges)
+        self.memory = Memory(self.text, module.nest.ranges, module.emulated)
         self.memory.read_only = {b for b in module.nest.inputs if b not in written}
         self.expr = ExprWriter(self.text, self.memory, module.nest.ranges, self.memory.declare, module.target)
         self.lanes: Lanes | None = None
@@ -341,7 +341,7 @@ class StmtWriter:
     def _width(self, body: Stmt) -> int:
         """Lanes of the target's vectors for the widest type that the loop writes."""
         stores = [s for s in statements(body) if isinstance(s, Store)]
-        widest = max((max(BYTES[s.buffer.dtype], BYTES[s.value.dtype]) for s in stores), default=4)
+        widest = max((max(BYTES[s.buffer.dtype], _value_bytes(s.value)) for s in stores), default=4)
         return max(2, self.module.target.vector_bits // 8 // widest)
 
     # -- functions ------------------------------------------------------------------------------
@@ -406,6 +406,14 @@ def _vectors(body: Stmt, lanes: int) -> int:
             return max((_vectors(part, lanes) for part in body.body), default=0)
         case _:
             return 0
+
+
+def _value_bytes(value: Expr) -> int:
+    """The size of the widest type in which a value is computed; indices do not count."""
+    if isinstance(value, Load):
+        return BYTES[value.dtype]
+    inside = max((_value_bytes(child) for child in children(value)), default=0)
+    return max(inside, 0 if value.dtype == INDEX and not inside else BYTES[value.dtype])
 
 
 def padded_bytes(buffer: Buffer, count: int) -> int:

@@ -26,6 +26,7 @@ from tilewright.compiler.ir.loops import (
     Store,
 )
 from tilewright.compiler.te.expr import FLOATS, Binary, Call, Cast, Const, Expr, Load, Select, Unary, Var
+from tilewright.compiler.te.words import dot_dtypes
 
 Array = npt.NDArray[Any]
 UNSUPPORTED = ("float16", "bfloat16")
@@ -131,6 +132,8 @@ class _SourceWriter:
             case Unary():
                 sign = "not " if expr.op == "not" else "-"
                 return self.narrow(f"({sign}{self.expr(expr.value)})", expr.dtype)
+            case Call() if expr.name == "word" or dot_dtypes(expr):
+                return self.words(expr)
             case Call():
                 text = MATH[expr.name].format(*(self.expr(arg) for arg in expr.args))
                 return self.narrow(text, expr.dtype)
@@ -142,6 +145,22 @@ class _SourceWriter:
         if expr.op in ("min", "max"):
             return f"{expr.op}({a}, {b})" if expr.dtype not in FLOATS else f"np.{expr.op}imum({a}, {b})"
         return f"({a} {expr.op} {b})"
+
+    def words(self, expr: Call) -> str:
+        """Parts joined to a word by shifts, or taken out of two words and multiplied."""
+        dtypes = dot_dtypes(expr)
+        for dtype in dtypes or (expr.args[0].dtype,):
+            _numpy_name(dtype)
+        args = [self.expr(arg) for arg in expr.args]
+        places = range(0, 32, 8)
+        if dtypes is None:
+            parts = [f"(np.int64(np.uint8({a})) << {n})" for a, n in zip(args, places, strict=True)]
+            return f"np.int32({' | '.join(parts)})"
+        a, b = (
+            [f"np.int64(np.{dtype}({text} >> {n}))" for n in places]
+            for text, dtype in zip(args, dtypes, strict=True)
+        )
+        return f"np.int32({' + '.join(f'{x} * {y}' for x, y in zip(a, b, strict=True))})"
 
     def narrow(self, text: str, dtype: str) -> str:
         """An integer of the type's own width, which Numba's arithmetic widens."""

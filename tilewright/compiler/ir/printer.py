@@ -30,7 +30,8 @@ from tilewright.compiler.te.expr import (
 )
 
 PRECEDENCE = {"or": 1, "and": 2, **dict.fromkeys(("<", "<=", ">", ">=", "==", "!="), 3)}
-PRECEDENCE |= {"+": 4, "-": 4, "*": 5, "/": 5, "//": 5, "%": 5}
+PRECEDENCE |= {"|": 4, "^": 5, "&": 6, "+": 7, "-": 7, "*": 8, "/": 8, "//": 8, "%": 8}
+UNARY = 9
 LOOP = {LoopKind.SERIAL: "range", LoopKind.PARALLEL: "parallel", LoopKind.VECTORIZE: "vectorized"}
 LOOP |= {LoopKind.UNROLL_HINT: "unrolled by LLVM"}
 
@@ -49,7 +50,7 @@ def format_expr(expr: Expr, outer: int = 0) -> str:
         case Cast():
             return f"{expr.dtype}({format_expr(expr.value)})"
         case Unary():
-            return f"{'-' if expr.op == 'neg' else 'not '}{format_expr(expr.value, 6)}"
+            return f"{'-' if expr.op == 'neg' else 'not '}{format_expr(expr.value, UNARY)}"
         case Select():
             parts = (expr.condition, expr.then, expr.otherwise)
             return f"select({', '.join(map(format_expr, parts))})"

@@ -76,9 +76,13 @@ class _Pass:
         return map_stmt(stmt, lambda expr: expr, self.visit)
 
     def _loop(self, loop: For) -> Stmt:
-        if not (loop.partition and isinstance(loop.begin, Const) and isinstance(loop.end, Const)):
+        if not (isinstance(loop.begin, Const) and isinstance(loop.end, Const)):
             return loop.replace(body=self.visit(loop.body))
         begin, end = int(loop.begin.value), int(loop.end.value)
+        if not loop.partition:
+            # A loop whose tail was cut off runs over less than its variable may be elsewhere.
+            inner = _Pass({**self.ranges, loop.var: (begin, max(begin, end - 1))})
+            return loop.replace(body=inner.visit(loop.body))
         first, last = self._inside(loop, begin, end)
         is_rolled = loop.kind is LoopKind.SERIAL or (loop.kind is LoopKind.UNROLL and loop.factor == 1)
         is_short = end - begin <= FEW_ITERATIONS

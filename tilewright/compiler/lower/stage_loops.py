@@ -12,6 +12,7 @@ from tilewright.compiler.ir.loops import Alloc, Assign, Buffer, For, If, LoopKin
 from tilewright.compiler.ir.visit import substitute, variables, walk
 from tilewright.compiler.lower.prefetch import write_prefetches
 from tilewright.compiler.lower.regions import Limit, Placement, limit_condition
+from tilewright.compiler.lower.software_pipeline import check_groups, write_pipeline
 from tilewright.compiler.lower.tensorize import TensorizedLoops, write_call
 from tilewright.compiler.te.expr import Binary, Const, Expr, IterVar, Load, Reduce, Select, Var, binary, const
 from tilewright.compiler.te.intrinsics import all as all_of
@@ -99,10 +100,30 @@ class StageWriter:
         axis = self.leaves[depth]
         attached = self.nest.attached(self.placement.stage.name, axis)
         self.nest.provide(attached)
+        if self.placement.stage.mark(axis).pipeline:
+            return self._pipelined(axis, attached, depth)
         inside = block([*self._prefetches(depth), self.nest.place(attached, self._loops(depth + 1))])
         # Loops around the initialisation are not cut where only the reduction ends.
         limits = self._output_limits() if self._is_around(axis) else self.placement.limits
         return self._loop(axis, inside, self.leaves, limits)
+
+    def _pipelined(self, axis: IterVar, attached: list[str], depth: int) -> Stmt:
+        """A loop of which an iteration computes groups of the stages inside for other iterations."""
+        stage, stages = self.placement.stage, self.nest.schedule
+        names = stage.mark(axis).pipeline
+        for name in attached:
+            if not any(name in group for group in names):
+                raise ScheduleError(f"software_pipeline({axis.name}): {name} is computed inside, in no group")
+        check_groups(stage, axis, [[stages.stage(name) for name in group] for group in names])
+        parts = [block([self.nest.write(name) for name in attached if name in group]) for group in names]
+        parts.append(self._loops(depth + 1))
+        limits = self._output_limits() if self._is_around(axis) else self.placement.limits
+        loop = self._loop(axis, parts[-1], self.leaves, limits)
+        if not isinstance(loop, For) or loop.var is not axis:
+            return self.nest.place(attached, parts[-1])  # there is one iteration
+        result = write_pipeline(loop, parts, [self.nest.buffers[name] for name in attached])
+        self.nest.regions.ranges[axis] = (0, self.placement.extents[axis] + len(names) - 1)
+        return result
 
     def _call(self, depth: int) -> Stmt:
         """The intrinsic's call; the plain loops stay with it as its meaning."""

@@ -337,6 +337,15 @@ def _decompose_reduction(schedule: Schedule, step: steps.DecomposeReduction) -> 
     return ()
 
 
+def _software_pipeline(schedule: Schedule, step: steps.SoftwarePipeline) -> Axes:
+    stage = scheduled(schedule, step.stage, "software_pipeline")
+    axis = stage.loop(step.axis, "software_pipeline")
+    for name in (name for group in step.groups for name in group):
+        scheduled(schedule, name, "software_pipeline")
+    stage.marks[axis] = replace(stage.mark(axis), pipeline=step.groups)
+    return ()
+
+
 REWRITES: dict[type, Callable[[Schedule, Any], Axes]] = {
     steps.Split: _split,
     steps.Fuse: _fuse,
@@ -357,4 +366,5 @@ REWRITES: dict[type, Callable[[Schedule, Any], Axes]] = {
     steps.Prefetch: prefetch,
     steps.StorageAlign: storage_align,
     steps.Tensorize: tensorize,
+    steps.SoftwarePipeline: _software_pipeline,
 }

@@ -65,11 +65,17 @@ class LoopMark:
     partition: bool = False
     pragmas: tuple[tuple[str, int], ...] = ()
     prefetches: tuple[tuple[str, int], ...] = ()
+    pipeline: tuple[tuple[str, ...], ...] = ()
 
     def __str__(self) -> str:
         if self.kind is not LoopKind.SERIAL:
             return str(self.kind)
-        said = {"a pragma": self.pragmas, "a prefetch": self.prefetches, "outline": self.outline}
+        said = {
+            "a pragma": self.pragmas,
+            "a prefetch": self.prefetches,
+            "outline": self.outline,
+            "software_pipeline": self.pipeline,
+        }
         return "marked with " + next((what for what, is_said in said.items() if is_said), "loop_partition")
 
 
@@ -256,6 +262,11 @@ class Stage:
         """Bring to the caches what a loop's body reads of a tensor ``offset`` iterations later."""
         source, name = self.schedule[tensor].name, self._name(var, "prefetch")
         self.schedule.apply(steps.Prefetch(self.name, source, name, _whole(offset, "prefetch")))
+
+    def software_pipeline(self, axis: IterVar, *groups: Sequence[Tensor]) -> None:
+        """Overlap iterations: each group of the stages inside is computed one iteration ahead of the next."""
+        names = tuple(stage_names(group) for group in groups)
+        self.schedule.apply(steps.SoftwarePipeline(self.name, self._name(axis, "software_pipeline"), names))
 
     def storage_align(self, axis: IterVar, factor: int, offset: int) -> None:
         """Space the scratch buffer so that the stride of an axis, modulo ``factor``, is ``offset``."""

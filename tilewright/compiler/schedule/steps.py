@@ -267,6 +267,21 @@ class Tensorize(msgspec.Struct, frozen=True, tag="tensorize", tag_field="kind"):
     intrin: TensorIntrin
 
 
+class SoftwarePipeline(msgspec.Struct, frozen=True, tag="software_pipeline", tag_field="kind"):
+    """Let an iteration of a loop compute each group of the stages inside for another of its iterations.
+
+    ::
+
+        for i in range(n):  ->  for i in range(n + 1):
+            B = f(A[i])             C[i - 1] = g(B)   # where there is such an iteration
+            C[i] = g(B)             B = f(A[i])
+    """
+
+    stage: str
+    axis: str
+    groups: tuple[tuple[str, ...], ...]
+
+
 Step = (
     Split
     | Fuse
@@ -287,4 +302,5 @@ Step = (
     | Prefetch
     | StorageAlign
     | Tensorize
+    | SoftwarePipeline
 )

@@ -43,6 +43,7 @@ from tilewright.compiler.te.intrinsics import (
 from tilewright.compiler.te.reductions import comm_reducer, fold, max, min, prod, sum
 from tilewright.compiler.te.tensor import ComputeOp, PlaceholderOp, Tensor, compute, placeholder, reduce_axis
 from tilewright.compiler.te.tensor_intrin import TensorIntrin, decl_tensor_intrin
+from tilewright.compiler.te.words import dot, word
 
 __all__ = [
     "Binary",
@@ -70,6 +71,7 @@ __all__ = [
     "const",
     "cos",
     "decl_tensor_intrin",
+    "dot",
     "erf",
     "exp",
     "floor",
@@ -95,4 +97,5 @@ __all__ = [
     "sum",
     "tanh",
     "trunc",
+    "word",
 ]

@@ -5,7 +5,8 @@ Nodes are immutable by rule and compared by identity; a pass that changes nothin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
@@ -38,6 +39,26 @@ INTEGER_LIMITS = {
 }
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 LOGICAL = ("and", "or")
+BITWISE = ("&", "|", "^")
+# What operators do to Python's integers.
+ON_NUMBERS: dict[str, Callable[[int, int], int]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "min": min,
+    "max": max,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "&": operator.and_,
+    "|": operator.or_,
+    "^": operator.xor,
+}
 
 Scalar = bool | int | float
 
@@ -83,6 +104,24 @@ class Expr:
 
     def __rmod__(self, other: ExprLike) -> Expr:
         return binary("%", other, self)
+
+    def __and__(self, other: ExprLike) -> Expr:
+        return binary("&", self, other)
+
+    def __rand__(self, other: ExprLike) -> Expr:
+        return binary("&", other, self)
+
+    def __or__(self, other: ExprLike) -> Expr:
+        return binary("|", self, other)
+
+    def __ror__(self, other: ExprLike) -> Expr:
+        return binary("|", other, self)
+
+    def __xor__(self, other: ExprLike) -> Expr:
+        return binary("^", self, other)
+
+    def __rxor__(self, other: ExprLike) -> Expr:
+        return binary("^", other, self)
 
     def __neg__(self) -> Expr:
         if self.dtype == "bool":
@@ -192,7 +231,7 @@ class Unary(Expr):
 
 
 class Binary(Expr):
-    """Arithmetic, ``min``, ``max``, comparisons and logical connectives."""
+    """Arithmetic, ``min``, ``max``, operations on bits, comparisons and logical connectives."""
 
     __slots__ = ("a", "b", "op")
 
@@ -342,8 +381,10 @@ def binary(op: str, a: ExprLike, b: ExprLike) -> Expr:
     left, right = promote(left, right, op)
     if op in LOGICAL and left.dtype != "bool":
         raise ExpressionError(f"{op} needs conditions, not {left.dtype}")
-    if left.dtype == "bool":
+    if left.dtype == "bool" and op not in BITWISE:
         op = _on_conditions(op, left)
+    if op in BITWISE and (left.dtype in FLOATS or left.dtype == "bool"):
+        raise ExpressionError(f"{op} works on the bits of integers, not of {left.dtype}")
     if op == "/" and left.dtype not in FLOATS:
         raise ExpressionError(f"{left} / {right}: integers have no true division; use // or cast to a float")
     if left.dtype == INDEX:
@@ -379,26 +420,8 @@ def _fold_index(op: str, a: Expr, b: Expr) -> Expr | None:
 def _fold_constants(op: str, a: int, b: int) -> Expr:
     if op in ("//", "%") and b == 0:
         raise ExpressionError(f"{a} {op} 0: division by zero in an index")
-    value: Scalar
-    match op:
-        case "+":
-            value = a + b
-        case "-":
-            value = a - b
-        case "*":
-            value = a * b
-        case "//":
-            value = a // b
-        case "%":
-            value = a % b
-        case "min":
-            value = min(a, b)
-        case "max":
-            value = max(a, b)
-        case _:
-            compare = {"<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b, "==": a == b, "!=": a != b}
-            return Const(compare[op], "bool")
-    return Const(value, INDEX)
+    value = ON_NUMBERS[op](a, b)
+    return Const(value, "bool" if op in COMPARISONS else INDEX)
 
 
 def cast(dtype: str, value: ExprLike) -> Expr:

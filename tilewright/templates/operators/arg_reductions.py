@@ -18,9 +18,10 @@ from tilewright.compiler import te
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
+from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.errors import WorkloadError
-from tilewright.templates.operators.product import BYTES, Dtype
+from tilewright.templates.operators.product import Dtype
 from tilewright.templates.operators.product_vectors import halve_lanes
 from tilewright.templates.operators.reduction import (
     Reduction,

@@ -17,10 +17,12 @@ from tilewright.compiler import te
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
+from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.analytic import fits_registers
 from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.errors import WorkloadError
-from tilewright.templates.operators.product import BYTES, Dtype, compute_tile, copy_panel
+from tilewright.templates.operators.product import Dtype, compute_tile
+from tilewright.templates.operators.product_copies import copy_panel
 from tilewright.templates.operators.rows import reduce_lanes
 from tilewright.templates.template import template
 

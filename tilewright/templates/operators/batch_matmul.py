@@ -12,8 +12,9 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import get_config
 from tilewright.templates.epilogue import finish
-from tilewright.templates.operators.product import Dtype, Product
+from tilewright.templates.operators.product import Product
 from tilewright.templates.operators.product_forms import default_product, schedule_product
+from tilewright.templates.operators.product_types import OutDtype, ProductDtype, WeightDtype, widen
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
@@ -24,7 +25,7 @@ def reference(
 ) -> Array:
     """The products in NumPy."""
     left, right = a.swapaxes(1, 2) if transpose_a else a, b.swapaxes(1, 2) if transpose_b else b
-    return finish(left @ right, epilogue, operands)
+    return finish(widen(left) @ widen(right), epilogue, operands)
 
 
 def default(target: Target, threads: int, b: int, **arguments: Any) -> dict[str, Any]:
@@ -40,9 +41,11 @@ def batch_matmul(
     k: int,
     transpose_a: bool = False,
     transpose_b: bool = False,
-    dtype: Dtype = "float32",
+    dtype: ProductDtype = "float32",
     epilogue: tuple[str, ...] = (),
+    weight_dtype: WeightDtype = None,
+    out_dtype: OutDtype = None,
 ) -> tuple[Schedule, list[Tensor]]:
     """The product's schedule inside a loop over the pairs, which threads share."""
-    product = Product(m, n, k, transpose_a, transpose_b, dtype, b, epilogue=epilogue)
-    return schedule_product(get_config(), product)
+    types, sides = (weight_dtype, out_dtype), (transpose_a, transpose_b)
+    return schedule_product(get_config(), Product(m, n, k, *sides, dtype, *types, b, epilogue=epilogue))

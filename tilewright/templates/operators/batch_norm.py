@@ -12,8 +12,9 @@ from tilewright.compiler import te
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
+from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import get_config
-from tilewright.templates.operators.product import BYTES, Dtype
+from tilewright.templates.operators.product import Dtype
 from tilewright.templates.operators.rows import normalize_axes
 from tilewright.templates.template import template
 

@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from tilewright.compiler import te
 from tilewright.compiler.te import IterVar, Tensor
+from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.epilogue import finish
-from tilewright.templates.operators.product import BYTES, Dtype
+from tilewright.templates.operators.product import Dtype
+from tilewright.templates.operators.product_types import widen
 from tilewright.templates.operators.window import (
     Window,
     arrange,
@@ -175,6 +177,23 @@ class Convolution:
         """The image with its border along the contiguous spatial axis."""
         return pad_image(x, self.window.only(self.window.rank - 1), self.layout)
 
+    @property
+    def operations(self) -> int | None:
+        """Those of all sums, where they are not as written."""
+        return None
+
+    def image(self, x: Tensor, is_padded: bool) -> Tensor:
+        """What the taps read: the image, with a border of zeros at the ends of its rows or without."""
+        return self.widen(x) if is_padded else x
+
+    def filters(self, weight: Tensor) -> Tensor:
+        """What the taps of the image are multiplied by."""
+        return weight
+
+    def multiply(self, pixel: te.Expr, weight: te.Expr) -> te.Expr:
+        """A step of a sum."""
+        return pixel * weight
+
     def compute(self, image: Tensor, weight: Tensor, form: str) -> tuple[Tensor, Tensor]:
         """The sums as a tile holds them that has ``channels`` or ``pixels`` in its lanes, and the result."""
         sums = self.convolve(image, weight)
@@ -186,9 +205,12 @@ class Convolution:
         Where a tap meets a border that is not stored nothing is added.
         """
         _, c, *kernel = weight.shape
-        *_, width = divide(self.layout, image.shape)[2]
-        is_wide = width != self.extents[-1] or not self.has_border
-        skipped = self.window.only(*range(self.window.rank - is_wide))
+        stored = divide(self.layout, image.shape)[2]
+        last = self.window.rank - 1
+        skipped = self.window.only(
+            *(d for d in range(last) if stored[d] == self.extents[d]),
+            *([last] if stored[last] == self.extents[last] and self.has_border else []),
+        )
         rc = te.reduce_axis((0, c), "rc")
         names = KERNEL_AXES[-len(kernel) :]
         taps = [te.reduce_axis((0, size), name) for size, name in zip(kernel, names, strict=True)]
@@ -199,15 +221,16 @@ class Convolution:
             places = [place * stride + tap * apart - before for place, stride, tap, apart, before in steps]
             channel = rc if self.groups == 1 else f // self.share * c + rc
             pixel = image[arrange(self.layout, b, channel, places)]
-            product = pixel * weight[(f, rc, *taps)]
+            product = self.multiply(pixel, weight[(f, rc, *taps)])
             tests = skipped.tests(places, self.extents)
             if tests:
-                product = te.if_then_else(te.all(*tests), product, te.const(0, self.dtype))
+                product = te.if_then_else(te.all(*tests), product, te.const(0, product.dtype))
             return te.sum(product, axis=(rc, *taps))
 
         shape = arrange(self.layout, self.n, self.o, self.places)
         seen = arrange(self.layout, self.n, self.o, self.outer_extents or self.places)
-        return te.compute(shape, element, name="y", argument_shape=seen)
+        attrs = None if self.operations is None else {"FLOP": self.operations}
+        return te.compute(shape, element, name="y", attrs=attrs, argument_shape=seen)
 
 
 def reference(
@@ -222,6 +245,7 @@ def reference(
     epilogue: Sequence[str],
 ) -> Array:
     """The convolution in NumPy, of any rank."""
+    x, weight = widen(x), widen(weight)
     rank = weight.ndim - 2
     window = Window.of(weight.shape[2:], stride, padding, dilation, rank)
     windows = window.slide(channels_first(x, layout))

@@ -15,6 +15,7 @@ from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.operators import convolution_direct, winograd
 from tilewright.templates.operators.convolution import Convolution
+from tilewright.templates.operators.convolution_words import WordConvolution
 from tilewright.templates.operators.winograd_transforms import ALGORITHMS
 
 DIRECT = "direct"
@@ -28,7 +29,7 @@ def allowed(conv: Convolution, accuracy: float) -> list[str]:
     """
     if not accuracy >= 0:
         raise WorkloadError(f"{conv.owner}: accuracy must be at least 0, it is {accuracy}")
-    if not winograd.applies(conv):
+    if isinstance(conv, WordConvolution) or not winograd.applies(conv):
         return []
     return [name for name in ALGORITHMS if winograd.error_bound(conv, name) <= accuracy]
 

@@ -213,8 +213,8 @@ def schedule(cfg: TemplateConfig, conv: Convolution) -> tuple[Schedule, list[Ten
     The knobs are those of :func:`define_space`.
     """
     x, weight = conv.operands()
-    padded = x if cfg["border"].val == "skip" else conv.widen(x)
-    sums, y = conv.compute(padded, weight, cfg["lanes"].val)
+    padded, filters = conv.image(x, cfg["border"].val != "skip"), conv.filters(weight)
+    sums, y = conv.compute(padded, filters, cfg["lanes"].val)
     finished = apply_epilogue(y, conv.epilogue, conv.channel_axis)
     s = create_schedule(finished.output)
     chosen = Tile(cfg["lanes"].val, cfg["rows"].val, cfg["vectors"].val, cfg["lines"].val)
@@ -227,7 +227,9 @@ def schedule(cfg: TemplateConfig, conv: Convolution) -> tuple[Schedule, list[Ten
     _compute_tile(s, tile, conv, chosen, cfg["unroll_kw"].val)
     if held is not sums:
         _hold(s, held)
-    pack_weight(s, weight, tile, channels, conv.weight_axis)
+    pack_weight(s, filters, tile, channels, conv.weight_axis)
+    if filters is not weight:
+        s[filters].compute_inline()
     if padded is not x:
         _copy_image(s[padded], conv, cfg.threads)
     return s, [x, weight, *finished.operands, finished.output]

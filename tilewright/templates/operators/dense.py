@@ -12,23 +12,34 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import get_config
 from tilewright.templates.epilogue import finish
-from tilewright.templates.operators.product import Dtype, Product
+from tilewright.templates.operators.product import Product
 from tilewright.templates.operators.product_forms import default_product, schedule_product
+from tilewright.templates.operators.product_types import OutDtype, ProductDtype, WeightDtype, widen
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
 Constant = tuple[Literal["weight"], ...]
 
 
-def layer(m: int, n: int, k: int, dtype: str, epilogue: tuple[str, ...], constant: Constant) -> Product:
+def layer(
+    m: int,
+    n: int,
+    k: int,
+    dtype: str,
+    epilogue: tuple[str, ...],
+    constant: Constant,
+    weight_dtype: str | None,
+    out_dtype: str | None,
+) -> Product:
     """The product that a layer is."""
     names, has_constant = ("x", "weight", "y"), "weight" in constant
-    return Product(m, n, k, False, True, dtype, None, has_constant, names, epilogue)
+    types = (dtype, weight_dtype, out_dtype)
+    return Product(m, n, k, False, True, *types, None, has_constant, names, epilogue)
 
 
 def reference(x: Array, weight: Array, *operands: Array, epilogue: Sequence[str]) -> Array:
     """The layer in NumPy."""
-    return finish(x @ weight.T, epilogue, operands)
+    return finish(widen(x) @ widen(weight.T), epilogue, operands)
 
 
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
@@ -41,9 +52,11 @@ def dense(
     m: int,
     n: int,
     k: int,
-    dtype: Dtype = "float32",
+    dtype: ProductDtype = "float32",
     epilogue: tuple[str, ...] = (),
     constant: Constant = ("weight",),
+    weight_dtype: WeightDtype = None,
+    out_dtype: OutDtype = None,
 ) -> tuple[Schedule, list[Tensor]]:
     """The product's schedule; a constant weight is packed once, ahead."""
-    return schedule_product(get_config(), layer(m, n, k, dtype, epilogue, constant))
+    return schedule_product(get_config(), layer(m, n, k, dtype, epilogue, constant, weight_dtype, out_dtype))

@@ -16,12 +16,13 @@ from tilewright.compiler import te
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
+from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.analytic import even_parts, fits_registers
 from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.epilogue import apply_epilogue, finish, is_costly
 from tilewright.templates.operators.convolution import Constant
 from tilewright.templates.operators.convolution_direct import ROWS, pack_weight
-from tilewright.templates.operators.product import BYTES, Dtype
+from tilewright.templates.operators.product import Dtype
 from tilewright.templates.operators.window import (
     Layout,
     Pair,

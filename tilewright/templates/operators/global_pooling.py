@@ -12,8 +12,8 @@ from tilewright.compiler import te
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
+from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
-from tilewright.templates.operators.product import BYTES
 from tilewright.templates.operators.product_vectors import compute_lanes, halve_lanes
 
 Array = npt.NDArray[Any]

@@ -12,8 +12,9 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import get_config
 from tilewright.templates.epilogue import finish
-from tilewright.templates.operators.product import Dtype, Product
+from tilewright.templates.operators.product import Product
 from tilewright.templates.operators.product_forms import default_product, schedule_product
+from tilewright.templates.operators.product_types import OutDtype, ProductDtype, WeightDtype, widen
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
@@ -23,7 +24,8 @@ def reference(
     a: Array, b: Array, *operands: Array, transpose_a: bool, transpose_b: bool, epilogue: Sequence[str]
 ) -> Array:
     """The product in NumPy."""
-    return finish((a.T if transpose_a else a) @ (b.T if transpose_b else b), epilogue, operands)
+    left, right = widen(a.T if transpose_a else a), widen(b.T if transpose_b else b)
+    return finish(left @ right, epilogue, operands)
 
 
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
@@ -38,10 +40,12 @@ def matmul(
     k: int,
     transpose_a: bool = False,
     transpose_b: bool = False,
-    dtype: Dtype = "float32",
+    dtype: ProductDtype = "float32",
     epilogue: tuple[str, ...] = (),
+    weight_dtype: WeightDtype = None,
+    out_dtype: OutDtype = None,
 ) -> tuple[Schedule, list[Tensor]]:
     """A register tile of C, accumulated over blocks of k, with packed operands."""
-    return schedule_product(
-        get_config(), Product(m, n, k, transpose_a, transpose_b, dtype, epilogue=epilogue)
-    )
+    types = (weight_dtype, out_dtype)
+    sides = (transpose_a, transpose_b)
+    return schedule_product(get_config(), Product(m, n, k, *sides, dtype, *types, epilogue=epilogue))

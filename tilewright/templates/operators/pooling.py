@@ -18,9 +18,9 @@ from tilewright.compiler import te
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
+from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.errors import WorkloadError
-from tilewright.templates.operators.product import BYTES
 from tilewright.templates.operators.window import (
     Window,
     arrange,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from tilewright.compiler import te
+from tilewright.compiler.dot_instructions import multiplies_words
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
@@ -21,13 +21,16 @@ from tilewright.templates.analytic import (
 )
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.epilogue import apply_epilogue, is_costly
+from tilewright.templates.operators.product_copies import copy_converted, copy_panel
+from tilewright.templates.operators.product_stages import ProductOperands, ProductStages, write_stages
+from tilewright.templates.operators.product_types import ProductTypes, choose_types
 
 Dtype = Literal["float32", "float64"]
-BYTES = {"float32": 4, "float64": 8}
 ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 28)
 VECTORS = (1, 2, 3, 4, 6, 8)
 ROW_BLOCKS = (48, 96, 144, 192, 288, 384, 768)
 COLUMN_BLOCKS = (256, 512, 1024, 2048)
+APART_REGISTERS = 4
 DEPTHS = (64, 128, 192, 256, 384, 512, 768, 1024)
 
 
@@ -38,11 +41,12 @@ class Product:
     Attributes:
         m, n, k: the extents.
         transpose_a, transpose_b: the operand is stored as (k, m), as (n, k).
-        dtype: of all three.
+        dtype: of A; of all three where nothing else is said.
         batch: the number of products; None for one, without a dimension for it.
         has_constant: B is the same in many calls, so that packing it costs nothing.
         names: of the operands and the result.
         epilogue: what is done with each element of the result; its channels are the columns.
+        weight_dtype, out_dtype: of B and of the result.
     """
 
     m: int
@@ -51,6 +55,8 @@ class Product:
     transpose_a: bool = False
     transpose_b: bool = False
     dtype: str = "float32"
+    weight_dtype: str | None = None
+    out_dtype: str | None = None
     batch: int | None = None
     has_constant: bool = False
     names: tuple[str, str, str] = ("A", "B", "C")
@@ -58,8 +64,8 @@ class Product:
 
     @property
     def item(self) -> int:
-        """Bytes of an element."""
-        return BYTES[self.dtype]
+        """Bytes of a sum, and of what is multiplied at each step."""
+        return self.types.item
 
     @property
     def row_axis(self) -> int:
@@ -71,24 +77,48 @@ class Product:
         """The dimension of B that n runs along."""
         return (self.batch is not None) + (not self.transpose_b)
 
+    @property
+    def types(self) -> ProductTypes:
+        """Those of the operands, the sums and the result."""
+        return choose_types(self.dtype, self.weight_dtype, self.out_dtype)
+
+    def steps(self, target: Target) -> int:
+        """The steps of the reduction: of one element of k, or of as many as are in a word."""
+        return -(-self.k // self.types.parts(target))
+
+    def is_finished(self, target: Target) -> bool:
+        """Whether anything is done with the sums before they are stored."""
+        types = self.types
+        return bool(self.epilogue) or types.sum != types.result or types.is_biased(target)
+
     def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The operands and what is computed of them."""
+        """The operands and the sums of a product whose types are all the same."""
+        stages = write_stages(self.operands(), self.names[2], self.types, Target.host())
+        return *stages.inputs, stages.total
+
+    def stages(self, target: Target) -> ProductStages:
+        """What is computed, as the target multiplies."""
+        return write_stages(self.operands(), self.names[2], self.types, target)
+
+    def operands(self) -> ProductOperands:
+        """The operands and the order in which they are stored."""
         m, n, k = self.m, self.n, self.k
         head = () if self.batch is None else (self.batch,)
-        left, right, result = self.names
-        a = te.placeholder((*head, *((k, m) if self.transpose_a else (m, k))), self.dtype, name=left)
-        b = te.placeholder((*head, *((n, k) if self.transpose_b else (k, n))), self.dtype, name=right)
-        r = te.reduce_axis((0, k), name="k")
+        types, (left, right, _) = self.types, self.names
+        a = te.placeholder((*head, *((k, m) if self.transpose_a else (m, k))), types.left, name=left)
+        b = te.placeholder((*head, *((n, k) if self.transpose_b else (k, n))), types.right, name=right)
 
-        def element(*indices: IterVar) -> te.Expr:
-            *before, i, j = indices
-            x = a[(*before, r, i)] if self.transpose_a else a[(*before, i, r)]
-            y = b[(*before, j, r)] if self.transpose_b else b[(*before, r, j)]
-            return te.sum(x * y, axis=r)
+        def read_a(*index: te.Expr) -> te.Expr:
+            *before, i, r = index
+            place = (r, i) if self.transpose_a else (i, r)
+            return te.Load(a, (*before, *place))
 
-        if self.batch is None:
-            return a, b, te.compute((m, n), lambda i, j: element(i, j), name=result)
-        return a, b, te.compute((*head, m, n), lambda b, i, j: element(b, i, j), name=result)
+        def read_b(*index: te.Expr) -> te.Expr:
+            *before, r, j = index
+            place = (j, r) if self.transpose_b else (r, j)
+            return te.Load(b, (*before, *place))
+
+        return ProductOperands(a, b, read_a, read_b, (*head, m, n), k, not self.transpose_a)
 
 
 def default_tiles(product: Product, target: Target, threads: int) -> dict[str, Any]:
@@ -96,10 +126,10 @@ def default_tiles(product: Product, target: Target, threads: int) -> dict[str, A
 
     An epilogue is fused where the whole reduction of a block of rows can stay in the second cache.
     """
-    m, n, k, item = product.m, product.n, product.k, product.item
+    m, n, k, item = product.m, product.n, product.steps(target), product.item
     lanes = target.lanes(item)
     heights, widths = _heights(m), _widths(n, lanes)
-    tile = choose_register_tile(m, n, k, lanes, target.vector_registers, heights, widths)
+    tile = choose_register_tile(m, n, k, lanes, free_registers(product, target), heights, widths)
     share = -(-m // -(-threads // (product.batch or 1)))
     blocks = row_blocks(product, threads)
     heights_of_blocks = [v for v in blocks if v <= 192] or blocks
@@ -108,18 +138,19 @@ def default_tiles(product: Product, target: Target, threads: int) -> dict[str, A
     panel = tile.vectors * lanes
     depth = nearest(up_to(DEPTHS, k), choose_depth(k, block_rows, panel, tile.rows, item, target))
     whole = [v for v in heights_of_blocks if v <= block_rows and fits_level2(k, v + panel, item, target)]
-    if product.epilogue and whole:
+    if product.is_finished(target) and whole:
         depth, block_rows = k, whole[-1]
     columns = up_to(COLUMN_BLOCKS, n)
     fitting = [c for c in columns if c <= choose_columns(depth, item, target)] or columns[:1]
     is_packed = pays_packing(m, k, n, item, target) or (product.transpose_b and m > tile.rows)
+    pack = "b" if is_packed or product.has_constant else "none"
     return {
         "rows": tile.rows,
         "vectors": tile.vectors,
         "block_m": block_rows,
         "block_n": fitting[-1],
         "block_k": depth,
-        "pack": "b" if is_packed or product.has_constant else "none",
+        "pack": pack if product.types.is_plain else packings(product, target)[0],
         "order": "nm",
         "unroll_k": 1,
     }
@@ -154,17 +185,31 @@ def _widths(n: int, lanes: int) -> list[int]:
 
 def define_space(cfg: TemplateConfig, product: Product) -> None:
     """The knobs."""
-    registers, lanes = cfg.target.vector_registers, cfg.target.lanes(product.item)
+    registers, lanes = free_registers(product, cfg.target), cfg.target.lanes(product.item)
     cfg.define_knob("rows", _heights(product.m))
     cfg.define_knob("vectors", _widths(product.n, lanes))
     cfg.define_knob("block_m", row_blocks(product, cfg.threads))
     cfg.define_knob("block_n", up_to(COLUMN_BLOCKS, product.n))
-    cfg.define_knob("block_k", up_to(DEPTHS, product.k))
-    cfg.define_knob("pack", ["b", "none", "ab"])
+    cfg.define_knob("block_k", up_to(DEPTHS, product.steps(cfg.target)))
+    cfg.define_knob("pack", packings(product, cfg.target))
     cfg.define_knob("order", ["nm", "mn"])
     cfg.define_knob("unroll_k", [1, 2, 4])
     cfg.constrain(("rows", "vectors"), lambda rows, vectors: fits_registers(rows.val, vectors.val, registers))
     cfg.constrain(("rows", "block_m"), lambda rows, block: rows.val <= block.val)
+
+
+def packings(product: Product, target: Target) -> list[str]:
+    """Which operands may be copied; those that have to be converted are."""
+    if product.types.is_plain:
+        return ["b", "none", "ab"]
+    return ["ab"] if product.stages(target).needs_copy else ["b", "ab"]
+
+
+def free_registers(product: Product, target: Target) -> int:
+    """The vector registers, without those in which words are taken apart where no instruction does it."""
+    types = product.types
+    is_apart = types.sum == "int32" and not multiplies_words(target, types.multiplied(target))
+    return target.vector_registers - (APART_REGISTERS if is_apart else 0)
 
 
 def schedule_tiles(cfg: TemplateConfig, product: Product) -> tuple[Schedule, list[Tensor]]:
@@ -174,18 +219,21 @@ def schedule_tiles(cfg: TemplateConfig, product: Product) -> tuple[Schedule, lis
     blocks of columns, each as soon as it is complete.
     """
     define_space(cfg, product)
-    a, b, c = product.tensors()
-    finished = apply_epilogue(c, product.epilogue)
+    stages = product.stages(cfg.target)
+    c = stages.total
+    finished = apply_epilogue(stages.result, product.epilogue, dtype=product.types.result)
     output = finished.output
     s = create_schedule(output)
-    if product.epilogue and cfg["block_k"].val >= product.k:
+    if stages.result is not c and stages.result is not output:
+        s[stages.result].compute_inline()
+    if output is not c and cfg["block_k"].val >= product.steps(cfg.target):
         in_registers = not is_costly(product.epilogue)
         main, tile = output, s.cache_write(c, "register" if in_registers else "call")
         s[c].compute_inline()
         loops = split_blocks(s, cfg, product, output)
         s[output].unroll(loops.i, 0 if in_registers else 1)
     else:
-        around = finish_blocks(s, cfg, product, output) if product.epilogue else None
+        around = finish_blocks(s, cfg, product, output) if output is not c else None
         if around is not None:
             s[c].compute_at(s[output], around)
         loops = split_blocks(s, cfg, product, c, is_inside=around is not None)
@@ -194,8 +242,8 @@ def schedule_tiles(cfg: TemplateConfig, product: Product) -> tuple[Schedule, lis
     s[main].vectorize(loops.j)
     s[tile].compute_at(s[main], loops.tile)
     compute_tile(s, tile, cfg["unroll_k"].val)
-    pack_operands(s, cfg, product, (a, b), (tile, main), loops)
-    return s, [a, b, *finished.operands, output]
+    pack_operands(s, cfg, product, stages, (tile, main), loops)
+    return s, [*stages.inputs, *finished.operands, output]
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,13 +321,17 @@ def pack_operands(
     s: Schedule,
     cfg: TemplateConfig,
     product: Product,
-    operands: tuple[Tensor, Tensor],
-    stages: tuple[Tensor, Tensor],
+    stages: ProductStages,
+    readers: tuple[Tensor, Tensor],
     loops: Loops,
 ) -> None:
     """Copy operands into the order in which the tile reads them; a constant B whole, ahead."""
-    (a, b), (tile, main) = operands, stages
+    tile, main = readers
     lanes = cfg.target.lanes(product.item)
+    if not stages.is_plain:
+        copy_converted(s, cfg, product, stages, readers, loops)
+        return
+    a, b = stages.inputs
     rows, columns = cfg["rows"].val, cfg["vectors"].val * lanes
     if "b" in cfg["pack"].val:
         packed = s.pack(b, tile, {product.column_axis: columns})
@@ -299,23 +351,3 @@ def compute_tile(s: Schedule, tile: Tensor, unroll_k: int) -> None:
     s[tile].unroll(r, unroll_k)
     s[tile].unroll(i)
     s[tile].vectorize(j)
-
-
-def copy_panel(s: Schedule, packed: Tensor, dimension: int, size: int, lanes: int, parallel: bool) -> None:
-    """Copy an operand panel by panel, in the order in which the tile reads it.
-
-    Where the panel runs across the operand's rows, square blocks of it are turned around in registers; only a
-    few rows are read at a time, so that the processor can fetch each ahead.
-    """
-    axes: Sequence[IterVar] = s[packed].op.axis
-    panel, inside = s[packed].split(axes[dimension], size)
-    others = [axis for place, axis in enumerate(axes) if place != dimension]
-    if dimension < len(axes) - 1:
-        outer, steps = s[packed].split(others.pop(), lanes, tail="shift_inwards")
-        s[packed].unroll(steps)
-        chunk, inside = s[packed].split(inside, lanes)
-        others = [*others, chunk, outer, steps]
-    s[packed].reorder(panel, *others, inside)
-    s[packed].vectorize(inside)
-    if parallel:
-        s[packed].parallel(panel)

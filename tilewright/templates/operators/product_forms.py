@@ -23,9 +23,14 @@ DEFAULTS = {"tiles": default_tiles, "dot": default_dot, "stream": default_stream
 
 def schedule_product(cfg: TemplateConfig, product: Product) -> tuple[Schedule, list[Tensor]]:
     """The schedule and its tensors, in the order of a call."""
-    return SCHEDULES[choose_form(product, cfg.target.lanes(product.item))](cfg, product)
+    return SCHEDULES[_form(product, cfg.target)](cfg, product)
 
 
 def default_product(product: Product, target: Target, threads: int) -> dict[str, Any]:
     """The untuned configuration."""
-    return DEFAULTS[choose_form(product, target.lanes(product.item))](product, target, threads)
+    return DEFAULTS[_form(product, target)](product, target, threads)
+
+
+def _form(product: Product, target: Target) -> str:
+    """The schedule's name; operands that are converted are multiplied in tiles only."""
+    return choose_form(product, target.lanes(product.item)) if product.types.is_plain else "tiles"

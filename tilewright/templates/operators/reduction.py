@@ -17,8 +17,9 @@ from tilewright.compiler import te
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
+from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
-from tilewright.templates.operators.product import BYTES, up_to
+from tilewright.templates.operators.product import up_to
 from tilewright.templates.operators.rows import normalize_axes, reduce_lanes
 
 ROWS = (1, 2, 4, 8)

@@ -16,9 +16,9 @@ from tilewright.compiler import te
 from tilewright.compiler.schedule import Schedule, Stage, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
+from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.errors import WorkloadError
-from tilewright.templates.operators.product import BYTES
 from tilewright.templates.operators.product_vectors import halve_lanes
 
 Axes = int | tuple[int, ...]
@@ -145,10 +145,12 @@ class Passes:
     Attributes:
         rows: the array.
         stages: all but the last.
+        ahead: how many of them may be computed one step ahead of the others: only those read them.
     """
 
     rows: Rows
     stages: list[Tensor] = field(default_factory=list)
+    ahead: int = 0
 
     def reduce(self, name: str, join: Callable[..., te.Expr], element: Callable[..., te.Expr]) -> Tensor:
         """Add a reduction of each row."""
@@ -161,6 +163,10 @@ class Passes:
     def map(self, name: str, element: Callable[..., te.Expr]) -> Tensor:
         """Add what is computed of each element, and kept for the passes after."""
         return self._add(self.rows.map(name, element))
+
+    def part(self) -> None:
+        """Let what was added so far be computed a step ahead of what is added now."""
+        self.ahead = len(self.stages)
 
     def _add(self, tensor: Tensor) -> Tensor:
         self.stages.append(tensor)
@@ -181,7 +187,7 @@ def default_rows(rows: Rows, kept: int, target: Target, threads: int) -> dict[st
         share = -(-rows.outer // threads)
         side = [n for n in _side_by_side(rows) if n <= min(FEW, max(1, room), share)]
         vectors = [v for v in _vectors(rows.length, lanes) if v <= max(1, FEW // side[-1])]
-        return {"rows": side[-1], "vectors": vectors[-1], "unroll": 1}
+        return {"rows": side[-1], "vectors": vectors[-1], "unroll": 1, "pipeline": 0}
     strips = [v for v in _vectors(rows.inner, lanes) if v <= max(1, min(FEW, room // lanes))]
     return {"vectors": strips[-1], "unroll": 1}
 
@@ -196,6 +202,8 @@ def schedule_rows(cfg: TemplateConfig, passes: Passes, result: Tensor) -> Schedu
     cfg.define_knob("unroll", [1, 2, 4])
     if rows.is_along:
         cfg.constrain(("rows", "vectors"), lambda rows, vectors: rows.val * vectors.val <= MOST_SUMS)
+        cfg.define_knob("pipeline", [0, 1] if passes.ahead and rows.length % lanes == 0 else [0])
+        cfg.constrain(("vectors", "pipeline"), lambda vectors, on: vectors.val == 1 or not on.val)
     s = create_schedule(result)
     if rows.is_along:
         _schedule_along(s, cfg, passes, result, lanes)
@@ -215,19 +223,32 @@ def _vectors(extent: int, lanes: int) -> list[int]:
 def _schedule_along(s: Schedule, cfg: TemplateConfig, passes: Passes, result: Tensor, lanes: int) -> None:
     """Some contiguous rows side by side."""
     unroll = cfg["unroll"].val
-    block, row = s[result].split(s[result].op.axis[0], cfg["rows"].val)
+    shared, rest = s[result].split(
+        s[result].op.axis[0], _rows_of_thread(cfg, passes.rows), tail="shift_inwards"
+    )
+    block, row = s[result].split(rest, cfg["rows"].val, tail="shift_inwards")
     _map_along(s[result], row, lanes, unroll)
-    s[result].parallel(block)
-    for tensor in passes.stages:
-        stage = s[tensor]
+    s[result].parallel(shared)
+    groups: list[list[Tensor]] = [[], []]
+    for number, tensor in enumerate(passes.stages):
+        group, stage = groups[number >= passes.ahead], s[tensor]
+        group.append(tensor)
         if stage.op.reduce_axis:
-            reduce_lanes(s, tensor, lanes, cfg["vectors"].val, unroll, result, block)
+            group += reduce_lanes(s, tensor, lanes, cfg["vectors"].val, unroll, result, block)
             continue
         if len(stage.op.axis) == 1:
             stage.vectorize(stage.op.axis[0])
         else:
             _map_along(stage, stage.op.axis[0], lanes, unroll)
         stage.compute_at(s[result], block)
+    if cfg["pipeline"].val:
+        s[result].software_pipeline(block, *groups)
+
+
+def _rows_of_thread(cfg: TemplateConfig, rows: Rows) -> int:
+    """As many rows for each thread, in whole blocks."""
+    blocks = -(-rows.outer // cfg["rows"].val)
+    return int(min(rows.outer, -(-blocks // cfg.threads) * cfg["rows"].val))
 
 
 def _map_along(stage: Stage, row: IterVar, lanes: int, unroll: int) -> None:
@@ -242,8 +263,11 @@ def _map_along(stage: Stage, row: IterVar, lanes: int, unroll: int) -> None:
 
 def reduce_lanes(
     s: Schedule, total: Tensor, lanes: int, vectors: int, unroll: int, reader: Tensor, loop: IterVar
-) -> None:
-    """Reduce contiguous rows inside a loop of their reader: in lanes, all rows side by side, then those."""
+) -> list[Tensor]:
+    """Reduce contiguous rows inside a loop of their reader: in lanes, all rows side by side, then those.
+
+    The stages of the lanes.
+    """
     partial = halve_lanes(s, total, lanes, vectors)
     for part in (*partial, total):
         s[part].compute_at(s[reader], loop)
@@ -257,6 +281,7 @@ def reduce_lanes(
         s[part].vectorize(lane)
     s[total].unroll(s[total].op.axis[-1])
     s[total].unroll(s[total].op.reduce_axis[0])
+    return partial
 
 
 def _schedule_beside(s: Schedule, cfg: TemplateConfig, passes: Passes, result: Tensor, lanes: int) -> None:

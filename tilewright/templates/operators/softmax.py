@@ -58,6 +58,7 @@ def softmax(shape: tuple[int, ...], axis: Axes = -1, dtype: Dtype = "float32") -
     row = passes.rows.row
     x = passes.rows.placeholder("x")
     most = passes.reduce("most", te.max, lambda *i: x[i])
+    passes.part()
     power = passes.map("power", lambda *i: te.exp(x[i] - most[row(*i)]))
     total = passes.reduce("total", te.sum, lambda *i: power[i])
     share = passes.each("share", lambda *i: 1 / total[i])

@@ -21,6 +21,7 @@ INTERVALS = 16
 ROW = 8
 # Lanes of x86's registers, the first of which is any target's.
 XMM, YMM, ZMM = 4, 8, 16
+PERMUTE_ZMM = "llvm.x86.avx512.permvar.sf.512"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,18 @@ def _look_up(code: LaneCode, index: LaneValue, table: PiecewiseTable) -> list[La
 def _permuted(index: LaneValue, table: PiecewiseTable) -> list[LaneValue]:
     """By a permutation of a register that holds a column."""
     columns = zip(*table.by_index(), strict=True)
-    return [_permutation(index, column, "llvm.x86.avx512.permvar.sf.512") for column in columns]
+    return [_permuted_values(index, column, PERMUTE_ZMM) for column in columns]
+
+
+def look_up(code: LaneCode, index: LaneValue, name: str, values: Sequence[float]) -> LaneValue:
+    """Sixteen values, at the places that the last bits of an index name; with AVX-512, or for a scalar."""
+    if index.lanes:
+        return code.in_groups(ZMM, [index], lambda i: [_permuted_values(i, values, PERMUTE_ZMM)])[0]
+    kind = f"[{INTERVALS} x float]"
+    code.globals.add(f"@{name} = internal constant {kind} [{_literals(values)}], align 64")
+    place = (index.settled() & (INTERVALS - 1)).convert("zext", "i64")
+    where = code.emit(f"getelementptr inbounds {kind}, ptr @{name}, i64 0, {place.typed}", "ptr", 0)
+    return code.emit(f"load float, {where.typed}, align 4", "float", 0)
 
 
 def _permuted_halves(index: LaneValue, table: PiecewiseTable) -> list[LaneValue]:
@@ -76,12 +88,15 @@ def _permuted_halves(index: LaneValue, table: PiecewiseTable) -> list[LaneValue]
     is_upper = (index & YMM) > 0
     halves = [zip(*rows[first : first + YMM], strict=True) for first in (0, YMM)]
     return [
-        index.code.choose(is_upper, *(_permutation(index, half, "llvm.x86.avx2.permps") for half in (b, a)))
+        index.code.choose(
+            is_upper, *(_permuted_values(index, half, "llvm.x86.avx2.permps") for half in (b, a))
+        )
         for a, b in zip(*halves, strict=True)
     ]
 
 
-def _permutation(index: LaneValue, values: Sequence[float], name: str) -> LaneValue:
+def _permuted_values(index: LaneValue, values: Sequence[float], name: str) -> LaneValue:
+    """Values that fill a register, at the places that the last bits of an index name."""
     table = (f"<{len(values)} x float>", f"<{_literals(values)}>")
     return index.code.call(name, [table, (index.type, index.text)], "float", len(values))
 

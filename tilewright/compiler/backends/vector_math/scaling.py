@@ -17,13 +17,25 @@ def scaled(p: LaneValue, rounded: LaneValue) -> LaneValue:
     """``p * 2**n`` for ``p`` near 1 and the sum of n and ``ROUNDER``, -252 < n < 254; rounded once."""
     code = p.code
     if code.target.has_avx512 and p.lanes:
-        return code.in_groups(ZMM, [p, rounded - ROUNDER], lambda *x: [_scale_instruction(*x)])[0]
+        return scaled_by_floor(p, rounded - ROUNDER)
     n = rounded.bits() - ROUNDER_BITS
     half = n >> 1
     # 2**n may not be a normal number where the result is one: the first product is exact.
     for part in (half, n - half):
         p = p * ((part << EXPONENT_SHIFT) + ONE_BITS).as_float()
     return p
+
+
+def scaled_by_floor(p: LaneValue, n: LaneValue) -> LaneValue:
+    """``p * 2**floor(n)`` by AVX-512's instruction; rounded once."""
+    code = p.code
+    if p.lanes:
+        return code.in_groups(ZMM, [p, n], lambda *x: [_scale_instruction(*x)])[0]
+    # A scalar is the first lane of a vector.
+    wide = [
+        code.emit(f"insertelement <{ZMM} x float> poison, {x.typed}, i64 0", "float", ZMM) for x in (p, n)
+    ]
+    return code.emit(f"extractelement {_scale_instruction(*wide).typed}, i64 0", "float", 0)
 
 
 def _scale_instruction(p: LaneValue, n: LaneValue) -> LaneValue:

@@ -1,0 +1,1 @@
+"""Networks written as lists of layers, and what runs them."""

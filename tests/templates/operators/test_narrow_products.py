@@ -1,0 +1,128 @@
+"""Products and convolutions of bytes and of 16-bit floats: exact sums, and how the types go together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tilewright.compiler.build import LINE_LIMIT_MOST, compile_program, lower_for_target
+from tilewright.compiler.kernel import Kernel, load_kernel
+from tilewright.compiler.lower.constants import divide_constants
+from tilewright.compiler.target import Target
+from tilewright.templates.errors import TemplateError, WorkloadError
+from tilewright.templates.task import Task
+
+Array = npt.NDArray[Any]
+IS_X86 = Target.host().architecture == "x86_64"
+# With instructions for bytes, and with none; with vectors of each width.
+CPUS = ("native", "haswell", "x86-64") if IS_X86 else ("native",)
+EXTREMES = {"int8": (-128, 127), "uint8": (0, 255)}
+
+
+def kernel_of(task: Task, index: int | None = None) -> Kernel:
+    config = task.default_config if index is None else task.space.config(index)
+    program = task.instantiate(config)
+    return load_kernel(compile_program(program, task.target, task.threads, line_limit=LINE_LIMIT_MOST))
+
+
+def draw(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
+    """Bytes of the whole range, or the extremes alone."""
+    if rng.integers(2):
+        return rng.choice(np.array(EXTREMES[dtype], dtype), shape)
+    return rng.integers(0, 256, shape, dtype=np.uint8).view(dtype)
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+def test_products_of_bytes_are_exact_for_every_short_k(cpu: str, dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    for k in (*range(1, 10), 130):
+        m, n = (int(size) for size in rng.integers(1, 40, 2))
+        task = Task.create("matmul", Target.named(cpu), 2, m=m, n=n, k=k, dtype=dtype)
+        a, b = draw(rng, (m, k), dtype), draw(rng, (k, n), "int8")
+        np.testing.assert_array_equal(kernel_of(task)(a, b), a.astype(np.int32) @ b.astype(np.int32))
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+def test_a_column_is_multiplied_exactly_in_scalars(cpu: str, dtype: str) -> None:
+    task = Task.create("matmul", Target.named(cpu), 1, m=24, n=1, k=244, dtype=dtype)
+    for unroll in (1, 4):
+        values = {**task.default_config.to_json(), "rows": 4, "vectors": 1, "unroll_k": unroll}
+        rng = np.random.default_rng(unroll)
+        a, b = draw(rng, (24, 244), dtype), draw(rng, (244, 1), "int8")
+        kernel = kernel_of(task, task.space.from_values(values).index)
+        np.testing.assert_array_equal(kernel(a, b), a.astype(np.int32) @ b.astype(np.int32))
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize(("c", "groups"), [(8, 1), (7, 1), (6, 2)])
+def test_convolutions_of_bytes_are_exact(cpu: str, dtype: str, layout: str, c: int, groups: int) -> None:
+    sizes = {"n": 1, "c": c, "h": 9, "w": 11, "o": 20, "kernel": 3, "padding": (1, 2, 0, 1), "groups": groups}
+    task = Task.create("conv2d", Target.named(cpu), 2, **sizes, dtype=dtype, layout=layout)
+    assert task.flops == 2 * (c // groups) * 9 * 20 * 8 * 12
+    kernel = kernel_of(task)
+    rng = np.random.default_rng(0)
+    arrays = [draw(rng, spec.shape, spec.dtype) for spec in kernel.inputs]
+    assert task.reference is not None
+    np.testing.assert_array_equal(kernel(*arrays), task.reference(*arrays))
+
+
+def test_a_constant_weight_is_packed_and_summed_ahead() -> None:
+    task = Task.create("dense", Target.host(), 1, m=20, n=50, k=30, dtype="int8")
+    nest = lower_for_target(task.instantiate(task.default_config), Target.host())
+    prepared = {buffer.name for buffer in divide_constants(nest, ("weight",)).prepared}
+    assert "weight.words.pack" in prepared
+    rng = np.random.default_rng(0)
+    x, weight = draw(rng, (20, 30), "int8"), draw(rng, (50, 30), "int8")
+    layer = kernel_of(task).bind(weight=weight)
+    np.testing.assert_array_equal(layer(x), x.astype(np.int32) @ weight.T.astype(np.int32))
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_results_of_16_bits_are_rounded_once(cpu: str, dtype: str) -> None:
+    kind = ml_dtypes.bfloat16 if dtype == "bfloat16" else np.float16
+    rng = np.random.default_rng(0)
+    shape = {"m": 19, "n": 45, "k": 33}
+    a, b = (rng.uniform(-1, 1, s).astype(kind) for s in ((19, 33), (33, 45)))
+    exact = a.astype(np.float64) @ b.astype(np.float64)
+    for out_dtype, unit in ((dtype, 2.0**-7 if dtype == "bfloat16" else 2.0**-10), ("float32", 1e-5)):
+        task = Task.create("matmul", Target.named(cpu), 1, **shape, dtype=dtype, out_dtype=out_dtype)
+        found = kernel_of(task)(a, b).astype(np.float64)
+        np.testing.assert_allclose(found, exact, rtol=unit, atol=1e-5)
+
+
+def test_operations_do_not_depend_on_how_words_are_filled() -> None:
+    for dtype in ("uint8", "int8", "bfloat16", "float16"):
+        task = Task.create("matmul", Target.host(), 1, m=7, n=11, k=13, dtype=dtype)
+        assert task.flops == 2 * 7 * 11 * 13
+
+
+@pytest.mark.parametrize(
+    ("types", "message"),
+    [
+        ({"dtype": "uint8", "weight_dtype": "uint8"}, "uint8 by int8, int8 by int8"),
+        ({"dtype": "float32", "weight_dtype": "int8"}, "products are float32 by float32"),
+        ({"dtype": "uint8", "out_dtype": "float32"}, "gives int32"),
+        ({"dtype": "bfloat16", "out_dtype": "float16"}, "gives bfloat16 or float32"),
+    ],
+)
+def test_types_that_do_not_go_together_are_refused(types: dict[str, str], message: str) -> None:
+    task = Task.create("matmul", Target.host(), 1, m=2, n=3, k=4, **types)
+    with pytest.raises((WorkloadError, TemplateError), match=message):
+        len(task.space)
+
+
+def test_an_unknown_type_is_refused_with_those_that_there_are() -> None:
+    shape = {"m": 2, "n": 3, "k": 4, "dtype": "uint8"}
+    with pytest.raises(
+        WorkloadError, match=r"weight_dtype must be one of .*'uint8', 'int8', None, not 'byte'"
+    ):
+        Task.create("matmul", Target.host(), 1, **shape, weight_dtype="byte")

@@ -1,0 +1,201 @@
+"""Loops of a pipelined body become one, so that the processor overlaps what they do.
+
+::
+
+    for k in range(64): y[i - 2, k] = powers[k] * share      ->  for k in range(64):
+    for k in range(64): powers[k] = exp(x[i - 1, k] - most)          y[i - 2, k] = powers[k] * share
+    for k in range(64): sums += powers[k]                            powers[k] = exp(x[i - 1, k] - most)
+                                                                     sums += powers[k]
+
+Two loops are joined where they have the same extent, where what lies between can go before or after both, and
+where each iteration touches elements of its own in what one of them writes and both use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tilewright.compiler.ir.affine import Linear, Ranges, bounds, key, linear
+from tilewright.compiler.ir.loops import (
+    Alloc,
+    Block,
+    Buffer,
+    For,
+    Intrinsic,
+    LoopKind,
+    LoopNest,
+    Stmt,
+    Store,
+    block,
+    constant_extent,
+)
+from tilewright.compiler.ir.visit import map_stmt, own_exprs, statements, substitute_stmt, walk
+from tilewright.compiler.te.expr import Expr, IterVar, Load, Var
+
+JAM = "software_pipeline"
+
+
+def jam_loops(nest: LoopNest) -> LoopNest:
+    """The nest with the loops inside pipelined ones joined."""
+    body = _visit(nest.body, nest)
+    if body is nest.body:
+        return nest
+    result = LoopNest(nest.inputs, nest.outputs, body)
+    result.ranges = nest.ranges
+    return result
+
+
+def _visit(stmt: Stmt, nest: LoopNest) -> Stmt:
+    if isinstance(stmt, For) and (JAM, 1) in stmt.pragmas:
+        buffers: list[Buffer] = []
+        parts = _flatten(stmt.body, buffers)
+        body = block(_join_all(parts, nest))
+        for buffer in reversed(buffers):
+            body = Alloc(buffer, body)
+        return stmt.replace(body=body)
+    return map_stmt(stmt, lambda expr: expr, lambda inner: _visit(inner, nest))
+
+
+def _flatten(stmt: Stmt, buffers: list[Buffer]) -> list[Stmt]:
+    """The statements in order; what they allocate is allocated around all of them."""
+    match stmt:
+        case Block():
+            return [part for inner in stmt.body for part in _flatten(inner, buffers)]
+        case Alloc():
+            buffers.append(stmt.buffer)
+            return _flatten(stmt.body, buffers)
+        case _:
+            return [stmt]
+
+
+def _join_all(parts: Sequence[Stmt], nest: LoopNest) -> list[Stmt]:
+    done: list[Stmt] = []
+    for part in parts:
+        done = _join(done, part, nest) or [*done, part]
+    return done
+
+
+def _join(done: list[Stmt], loop: Stmt, nest: LoopNest) -> list[Stmt] | None:
+    """The statements with a further loop joined to the last one that it fits, if there is such."""
+    if not _is_plain(loop):
+        return None
+    for place in reversed(range(len(done))):
+        other = done[place]
+        if not (_is_plain(other) and _fits(other, loop, nest)):
+            continue
+        after = _depending([other], done[place + 1 :])
+        if _conflicts([loop], after):
+            continue
+        before = [stmt for stmt in done[place + 1 :] if stmt not in after]
+        assert isinstance(other, For)
+        assert isinstance(loop, For)
+        joined = other.replace(body=block([other.body, substitute_stmt(loop.body, {loop.var: other.var})]))
+        return [*done[:place], *before, joined, *after]
+    return None
+
+
+def _is_plain(stmt: Stmt) -> bool:
+    is_serial = isinstance(stmt, For) and stmt.kind in (LoopKind.SERIAL, LoopKind.UNROLL)
+    return is_serial and isinstance(stmt, For) and (constant_extent(stmt) or 0) > 1 and not stmt.outline
+
+
+def _depending(first: list[Stmt], others: Sequence[Stmt]) -> list[Stmt]:
+    """Those that must stay behind the first ones, or behind one that must."""
+    found: list[Stmt] = []
+    for stmt in others:
+        if _conflicts([*first, *found], [stmt]):
+            found.append(stmt)
+    return found
+
+
+def _conflicts(some: Sequence[Stmt], others: Sequence[Stmt]) -> bool:
+    """Whether the order of these and those matters."""
+    reads, writes = _used(some)
+    other_reads, other_writes = _used(others)
+    return bool(writes & (other_reads | other_writes) or other_writes & reads)
+
+
+def _used(parts: Sequence[Stmt]) -> tuple[set[Buffer], set[Buffer]]:
+    """The buffers that are read, and those that are written."""
+    reads: set[Buffer] = set()
+    writes: set[Buffer] = set()
+    for part in parts:
+        for stmt in statements(part):
+            nodes = (node for e in own_exprs(stmt) for node in walk(e))
+            reads |= {
+                node.source for node in nodes if isinstance(node, Load) and isinstance(node.source, Buffer)
+            }
+            if isinstance(stmt, Store):
+                writes.add(stmt.buffer)
+            if isinstance(stmt, Intrinsic):
+                writes |= {a.base.source for a in stmt.arguments if isinstance(a.base.source, Buffer)}
+    return reads, writes
+
+
+def _fits(first: Stmt, second: Stmt, nest: LoopNest) -> bool:
+    """Whether two loops can be one."""
+    assert isinstance(first, For)
+    assert isinstance(second, For)
+    marks = [(constant_extent(loop), loop.kind, loop.factor) for loop in (first, second)]
+    if marks[0] != marks[1]:
+        return False
+    (reads, writes), (other_reads, other_writes) = _used([first]), _used([second])
+    shared = (writes & (other_reads | other_writes)) | (other_writes & reads)
+    return all(_is_own(buffer, [first, second], nest) for buffer in shared)
+
+
+def _is_own(buffer: Buffer, loops: Sequence[For], nest: LoopNest) -> bool:
+    """Whether an iteration touches the same elements in all the loops, and no other iteration does."""
+    places: set[object] = set()
+    for loop in loops:
+        canonical = _canonical(loop)
+        ranges: dict[Var, tuple[int, int]] = dict(nest.ranges)
+        ranges |= {var: (0, var.extent - 1) for var in canonical.values()}
+        for indices in _accesses(substitute_stmt(loop.body, dict(canonical)), buffer):
+            forms = [linear(index, ranges) for index in indices]
+            if not any(_walks(form, canonical[loop.var], ranges) for form in forms):
+                return False
+            places.add(tuple(key(form.to_expr()) for form in forms))
+    return len(places) == 1
+
+
+def _walks(form: Linear, var: IterVar, ranges: Ranges) -> bool:
+    """Whether an index is another one in every iteration, whatever the loops inside do."""
+    inside = Linear({k: t for k, t in form.terms.items() if t[0] is not var and t[0] in INSIDE.values()}, 0)
+    low, high = bounds(inside, ranges)
+    return form.coefficient(var) > high - low
+
+
+def _accesses(body: Stmt, buffer: Buffer) -> Iterator[tuple[Expr, ...]]:
+    """The indices of every read and write of a buffer."""
+    for stmt in statements(body):
+        if isinstance(stmt, Store) and stmt.buffer is buffer:
+            yield stmt.indices
+        for node in (node for e in own_exprs(stmt) for node in walk(e)):
+            if isinstance(node, Load) and node.source is buffer:
+                yield node.indices
+
+
+# Variables that are the same for loops of the same shape, by their depth and extent.
+INSIDE: dict[tuple[int, int], IterVar] = {}
+
+
+def _canonical(loop: For, depth: int = 0) -> dict[Var, IterVar]:
+    """What stands for the variables of a loop and of those inside in loops of its shape."""
+    extent = constant_extent(loop) or 0
+    found: dict[Var, IterVar] = {
+        loop.var: INSIDE.setdefault((depth, extent), IterVar(f"inside{depth}", extent))
+    }
+    for inner in _outermost_loops(loop.body):
+        found |= _canonical(inner, depth + 1)
+    return found
+
+
+def _outermost_loops(stmt: Stmt) -> Iterator[For]:
+    if isinstance(stmt, For):
+        yield stmt
+    elif isinstance(stmt, Block):
+        for part in stmt.body:
+            yield from _outermost_loops(part)
+    elif isinstance(stmt, Alloc):
+        yield from _outermost_loops(stmt.body)

@@ -1,0 +1,152 @@
+"""Convolutions of bytes: four neighbouring channels of a pixel in a word, and of the weight.
+
+The image is copied as words, ``[n][c / 4][h][w]`` or ``[n][h][w][c / 4]``. Where the processor multiplies
+signed bytes by unsigned ones only, 128 is added to the pixels of the copy, its border included, and 128 times
+the sum of its weights subtracted from each sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+from tilewright.compiler import te
+from tilewright.compiler.target import Target
+from tilewright.compiler.te import Expr, IterVar, Tensor
+from tilewright.compiler.te.words import parts_of
+from tilewright.templates.operators.convolution import Convolution
+from tilewright.templates.operators.product_stages import HIGHEST_BITS, ONES
+from tilewright.templates.operators.product_types import ProductTypes, choose_types
+from tilewright.templates.operators.window import arrange, divide
+
+
+@dataclass(frozen=True, slots=True)
+class WordConvolution(Convolution):
+    """A convolution of bytes, whose sums are int32.
+
+    Attributes:
+        is_biased: 128 is added to the pixels, so that they have no sign.
+    """
+
+    is_biased: bool = False
+
+    @property
+    def types(self) -> ProductTypes:
+        """Of the image, the weight and the sums."""
+        return choose_types(self.dtype, None, None)
+
+    @property
+    def item(self) -> int:
+        """Bytes of a sum, and of a word."""
+        return self.types.item
+
+    @property
+    def words(self) -> int:
+        """Words of a pixel's channels in one group."""
+        return -(-(self.c // self.groups) // parts_of(self.dtype))
+
+    @property
+    def depth(self) -> int:
+        """Steps of the reduction."""
+        return self.words * prod(self.taps)
+
+    @property
+    def operations(self) -> int:
+        """Those of the channels that there are."""
+        return 2 * (self.c // self.groups) * prod(self.taps) * self.n * self.o * prod(self.places)
+
+    def operands(self) -> tuple[Tensor, Tensor]:
+        """The image and the weight, each of its type."""
+        x, weight = Convolution.operands(self)
+        shape, seen = weight.shape, weight.op.argument_shape
+        return x, te.placeholder(shape, self.types.right, name="weight", argument_shape=seen)
+
+    def image(self, x: Tensor, is_padded: bool) -> Tensor:
+        """The image as words, with a border on all sides where zeros have to be biased, too."""
+        rank = self.window.rank
+        sides = range(rank) if self.is_biased else [rank - 1] if is_padded else []
+        border = self.window.only(*sides)
+        extents = [
+            size + before + after
+            for size, before, after in zip(self.extents, border.before, border.after, strict=True)
+        ]
+
+        def element(*index: IterVar) -> Expr:
+            b, step, spatial = divide(self.layout, index)
+            places = [place - before for place, before in zip(spatial, border.before, strict=True)]
+
+            def read(channel: Expr) -> Expr:
+                return te.Load(x, arrange(self.layout, b, channel, places))
+
+            value = self._join(read, step // self.words, step % self.words, self.types.left)
+            tests = border.tests(places, self.extents)
+            value = te.if_then_else(te.all(*tests), value, te.const(0, value.dtype)) if tests else value
+            return value ^ HIGHEST_BITS if self.is_biased else value
+
+        shape = arrange(self.layout, self.n, self.groups * self.words, extents)
+        return te.compute(shape, element, name="x.words", attrs={"FLOP": 0})
+
+    def filters(self, weight: Tensor) -> Tensor:
+        """The weight as words."""
+        zero = te.const(0)
+
+        def element(f: Expr, step: Expr, *taps: Expr) -> Expr:
+            return self._join(
+                lambda channel: te.Load(weight, (f, channel, *taps)), zero, step, self.types.right
+            )
+
+        shape = (self.o, self.words, *self.window.kernel)
+        return te.compute(shape, element, name="weight.words", attrs={"FLOP": 0})
+
+    def _join(self, read: Any, group: Expr, step: Expr, dtype: str) -> Expr:
+        """Four channels of a group as a word; those that it does not have are zero."""
+        parts, count = parts_of(dtype), self.c // self.groups
+        channels = [step * parts + part for part in range(parts)]
+        values = [read(group * count + channel) for channel in channels]
+        if count % parts:
+            zero = te.const(0, dtype)
+            pairs = zip(channels, values, strict=True)
+            values = [te.if_then_else(channel < count, value, zero) for channel, value in pairs]
+        return te.word(*values)
+
+    def multiply(self, pixel: Expr, weight: Expr) -> Expr:
+        """The products of a word's channels."""
+        return te.dot(pixel, weight, ("uint8" if self.is_biased else self.types.left, self.types.right))
+
+    def compute(self, image: Tensor, weight: Tensor, form: str) -> tuple[Tensor, Tensor]:
+        """The sums as a tile holds them, and without what the bias added."""
+        sums = self.convolve(image, weight)
+        if not self.is_biased:
+            return sums, sums
+        axes = [te.reduce_axis((0, size), f"r{d}") for d, size in enumerate(weight.shape[1:])]
+        ones = te.const(ONES, "int32")
+
+        def total(f: IterVar) -> Expr:
+            return te.sum(te.dot(ones, te.Load(weight, (f, *axes)), ("uint8", "int8")), axis=axes)
+
+        totals = te.compute((self.o,), total, name="weight.sums", attrs={"FLOP": 0})
+
+        def corrected(*index: IterVar) -> Expr:
+            _, f, _ = divide(self.layout, index)
+            return te.Load(sums, index) - te.Load(totals, (f,)) * 128
+
+        seen = sums.op.argument_shape
+        return sums, te.compute(
+            sums.shape, corrected, name="y.corrected", attrs={"FLOP": 0}, argument_shape=seen
+        )
+
+
+def make_convolution(owner: str, arguments: Mapping[str, Any], target: Target) -> Convolution:
+    """The convolution for a target, by the types of its operands.
+
+    Raises:
+        WorkloadError: the types do not go together.
+    """
+    types = choose_types(arguments["dtype"], arguments["weight_dtype"], arguments["out_dtype"])
+    if types.is_plain:
+        return Convolution.of(owner, arguments)
+    conv = WordConvolution.of(owner, arguments)
+    assert isinstance(conv, WordConvolution)
+    return replace(conv, is_biased=types.is_biased(target))

@@ -1,0 +1,188 @@
+"""A product as tensor expressions: its operands as the processor multiplies them, its sums, its result.
+
+::
+
+    plain           C[i, j] = sum(A[i, k] * B[k, j])
+    16-bit floats   C[i, j] = sum(float32(A[i, k]) * float32(B[k, j]))
+    words           C[i, j] = sum(dot(word(A[i, 4k], .. A[i, 4k+3]), word(B[4k, j], .. B[4k+3, j])))
+
+Where the processor multiplies signed bytes by unsigned ones only, 128 is added to the bytes of A, which turns
+their highest bits over, and 128 times the sum of its column of B is subtracted from each sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tilewright.compiler import te
+from tilewright.compiler.target import Target
+from tilewright.compiler.te import Expr, IterVar, Tensor
+from tilewright.templates.operators.product_types import ProductTypes
+
+Index = tuple[Expr, ...]
+# The highest bit of each byte of a word, as an int32; and ones in all bytes.
+HIGHEST_BITS = 0x80808080 - (1 << 32)
+ONES = 0x01010101
+
+
+@dataclass(frozen=True, slots=True)
+class ProductStages:
+    """The stages of a product.
+
+    Attributes:
+        inputs: the operands.
+        left, right: what is multiplied, ``(..., m, steps)`` and ``(..., steps, n)``: the operands
+            themselves if ``is_plain``, as they lie, else stages that read them.
+        total: the sums.
+        result: what the epilogue takes: the sums, or a stage that corrects them.
+        column_sums: of the right operand, where the result needs them.
+        needs_copy: whether the left operand is better copied than read in place.
+    """
+
+    inputs: tuple[Tensor, Tensor]
+    left: Tensor
+    right: Tensor
+    total: Tensor
+    result: Tensor
+    column_sums: Tensor | None = None
+    is_plain: bool = True
+    needs_copy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProductOperands:
+    """The operands of a product, and where their elements are.
+
+    Attributes:
+        a, b: the placeholders.
+        read_a: the element of a row and a step; ``read_b`` that of a step and a column; each after the index
+            of the batch, if there is one.
+        extents: those of the result, a batch's first.
+        k: the length of the sums.
+        is_a_along: the elements of a row of A are neighbours.
+    """
+
+    a: Tensor
+    b: Tensor
+    read_a: Callable[..., Expr]
+    read_b: Callable[..., Expr]
+    extents: tuple[int, ...]
+    k: int
+    is_a_along: bool
+
+
+def write_stages(operands: ProductOperands, name: str, types: ProductTypes, target: Target) -> ProductStages:
+    """The stages for a target."""
+    inputs = (operands.a, operands.b)
+    if types.is_plain:
+        total = _sum_products(operands.extents, operands.k, operands.read_a, operands.read_b, name)
+        return ProductStages(inputs, *inputs, total, total)
+    parts = types.parts(target)
+    steps = -(-operands.k // parts)
+    make = _widened if parts == 1 else _words
+    left, right = make(operands, types, parts, types.is_biased(target))
+    total = _sum_products(
+        operands.extents,
+        steps,
+        lambda *index: left[index],
+        lambda *index: right[index],
+        name,
+        None if parts == 1 else (lambda x, y: te.dot(x, y, types.multiplied(target))),
+        2 * operands.k,
+    )
+    needs_copy = parts == 1 or operands.k % parts > 0 or not operands.is_a_along or types.is_biased(target)
+    if not types.is_biased(target):
+        return ProductStages(inputs, left, right, total, total, None, False, needs_copy)
+    sums = _sum_columns(right, steps, f"{name}.columns")
+    result = te.compute(
+        total.shape,
+        lambda *index: total[index] - 128 * sums[(*index[:-2], index[-1])],
+        name=f"{name}.corrected",
+        attrs={"FLOP": 0},
+    )
+    return ProductStages(inputs, left, right, total, result, sums, False, needs_copy)
+
+
+def _sum_products(
+    extents: tuple[int, ...],
+    steps: int,
+    read_a: Callable[..., Expr],
+    read_b: Callable[..., Expr],
+    name: str,
+    multiply: Callable[[Expr, Expr], Expr] | None = None,
+    operations: int = 0,
+) -> Tensor:
+    """The sums over the steps; ``operations`` are those of an element, where they are not as written."""
+    r = te.reduce_axis((0, steps), name="k")
+
+    def element(*index: IterVar) -> Expr:
+        *before, i, j = index
+        x, y = read_a(*before, i, r), read_b(*before, r, j)
+        return te.sum(x * y if multiply is None else multiply(x, y), axis=r)
+
+    count = operations
+    for extent in extents:
+        count *= extent
+    attrs = {"FLOP": count} if operations else None
+    if len(extents) == 2:
+        return te.compute(extents, lambda i, j: element(i, j), name=name, attrs=attrs)
+    return te.compute(extents, lambda b, i, j: element(b, i, j), name=name, attrs=attrs)
+
+
+def _widened(
+    operands: ProductOperands, types: ProductTypes, parts: int, is_biased: bool
+) -> tuple[Tensor, Tensor]:
+    """The operands in the type of the sums, which loses nothing."""
+    *batch, m, n = operands.extents
+
+    def copy(read: Callable[..., Expr], shape: tuple[int, ...], name: str) -> Tensor:
+        return te.compute(
+            shape, lambda *index: te.cast(types.sum, read(*index)), name=name, attrs={"FLOP": 0}
+        )
+
+    left = copy(operands.read_a, (*batch, m, operands.k), f"{operands.a.name}.wide")
+    return left, copy(operands.read_b, (*batch, operands.k, n), f"{operands.b.name}.wide")
+
+
+def _words(
+    operands: ProductOperands, types: ProductTypes, parts: int, is_biased: bool
+) -> tuple[Tensor, Tensor]:
+    """The operands with neighbours along ``k`` in one word, the last filled with zeros."""
+    *batch, m, n = operands.extents
+    steps = -(-operands.k // parts)
+
+    def join(read: Callable[[Expr], Expr], step: Expr, dtype: str) -> Expr:
+        zero = te.const(0, dtype)
+        places = [step * parts + part for part in range(parts)]
+        if steps * parts == operands.k:
+            return te.word(*(read(place) for place in places))
+        return te.word(*(te.if_then_else(place < operands.k, read(place), zero) for place in places))
+
+    def left(*index: IterVar) -> Expr:
+        *before, i, step = index
+        value = join(lambda place: operands.read_a(*before, i, place), step, types.left)
+        return value ^ HIGHEST_BITS if is_biased else value
+
+    def right(*index: IterVar) -> Expr:
+        *before, step, j = index
+        return join(lambda place: operands.read_b(*before, place, j), step, types.right)
+
+    free = {"FLOP": 0}
+    return (
+        te.compute((*batch, m, steps), left, name=f"{operands.a.name}.words", attrs=free),
+        te.compute((*batch, steps, n), right, name=f"{operands.b.name}.words", attrs=free),
+    )
+
+
+def _sum_columns(right: Tensor, steps: int, name: str) -> Tensor:
+    """The sum of each column of signed bytes, from their words."""
+    r = te.reduce_axis((0, steps), name="k")
+    *batch, _, n = right.shape
+    ones = te.const(ONES, "int32")
+
+    def element(*index: IterVar) -> Expr:
+        *before, j = index
+        return te.sum(te.dot(ones, right[(*before, r, j)], ("uint8", "int8")), axis=r)
+
+    return te.compute((*batch, n), element, name=name, attrs={"FLOP": 0})
