@@ -78,6 +78,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "attention": _attention,
     "elementwise": _elementwise,
     "resize": _resize,
+    "concatenate": lambda jax, arguments, *xs: jax.numpy.concatenate(xs, arguments["axis"]),
+    "gather": lambda jax, arguments, x, indices: jax.numpy.take(x, indices, arguments["axis"]),
     "transpose": lambda jax, arguments, x: jax.numpy.transpose(x, arguments["perm"]),
     "argmax": _reduction("argmax"),
     "argmin": _reduction("argmin"),

@@ -97,6 +97,18 @@ def _resize(arguments: Arguments) -> Node | None:
     return Node("Resize", attributes, [none, none, np.array(extents, np.int64)])
 
 
+def _pad(arguments: Arguments) -> Node:
+    value = np.array(arguments["value"], arguments["dtype"])
+    return Node("Pad", {"mode": arguments["mode"]}, [np.array(arguments["padding"], np.int64), value])
+
+
+def _slice(arguments: Arguments) -> Node:
+    shape = arguments["shape"]
+    stop, step = arguments["stop"] or shape, arguments["step"] or (1,) * len(shape)
+    numbers = (arguments["start"], stop, range(len(shape)), step)
+    return Node("Slice", {}, [np.array(given, np.int64) for given in numbers])
+
+
 NODES: dict[str, Callable[[Arguments], Node | None]] = {
     "softmax": _along("Softmax"),
     "log_softmax": _along("LogSoftmax"),
@@ -109,6 +121,10 @@ NODES: dict[str, Callable[[Arguments], Node | None]] = {
     "attention": _attention,
     "elementwise": _elementwise,
     "transpose": _transpose,
+    "concatenate": _along("Concat"),
+    "gather": _along("Gather"),
+    "pad": _pad,
+    "slice": _slice,
     "resize": _resize,
     "argmax": _place("ArgMax"),
     "argmin": _place("ArgMin"),

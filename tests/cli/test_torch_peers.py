@@ -35,6 +35,16 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("max_pool3d", {**POOL, "d": 7, "h": 15, "w": 14, "kernel": 3, "padding": 1, "layout": "NDHWC"}),
     ("avg_pool1d", {**POOL, "w": 14, "kernel": 2}),
     ("avg_pool2d", {**POOL, "h": 15, "w": 14, "kernel": 3, "padding": 1, "count_include_pad": False}),
+    (
+        "elementwise",
+        {"shape": (5, 7), "chain": "where(x > 0, min(gelu(x), 1), y ** 2)", "operands": ("y:7",)},
+    ),
+    ("transpose", {"shape": (3, 5, 7), "perm": (2, 0, 1)}),
+    ("resize", {"n": 2, "c": 3, "h": 5, "w": 7, "size": (9, 12), "layout": "NHWC"}),
+    ("concatenate", {"shape": (3, 9), "axis": -1, "extents": (2, 7)}),
+    ("pad", {"shape": (3, 9), "padding": (0, 1, 2, 3), "value": 2.0}),
+    ("slice", {"shape": (3, 9), "start": (0, -5), "step": (2, 3)}),
+    ("gather", {"shape": (3, 9), "indices": (2, 4), "axis": 1}),
     ("global_avg_pool2d", {**POOL, "h": 15, "w": 14, "layout": "NHWC"}),
 ]
 

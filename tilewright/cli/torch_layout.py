@@ -31,4 +31,33 @@ def _resize(torch: Any, arguments: Arguments, x: Any) -> Any:
     return y.permute(0, 2, 3, 1) if is_last else y
 
 
-LAYOUT: dict[str, Callable[..., Any]] = {"transpose": _transpose, "resize": _resize}
+def _pad(torch: Any, arguments: Arguments, x: Any) -> Any:
+    sizes, rank = arguments["padding"], x.ndim
+    if arguments["mode"] != "constant":
+        raise PeerError("torch: padding is compared with one value only")
+    pairs = reversed(list(zip(sizes[:rank], sizes[rank:], strict=True)))
+    return torch.nn.functional.pad(x, [size for pair in pairs for size in pair], value=arguments["value"])
+
+
+def _slice(torch: Any, arguments: Arguments, x: Any) -> Any:
+    stop, step = arguments["stop"] or x.shape, arguments["step"] or (1,) * x.ndim
+    if min(step) < 0:
+        raise PeerError("torch: no slice goes backwards")
+    return x[tuple(map(slice, arguments["start"], stop, step))].contiguous()
+
+
+def _gather(torch: Any, arguments: Arguments, x: Any, indices: Any) -> Any:
+    axis = arguments["axis"] % x.ndim
+    wrapped = torch.where(indices < 0, indices + x.shape[axis], indices)
+    y = torch.index_select(x, axis, wrapped.flatten())
+    return y.reshape(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+
+
+LAYOUT: dict[str, Callable[..., Any]] = {
+    "transpose": _transpose,
+    "resize": _resize,
+    "concatenate": lambda torch, arguments, *operands: torch.cat(operands, arguments["axis"]),
+    "pad": _pad,
+    "slice": _slice,
+    "gather": _gather,
+}

@@ -43,7 +43,7 @@ TERMS = (
     *("sigmoid(({0}) * 0.5)", "tanh(({0}) * 1.5)", "relu({0})"),
 )
 # Operators whose elements come of one element, or of few.
-MAPS = ("elementwise", "transpose", "resize")
+MAPS = ("elementwise", "transpose", "resize", "concatenate", "pad", "slice", "gather", "one_hot")
 
 DTYPES = st.sampled_from(["float32", "float64"])
 ELEMENTS = st.sampled_from(["float32", "float32", "float64", "int32", "int64", "uint8", "int8", "bool"])
@@ -302,6 +302,69 @@ def resizings(draw: Draw) -> Params:
 
 
 @st.composite
+def concatenations(draw: Draw) -> Params:
+    """The parameters of a concatenation of up to five arrays."""
+    shape = list(draw_shape(draw))
+    axis = draw(st.integers(-len(shape), len(shape) - 1))
+    unit = draw(st.integers(1, 4))
+    extents = tuple(unit * draw(st.integers(1, 7)) for _ in range(draw(st.integers(1, 5))))
+    shape[axis] = sum(extents)
+    return {"shape": tuple(shape), "axis": axis, "extents": extents, "dtype": draw(ELEMENTS)}
+
+
+@st.composite
+def paddings(draw: Draw) -> Params:
+    """The parameters of a padding of some dimensions."""
+    shape = draw_shape(draw)
+    mode = draw(st.sampled_from(["constant", "edge", "reflect"]))
+    most = [min(5, extent - 1 if mode == "reflect" else 5) for extent in shape]
+    padding = tuple(draw(st.one_of(st.just(0), st.integers(0, size))) for size in (*most, *most))
+    value = draw(st.sampled_from([0.0, 1.0, 3.0]))
+    return {"shape": shape, "padding": padding, "mode": mode, "value": value, "dtype": draw(ELEMENTS)}
+
+
+@st.composite
+def slices(draw: Draw) -> Params:
+    """The parameters of slices, many of which keep a dimension whole."""
+    shape = draw_shape(draw)
+    start, stop, step = [], [], []
+    for extent in shape:
+        first, last = sorted(draw(st.integers(0, extent - 1)) for _ in range(2))
+        by = draw(st.sampled_from([1, 1, 2, 3, 5]))
+        ends = draw(st.sampled_from([(0, extent, 1), (first, last + 1, by), (last - extent, None, -by)]))
+        # Down to the first element there is no end that Python could name but one that is far below it.
+        start.append(ends[0])
+        stop.append(-extent - 1 if ends[1] is None else ends[1])
+        step.append(ends[2])
+    params = {"start": tuple(start), "stop": tuple(stop), "step": tuple(step)}
+    return {"shape": shape, "dtype": draw(ELEMENTS), **params}
+
+
+@st.composite
+def gatherings(draw: Draw) -> Params:
+    """The parameters of a gathering by a few indices."""
+    shape = draw_shape(draw)
+    axis = draw(st.integers(-len(shape), len(shape) - 1))
+    indices = draw(st.lists(st.integers(1, 7), min_size=1, max_size=2).map(tuple))
+    return {"shape": shape, "axis": axis, "indices": indices, "dtype": draw(ELEMENTS), **draw_indices(draw)}
+
+
+@st.composite
+def one_hots(draw: Draw) -> Params:
+    """The parameters of one-hot vectors."""
+    shape = draw(st.lists(st.integers(1, 9), min_size=1, max_size=3).map(tuple))
+    axis = draw(st.integers(-len(shape) - 1, len(shape)))
+    values = draw(st.sampled_from([{}, {"on": 3.0, "off": 1.0}]))
+    sizes = {"shape": shape, "depth": draw(st.integers(1, 40)), "axis": axis}
+    return {**sizes, "dtype": draw(ELEMENTS), **draw_indices(draw), **values}
+
+
+def draw_indices(draw: Draw) -> Params:
+    """The type of indices."""
+    return {"index_dtype": draw(st.sampled_from(["int32", "int64"]))}
+
+
+@st.composite
 def terms(draw: Draw, depth: int) -> str:
     """A chain of functions that hardly change where their arguments hardly do, as text."""
     if depth == 0:
@@ -368,6 +431,11 @@ STRATEGIES: dict[str, st.SearchStrategy[Params]] = {
     "elementwise": chains(),
     "transpose": transposes(),
     "resize": resizings(),
+    "concatenate": concatenations(),
+    "pad": paddings(),
+    "slice": slices(),
+    "gather": gatherings(),
+    "one_hot": one_hots(),
     "group_norm": group_norms(),
     "batch_norm": batch_norms(),
 }

@@ -54,6 +54,7 @@ EXAMPLES = {
     "elementwise": 120,
     "transpose": 100,
     "resize": 100,
+    **dict.fromkeys(("concatenate", "pad", "slice", "gather", "one_hot"), 60),
 }
 MANY = 34
 # With vectors of 256 and 128 bits, and 16 registers.

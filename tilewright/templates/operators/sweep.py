@@ -50,3 +50,8 @@ def sweep(cfg: TemplateConfig, y: Tensor, lanes: int) -> Schedule:
 def vectors_of(extent: int, lanes: int) -> list[int]:
     """How many vectors at once an extent has room for."""
     return [v for v in VECTORS if v == 1 or (v - 1) * lanes < extent]
+
+
+def no_flops(**_: Any) -> int:
+    """What operators compute that only move elements."""
+    return 0

@@ -21,7 +21,7 @@ from tilewright.compiler.te import IterVar, Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.errors import WorkloadError
-from tilewright.templates.operators.sweep import ElementDtype, default_sweep, sweep
+from tilewright.templates.operators.sweep import ElementDtype, default_sweep, no_flops, sweep
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
@@ -101,11 +101,6 @@ def reference(x: Array, *, perm: Shape | None) -> Array:
     return np.ascontiguousarray(np.transpose(x, perm))
 
 
-def flops(**_: Any) -> int:
-    """There is no arithmetic."""
-    return 0
-
-
 def default(target: Target, threads: int, shape: Shape, perm: Shape | None, dtype: str) -> dict[str, Any]:
     """The untuned configuration: rows as they are, or blocks that stay in the first cache."""
     work, lanes = Transposition.of(shape, perm).merged, target.lanes(BYTES[dtype])
@@ -116,7 +111,7 @@ def default(target: Target, threads: int, shape: Shape, perm: Shape | None, dtyp
     return {"rows": rows, "columns": columns, "order": "rows"}
 
 
-@template("transpose", reference=reference, default=default, flops=flops)
+@template("transpose", reference=reference, default=default, flops=no_flops)
 def transpose(
     shape: Shape, perm: tuple[int, ...] | None = None, dtype: ElementDtype = "float32"
 ) -> tuple[Schedule, list[Tensor]]:

@@ -1,0 +1,113 @@
+"""Operators that move elements: every bit arrives, and nothing outside an array is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import tilewright as tw
+from tilewright.templates.errors import WorkloadError
+
+Array = npt.NDArray[Any]
+# Quiet and signalling NaNs of both signs with payloads, infinities, zeros, denormals.
+BITS = (
+    *(0x7FC00001, 0xFFC12345, 0x7F800001, 0xFFBFFFFF, 0x7F800000, 0xFF800000),
+    *(0x80000000, 0x00000000, 0x00000001, 0x807FFFFF, 0x3F800000),
+)
+SHAPE = (6, 9, 37)
+CASES: list[tuple[str, dict[str, Any], Any]] = [
+    ("transpose", {"perm": (2, 0, 1)}, lambda x: x.transpose(2, 0, 1)),
+    ("transpose", {"perm": (1, 0, 2)}, lambda x: x.swapaxes(0, 1)),
+    (
+        "slice",
+        {"start": (0, 1, -1), "stop": (6, 9, 0), "step": (1, 2, -3)},
+        lambda x: x[:, 1::2, -1:0:-3],
+    ),
+    ("slice", {"start": (1, 0, 0), "stop": (5, 9, 37)}, lambda x: x[1:5]),
+    (
+        "pad",
+        {"padding": (1, 0, 2, 0, 3, 1), "mode": "edge"},
+        lambda x: np.pad(x, [(1, 0), (0, 3), (2, 1)], "edge"),
+    ),
+    (
+        "pad",
+        {"padding": (1, 8, 36, 5, 2, 3), "mode": "reflect"},
+        lambda x: np.pad(x, [(1, 5), (8, 2), (36, 3)], "reflect"),
+    ),
+    (
+        "pad",
+        {"padding": (0, 1, 0, 2, 1, 0), "value": -0.0},
+        lambda x: np.pad(x, [(0, 2), (1, 1), (0, 0)], constant_values=-0.0),
+    ),
+]
+
+
+def bits(shape: tuple[int, ...]) -> Array:
+    """Floats of all kinds."""
+    chosen = np.random.default_rng(0).choice(np.array(BITS, np.uint32), shape)
+    return chosen.view(np.float32)
+
+
+def same_bits(found: Array, expected: Array) -> bool:
+    return found.shape == expected.shape and found.tobytes() == np.ascontiguousarray(expected).tobytes()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("op", "params", "expected"), CASES)
+def test_every_bit_arrives(op: str, params: dict[str, Any], expected: Any, threads: int) -> None:
+    x = bits(SHAPE)
+    kernel = tw.build(op, shape=SHAPE, threads=threads, **params)
+    assert same_bits(kernel(x), expected(x))
+
+
+def test_concatenated_arrays_keep_every_bit() -> None:
+    for extents in ((3, 3, 6), (1, 2, 40, 5)):
+        arrays = [bits((4, extent, 7)) for extent in extents]
+        kernel = tw.build("concatenate", shape=(4, sum(extents), 7), axis=1, extents=extents, threads=2)
+        assert same_bits(kernel(*arrays), np.concatenate(arrays, 1))
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_indices_wrap_once_and_never_leave_the_array(axis: int, dtype: str) -> None:
+    x, extent = bits(SHAPE), SHAPE[axis]
+    limits = np.iinfo(dtype)
+    indices = np.array(
+        [0, extent - 1, extent, -1, -extent, -extent - 1, limits.min, limits.max, 2], dtype
+    ).reshape(3, 3)
+    inside = np.clip(np.where(indices < 0, indices + extent, indices), 0, extent - 1)
+    kernel = tw.build("gather", shape=SHAPE, indices=(3, 3), axis=axis, index_dtype=dtype, threads=1)
+    assert same_bits(kernel(x, indices), np.take(x, inside, axis))
+
+
+def test_an_index_outside_is_hot_nowhere() -> None:
+    kernel = tw.build("one_hot", shape=(6,), depth=5, on=2.0, off=-1.0, threads=1)
+    found = kernel(np.array([0, 4, 5, -1, -5, -6]))
+    assert found.argmax(1).tolist() == [0, 4, 0, 4, 0, 0]
+    assert (found == 2).sum(1).tolist() == [1, 1, 0, 1, 1, 0]
+
+
+def test_dimensions_that_stay_neighbours_are_one() -> None:
+    kernel = tw.build("transpose", shape=(1, 12, 16, 8, 64), perm=(0, 2, 3, 1, 4), threads=1)
+    assert "argument((128, 12, 64)" in kernel.source("loops")
+
+
+@pytest.mark.parametrize(
+    ("op", "params", "why"),
+    [
+        ("transpose", {"perm": (0, 1)}, "name each dimension"),
+        ("transpose", {"perm": (0, 1, 1)}, "name each dimension"),
+        ("pad", {"padding": (1, 2)}, "6 numbers"),
+        ("pad", {"padding": (6, 0, 0, 0, 0, 0), "mode": "reflect"}, "reflects more"),
+        ("slice", {"start": (0, 0, 0), "step": (1, 0, 1)}, "step may be 0"),
+        ("slice", {"start": (3, 0, 0), "stop": (3, 9, 9)}, "nothing is left"),
+        ("concatenate", {"axis": 0, "extents": (1, 2)}, "make 3"),
+        ("gather", {"indices": (2,), "axis": 3}, "axis 3"),
+    ],
+)
+def test_what_does_not_fit_is_refused(op: str, params: dict[str, Any], why: str) -> None:
+    with pytest.raises(WorkloadError, match=why):
+        tw.build(op, shape=SHAPE, threads=1, **params)
