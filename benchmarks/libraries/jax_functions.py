@@ -40,6 +40,9 @@ def _elementwise(jax: Any, arguments: Arguments, *operands: Any) -> Any:
     functions: dict[str, Callable[..., Any]] = {
         "gelu": lambda x: jax.nn.gelu(x, approximate=False),
         "gelu_tanh": jax.nn.gelu,
+        "min": jax.numpy.minimum,
+        "max": jax.numpy.maximum,
+        "**": jax.numpy.power,
         "relu": jax.nn.relu,
         "silu": jax.nn.silu,
         "sigmoid": jax.nn.sigmoid,

@@ -35,6 +35,7 @@ def _functions(torch: Any) -> dict[str, Callable[..., Any]]:
         "gelu_tanh": lambda x: named.gelu(x, approximate="tanh"),
         "min": paired(torch.minimum),
         "max": paired(torch.maximum),
+        "**": torch.pow,
         "and": torch.logical_and,
         "or": torch.logical_or,
         "not": torch.logical_not,
