@@ -119,11 +119,20 @@ def _print(task: "Task", seconds: dict[str, float], gflops: dict[str, float], as
         print_json({"op": op, "workload": arguments, "seconds": seconds, "gflops": gflops})
         return
     click.echo(f"{describe_workload(op, arguments)}, threads: {task.threads}")
+    unit, speeds = ("GFLOP/s", gflops) if any(gflops.values()) else ("GB/s", _bandwidths(task, seconds))
     rows = [
-        (name, describe_time(time), f"{gflops[name]:.1f}", f"{time / seconds[OURS]:.2f}")
+        (name, describe_time(time), f"{speeds[name]:.1f}", f"{time / seconds[OURS]:.2f}")
         for name, time in seconds.items()
     ]
-    print_table(("", "time", "GFLOP/s", "time / ours"), rows)
+    print_table(("", "time", unit, "time / ours"), rows)
+
+
+def _bandwidths(task: "Task", seconds: dict[str, float]) -> dict[str, float]:
+    """How fast operands are read and written: the speed of what does no arithmetic."""
+    from tilewright.tuning.reference import operand_bytes
+
+    size = operand_bytes(task.instantiate(task.default_config))
+    return {name: size / time / 1e9 for name, time in seconds.items()}
 
 
 command = OperatorGroup(

@@ -21,9 +21,13 @@ COMPUTE_BOUND = 4.0
 
 def reference_kind(task: Task, program: Program) -> ReferenceKind:
     """What a kernel is likely bound by, from its operations per byte."""
+    return "compute" if operations(task) >= COMPUTE_BOUND * operand_bytes(program) else "bandwidth"
+
+
+def operand_bytes(program: Program) -> int:
+    """The bytes of the inputs and the outputs, which a kernel reads and writes once at least."""
     specs = (*program.inputs, *program.outputs)
-    size_bytes = sum(prod(spec.shape) * numpy_dtype(spec.dtype).itemsize for spec in specs)
-    return "compute" if operations(task) >= COMPUTE_BOUND * size_bytes else "bandwidth"
+    return sum(prod(spec.shape) * numpy_dtype(spec.dtype).itemsize for spec in specs)
 
 
 def provide_reference(task: Task, program: Program, measurer: Measurer) -> None:
