@@ -18,6 +18,7 @@ PRIMITIVES = (
     "cache_inplace", "cache_inplace", "cache_inplace", "cache_inplace", "cache_read", "pack", "compute_at",
     "compute_at", "compute_inline", "compute_inline", "decompose_reduction", "outline", "loop_partition",
     "rfactor", "rfactor", "rfactor", "pragma", "prefetch", "storage_align",
+    "store_nontemporal",
 )  # fmt: skip
 T = TypeVar("T")
 SCOPES = ("register", "stack", "thread", "call")
@@ -187,6 +188,9 @@ class Drawer:
         stage = self.stage()
         assert isinstance(stage.op, ComputeOp)
         stage.prefetch(self.pick(stage.op.inputs), self.axis(stage), self.random.randint(0, 5))
+
+    def draw_store_nontemporal(self) -> None:
+        self.stage().store_nontemporal()
 
     def draw_storage_align(self) -> None:
         inner = [s for s in self.stages() if s.tensor.name != self.result.compute.output.name]

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from tilewright.compiler.backends.llvm_expr import ExprWriter
 
 
+# The name of the metadata of stores past the caches, and the bytes of the smallest.
+NONTEMPORAL = "!4"
+LEAST_STREAMED = 16
+
+
 @dataclass(slots=True)
 class Lanes:
     """The part of a vectorized loop under way: ``var`` is ``base + lane``, where the mask (if any) holds.
@@ -75,6 +80,7 @@ class Memory:
         self.unrolled: dict[Var, tuple[int, int]] = {}
         self.declarations: set[str] = set()
         self.is_around_loops = False
+        self.streamed: set[Buffer] = set()
         self._words: dict[Buffer, Buffer] = {}
         self._word_alignments: dict[Buffer, int] = {}
 
@@ -361,7 +367,10 @@ class Memory:
         align = BYTES[buffer.dtype]
         side_by_side = address.step == 1 and address.offsets is None
         if lanes is None or not value.lanes or (side_by_side and self._is_whole(address, buffer, lanes)):
-            self.text.line(f"  store {raw}, ptr {address.pointer.text}, align {align}")
+            how = f"align {align}"
+            if buffer in self.streamed and lanes is not None and self._is_aligned(node, buffer, lanes):
+                how = f"align {lanes.count * align}, !nontemporal {NONTEMPORAL}"
+            self.text.line(f"  store {raw}, ptr {address.pointer.text}, {how}")
             if address.fixed is not None and buffer in self.row_strides and _is_held_whole(buffer):
                 self._note_stored(buffer, address, value.lanes, value)
                 return
@@ -372,6 +381,16 @@ class Memory:
             where = f"<{lanes.count} x ptr> {pointers.text}"
             self._call_store("scatter", raw, where, f"v{lanes.count}p0", buffer, lanes)
         self.touch(buffer)
+
+    def _is_aligned(self, node: Store, buffer: Buffer, lanes: Lanes) -> bool:
+        """Whether a vector begins at a multiple of its size, if the buffer begins at a cache line."""
+        form, count = self.form(node, buffer), lanes.count
+        places = [form.const]
+        for atom, scale in form.terms.values():
+            operand = lanes.base if atom is lanes.var else self.variables.get(atom)  # type: ignore[call-overload]
+            is_known = operand is not None and operand.text[0] != "%"
+            places.append(scale * int(operand.text) if is_known else scale)
+        return all(place % count == 0 for place in places) and count * BYTES[buffer.dtype] >= LEAST_STREAMED
 
     def _is_whole(self, address: Address, buffer: Buffer, lanes: Lanes) -> bool:
         """Whether all lanes may be written: there is no mask, or what it hides is a padded row's end."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +10,7 @@ from tilewright.compiler.backends.llvm_entries import KernelEntries
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand
 from tilewright.compiler.backends.llvm_halves import NARROW, narrow_without_instruction
 from tilewright.compiler.backends.llvm_intrinsics import LinkedFunction
+from tilewright.compiler.backends.llvm_memory import NONTEMPORAL
 from tilewright.compiler.backends.llvm_stmt import (
     ALIGNMENT,
     THREAD_SCRATCH,
@@ -22,6 +23,9 @@ from tilewright.compiler.ir.loops import Buffer, Intrinsic, LoopNest, Stmt, Stor
 from tilewright.compiler.ir.visit import own_exprs, statements, walk
 from tilewright.compiler.lower.constants import divide_constants
 from tilewright.compiler.target import Target
+
+# The two parts of a kernel that may write past the caches.
+CACHED, STREAMED = "cached_part", "streamed_part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +67,60 @@ class ModuleWriter:
             offsets[buffer] = top
             top += -(-padded_bytes(buffer, buffer.size) // ALIGNMENT) * ALIGNMENT
         bodies = {"run_part": self._body(divided.run, offsets, top)}
+        streamed = self._streamed(entries.arguments)
+        if streamed:
+            bodies = {CACHED: bodies["run_part"], STREAMED: self._body(divided.run, offsets, top, streamed)}
         if constants:
             bodies["prepare_part"] = self._body(divided.prepare, offsets, top)
         self.scratch_bytes = max(body.scratch_peak for body in bodies.values())
         arguments = [f"ptr %a{number}" for number in range(len(entries.arguments))]
+        typed = [*self._typed(arguments), "ptr noalias %scratch", "ptr %launch"]
         for part, body in bodies.items():
             body.scratch_peak = self.scratch_bytes
             self.lines += body.text.lines_written
-            self.define(
-                part, [*self._typed(arguments), "ptr noalias %scratch", "ptr %launch"], body, "internal "
-            )
+            self.define(part, typed, body, "internal ")
+        if streamed:
+            self.functions.append(self._choice(entries.arguments, streamed, typed))
         parts = [*self.functions, *entries.write(), *sorted(self.declarations), self._attributes()]
         text = "\n".join(parts).replace(THREAD_STRIDE, str(self.thread_scratch_bytes))
         scratch = (self.scratch_bytes, self.thread_scratch_bytes)
         return ModuleText(text, *scratch, self.lines, self.has_parallel, tuple(self.linked.values()))
 
-    def _body(self, stmt: Stmt, prepared: Mapping[Buffer, int], top: int) -> StmtWriter:
+    def _streamed(self, arguments: Sequence[Buffer]) -> set[Buffer]:
+        """What is written past the caches where it is aligned."""
+        return {buffer for buffer in arguments if buffer.nontemporal and buffer in self._written}
+
+    @staticmethod
+    def _choice(arguments: Sequence[Buffer], streamed: set[Buffer], typed: Sequence[str]) -> str:
+        """The function that goes past the caches only if every such array begins at a cache line."""
+        lines, joined = [], "0"
+        for number, buffer in enumerate(arguments):
+            if buffer in streamed:
+                lines += [
+                    f"  %n{number} = ptrtoint ptr %a{number} to i64",
+                    f"  %j{number} = or i64 %n{number}, {joined}",
+                ]
+                joined = f"%j{number}"
+        given = ", ".join(f"ptr {argument.rsplit(' ', 1)[1]}" for argument in typed)
+        lines += [
+            f"  %rest = and i64 {joined}, {ALIGNMENT - 1}",
+            "  %is_aligned = icmp eq i64 %rest, 0",
+            "  br i1 %is_aligned, label %streamed, label %cached",
+            "streamed:",
+            f"  call void @{STREAMED}({given})",
+            "  ret void",
+            "cached:",
+            f"  call void @{CACHED}({given})",
+            "  ret void",
+        ]
+        return "\n".join([f"define internal void @run_part({', '.join(typed)}) #0 {{", *lines, "}", ""])
+
+    def _body(
+        self, stmt: Stmt, prepared: Mapping[Buffer, int], top: int, streamed: Collection[Buffer] = ()
+    ) -> StmtWriter:
         """The text of a part; prepared buffers lie at the beginning of the scratch memory."""
         body = StmtWriter(self, self._written)
+        body.memory.streamed = set(streamed)
         for number, buffer in enumerate((*self.nest.inputs, *self.nest.outputs)):
             body.memory.pointers[buffer] = Operand(f"%a{number}", "ptr", 0, 0)
         for buffer, offset in prepared.items():
@@ -88,6 +128,7 @@ class ModuleWriter:
             body.memory.pointers[buffer] = where
         body.scratch_top = body.scratch_peak = top
         body.write(stmt)
+        body.finish()
         return body
 
     @cached_property
@@ -115,7 +156,9 @@ class ModuleWriter:
         unrolled = '!2 = distinct !{!2, !3}\n!3 = !{!"llvm.loop.unroll.full"}'
         inlined = f"attributes #1 = {{ alwaysinline nounwind {width} }}"
         called = f"attributes #2 = {{ noinline cold nounwind {width} }}"
-        return f"attributes #0 = {{ nounwind {width} }}\n{inlined}\n{called}\n{rolled}\n{unrolled}"
+        streamed = f"{NONTEMPORAL} = !{{i32 1}}"
+        attributes = f"attributes #0 = {{ nounwind {width} }}\n{inlined}\n{called}"
+        return f"{attributes}\n{rolled}\n{unrolled}\n{streamed}"
 
     def define(self, name: str, arguments: list[str], body: StmtWriter, linkage: str) -> None:
         """Add a function whose body has been written."""

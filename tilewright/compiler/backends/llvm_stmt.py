@@ -71,6 +71,12 @@ class StmtWriter:
         """Write one statement."""
         self.writers[type(stmt)](stmt)
 
+    def finish(self) -> None:
+        """End a function that others may wait for: what went past the caches is to be seen by all."""
+        if self.memory.streamed and self.module.target.architecture == "x86_64":
+            self.memory.declare("declare void @llvm.x86.sse.sfence()")
+            self.text.line("  call void @llvm.x86.sse.sfence()")
+
     def _block(self, stmt: Stmt) -> None:
         assert isinstance(stmt, Block)
         for part in stmt.body:
@@ -351,6 +357,7 @@ class StmtWriter:
         names = [stmt.var, *captured(stmt, self.memory)]
         inner = StmtWriter(self.module, self.written)
         inner.is_outer = False
+        inner.memory.streamed = self.memory.streamed
         body = OutlinedBody(names, self.memory, inner.memory)
         parameters = body.declare(self.written)
         inner.write(stmt.body)
@@ -375,8 +382,10 @@ class StmtWriter:
         first, last = Operand("%first", INDEX, 0, 0), Operand("%last", INDEX, 0, 0)
         body.unpack(inner.text)
         inner.is_outer = False
+        inner.memory.streamed = self.memory.streamed
         serial = For(stmt.var, stmt.begin, stmt.end, stmt.body)
         inner._serial(first, last, 1, serial, lambda: inner.write(stmt.body))
+        inner.finish()
         self.module.thread_scratch_bytes = max(self.module.thread_scratch_bytes, inner.scratch_peak)
         arguments = ["ptr %frame", "i64 %first", "i64 %last", "ptr noalias %scratch"]
         self.module.define(name, arguments, inner, "internal ")

@@ -27,10 +27,11 @@ class Buffer:
     ``scope`` is ``global`` for an argument, else where it lives: ``register``, ``stack``, ``thread`` or
     ``call``. ``shape`` is the stored shape, padding and tile order included. ``aligns`` spaces dimensions:
     ``(d, factor, offset)`` makes the stride of dimension ``d`` leave ``offset`` when divided by ``factor``.
-    ``given``, where an argument is a view, are its strides.
+    ``given``, where an argument is a view, are its strides. What is ``nontemporal`` is written past
+    the caches.
     """
 
-    __slots__ = ("aligns", "dtype", "given", "name", "scope", "shape")
+    __slots__ = ("aligns", "dtype", "given", "name", "nontemporal", "scope", "shape")
 
     def __init__(
         self,
@@ -40,7 +41,9 @@ class Buffer:
         scope: str = "global",
         aligns: Sequence[tuple[int, int, int]] = (),
         given: Sequence[int] = (),
+        nontemporal: bool = False,
     ) -> None:
+        self.nontemporal = nontemporal
         self.given = tuple(given)
         self.name = name
         self.shape = tuple(shape)

@@ -129,5 +129,8 @@ def _format_range(loop: For) -> str:
 
 def format_nest(nest: LoopNest) -> str:
     """The whole program: its arguments, then its loops."""
-    lines = [f"{b.name} = argument({b.shape}, {b.dtype})" for b in (*nest.inputs, *nest.outputs)]
+    lines = [
+        f"{b.name} = argument({b.shape}, {b.dtype}{', nontemporal' if b.nontemporal else ''})"
+        for b in (*nest.inputs, *nest.outputs)
+    ]
     return "\n".join([*lines, *_lines(nest.body, 0)])

@@ -117,7 +117,8 @@ def write_nest(
     inputs: list[Buffer] = []
     outputs: list[Buffer] = []
     for tensor in args:
-        buffer = Buffer(tensor.name, tensor.shape, tensor.dtype, given=strides.get(tensor.name, ()))
+        given, nontemporal = strides.get(tensor.name, ()), schedule[tensor].nontemporal
+        buffer = Buffer(tensor.name, tensor.shape, tensor.dtype, given=given, nontemporal=nontemporal)
         writer.buffers[tensor.name] = buffer
         (inputs if isinstance(tensor.op, PlaceholderOp) else outputs).append(buffer)
     _check_arguments(schedule, args)

@@ -21,7 +21,7 @@ from tilewright.compiler.schedule.stage import (
     SplitRelation,
     Stage,
 )
-from tilewright.compiler.schedule.storage import prefetch, storage_align
+from tilewright.compiler.schedule.storage import prefetch, storage_align, store_nontemporal
 from tilewright.compiler.schedule.tensorize import tensorize
 from tilewright.compiler.te.expr import Expr, IterVar, Load, Reduce, Var, const
 from tilewright.compiler.te.intrinsics import all as all_of
@@ -365,6 +365,7 @@ REWRITES: dict[type, Callable[[Schedule, Any], Axes]] = {
     steps.Pragma: pragma,
     steps.Prefetch: prefetch,
     steps.StorageAlign: storage_align,
+    steps.StoreNontemporal: store_nontemporal,
     steps.Tensorize: tensorize,
     steps.SoftwarePipeline: _software_pipeline,
 }

@@ -117,6 +117,7 @@ class Stage:
     aligns: dict[IterVar, tuple[int, int]] = field(default_factory=dict)
     tensorized: tuple[IterVar, TensorIntrin] | None = None
     rounded: set[IterVar] = field(default_factory=set)
+    nontemporal: bool = False
 
     def __post_init__(self) -> None:
         for axis in (*self.op.axis, *self.op.reduce_axis):
@@ -272,6 +273,10 @@ class Stage:
         """Space the scratch buffer so that the stride of an axis, modulo ``factor``, is ``offset``."""
         sizes = (_whole(factor, "storage_align"), _whole(offset, "storage_align"))
         self.schedule.apply(steps.StorageAlign(self.name, self._name(axis, "storage_align"), *sizes))
+
+    def store_nontemporal(self) -> None:
+        """Write an output past the caches: for what is too large to be found there again."""
+        self.schedule.apply(steps.StoreNontemporal(self.name))
 
     def tensorize(self, axis: IterVar, intrin: TensorIntrin) -> None:
         """Replace the loops from ``axis`` inwards by a call of an intrinsic."""

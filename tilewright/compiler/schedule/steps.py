@@ -249,6 +249,20 @@ class StorageAlign(msgspec.Struct, frozen=True, tag="storage_align", tag_field="
     offset: int
 
 
+class StoreNontemporal(msgspec.Struct, frozen=True, tag="store_nontemporal", tag_field="kind"):
+    """Write an output past the caches, whole aligned vectors at a time.
+
+    ::
+
+        B = argument((1024,), float32)  ->  B = argument((1024,), float32, nontemporal)
+
+    Vectors whose alignment does not follow from the loops are stored as before, and so is everything where
+    a call's array is not aligned to a cache line.
+    """
+
+    stage: str
+
+
 class Tensorize(msgspec.Struct, frozen=True, tag="tensorize", tag_field="kind"):
     """Replace the loops from ``axis`` inwards by one call of an intrinsic.
 
@@ -301,6 +315,7 @@ Step = (
     | Pragma
     | Prefetch
     | StorageAlign
+    | StoreNontemporal
     | Tensorize
     | SoftwarePipeline
 )

@@ -1,4 +1,4 @@
-"""The rules of ``prefetch`` and ``storage_align``: what concerns memory, not loops."""
+"""The rules of ``prefetch``, ``storage_align`` and ``store_nontemporal``: what concerns memory, not loops."""
 
 from __future__ import annotations
 
@@ -51,4 +51,16 @@ def storage_align(schedule: Schedule, step: steps.StorageAlign) -> tuple[IterVar
     if stage.op.axis.index(axis) in dict(stage.layout):
         raise ScheduleError(f"{call}: the dimension is stored in tiles; align one that pack leaves whole")
     stage.aligns[axis] = (step.factor, step.offset)
+    return ()
+
+
+def store_nontemporal(schedule: Schedule, step: steps.StoreNontemporal) -> tuple[IterVar, ...]:
+    """Carry out the step."""
+    stage = scheduled(schedule, step.stage, "store_nontemporal")
+    if stage.name not in [tensor.name for tensor in schedule.outputs]:
+        raise ScheduleError(
+            f"store_nontemporal: {stage.name} is no output of the schedule; what the program reads again "
+            "belongs in the caches"
+        )
+    stage.nontemporal = True
     return ()

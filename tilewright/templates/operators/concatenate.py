@@ -24,7 +24,15 @@ from tilewright.templates.collector import get_config
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.operators.product import up_to
 from tilewright.templates.operators.rows import normalize_axes
-from tilewright.templates.operators.sweep import BLOCKS, ElementDtype, default_sweep, no_flops, vectors_of
+from tilewright.templates.operators.sweep import (
+    BLOCKS,
+    ElementDtype,
+    choose_store,
+    default_store,
+    default_sweep,
+    no_flops,
+    vectors_of,
+)
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
@@ -94,7 +102,8 @@ def default(
 ) -> dict[str, Any]:
     """The untuned configuration."""
     work = Concatenation.of(shape, axis, extents)
-    return default_sweep((work.outer, work.pieces[1]), target.lanes(BYTES[dtype]), threads)
+    found = default_sweep(target, threads, (work.outer, work.pieces[1]), dtype)
+    return {**found, **default_store(target, shape, dtype)}
 
 
 @template("concatenate", reference=reference, default=default, flops=no_flops, positive=("shape", "extents"))
@@ -132,4 +141,5 @@ def concatenate(
     s[y].unroll(strip, 1)
     s[y].vectorize(lane)
     s[y].parallel(s[y].fuse(o, block))
+    choose_store(cfg, s, y)
     return s, [*inputs, y]

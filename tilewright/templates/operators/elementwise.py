@@ -133,7 +133,9 @@ def default(
 ) -> dict[str, Any]:
     """The untuned configuration; a costly function fills the registers alone."""
     work = Elementwise.of(shape, chain, operands, dtype)
-    return default_sweep(work.extents, _lanes(work, target), threads, 1 if work.chain.is_costly else FEW)
+    result = work.result(work.placeholders()).dtype
+    most = 1 if work.chain.is_costly else FEW
+    return default_sweep(target, threads, work.extents, result, _lanes(work, target), most)
 
 
 @template("elementwise", reference=reference, default=default, flops=flops)

@@ -35,7 +35,7 @@ def default(
 ) -> dict[str, Any]:
     """The untuned configuration."""
     extents = _extents(shape, prod(indices), axis)
-    return default_sweep(extents, _lanes(target, extents, dtype, index_dtype), threads)
+    return default_sweep(target, threads, extents, dtype, _lanes(target, extents, dtype, index_dtype))
 
 
 @template("gather", reference=reference, default=default, flops=no_flops)

@@ -34,7 +34,7 @@ def default(
     target: Target, threads: int, shape: Shape, depth: int, axis: int, dtype: str, **_: Any
 ) -> dict[str, Any]:
     """The untuned configuration."""
-    return default_sweep(_extents(shape, depth, axis), target.lanes(BYTES[dtype]), threads)
+    return default_sweep(target, threads, _extents(shape, depth, axis), dtype)
 
 
 @template("one_hot", reference=reference, default=default, flops=no_flops)

@@ -114,7 +114,7 @@ def default(
 ) -> dict[str, Any]:
     """The untuned configuration."""
     work = Padding.of(shape, padding, mode)
-    return default_sweep(work.merged.padded, target.lanes(BYTES[dtype]), threads)
+    return default_sweep(target, threads, work.merged.padded, dtype)
 
 
 @template("pad", reference=reference, default=default, flops=no_flops, positive=("shape",))

@@ -93,7 +93,7 @@ def default(
 ) -> dict[str, Any]:
     """The untuned configuration."""
     sizes = Slices.of(shape, start, stop, step).merged.sizes
-    return default_sweep(sizes, target.lanes(BYTES[dtype]), threads)
+    return default_sweep(target, threads, sizes, dtype)
 
 
 @template("slice", reference=reference, default=default, flops=no_flops, positive=("shape",))

@@ -7,7 +7,9 @@ from math import prod
 from typing import Any, Literal
 
 from tilewright.compiler.schedule import Schedule, create_schedule
+from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
+from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.operators.product import up_to
 
@@ -19,16 +21,24 @@ BLOCKS = (1024, 4096, 16384, 65536)
 BLOCK = 16384
 # Vectors side by side that hide the latency of arithmetic and of memory.
 FEW = 4
+STREAMED = "streamed"
 
 
-def default_sweep(extents: Sequence[int], lanes: int, threads: int, most: int = FEW) -> dict[str, Any]:
-    """The untuned configuration: ``most`` vectors at once, and where threads would idle shorter blocks."""
+def default_sweep(
+    target: Target, threads: int, extents: Sequence[int], dtype: str, lanes: int = 0, most: int = FEW
+) -> dict[str, Any]:
+    """The untuned configuration: ``most`` vectors at once, and where threads would idle shorter blocks.
+
+    ``lanes`` are those of the result's ``dtype`` unless given.
+    """
     last = extents[-1]
     share = -(-prod(extents) // threads)
     blocks = [block for block in up_to(BLOCKS, last) if block <= max(min(BLOCK, share), BLOCKS[0])]
+    vectors = vectors_of(last, lanes or target.lanes(BYTES[dtype]))
     return {
-        "vectors": [v for v in vectors_of(last, lanes) if v <= most][-1],
+        "vectors": [v for v in vectors if v <= most][-1],
         "block": last if threads == 1 or not blocks else blocks[-1],
+        **default_store(target, extents, dtype),
     }
 
 
@@ -44,7 +54,21 @@ def sweep(cfg: TemplateConfig, y: Tensor, lanes: int) -> Schedule:
     s[y].unroll(strip, 1)
     s[y].vectorize(lane)
     s[y].parallel(s[y].fuse(*around, block))
+    choose_store(cfg, s, y)
     return s
+
+
+def choose_store(cfg: TemplateConfig, s: Schedule, y: Tensor) -> None:
+    """A knob for results that the last cache cannot hold: whether they are written past the caches."""
+    if default_store(cfg.target, y.shape, y.dtype):
+        cfg.define_knob("store", [STREAMED, "cached"])
+        if cfg["store"].val == STREAMED:
+            s[y].store_nontemporal()
+
+
+def default_store(target: Target, extents: Sequence[int], dtype: str) -> dict[str, Any]:
+    """The untuned choice of the knob, where there is one."""
+    return {"store": STREAMED} if prod(extents) * BYTES[dtype] > target.l3_bytes else {}
 
 
 def vectors_of(extent: int, lanes: int) -> list[int]:

@@ -21,14 +21,21 @@ from tilewright.compiler.te import IterVar, Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.errors import WorkloadError
-from tilewright.templates.operators.sweep import ElementDtype, default_sweep, no_flops, sweep
+from tilewright.templates.operators.sweep import (
+    ElementDtype,
+    choose_store,
+    default_store,
+    default_sweep,
+    no_flops,
+    sweep,
+)
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
 SIDES = (16, 32, 64, 128, 256)
-# A side of the blocks that the first cache and the translations of addresses hold.
-SIDE = 64
+# The sides of a block: rows are short pieces of as many pages, which are few enough to be translated at once.
+MOST_ROWS, MOST_COLUMNS = 256, 64
 # Elements so near to one another are picked out of vectors that hold them all.
 NEAR = 4
 
@@ -103,12 +110,17 @@ def reference(x: Array, *, perm: Shape | None) -> Array:
 
 def default(target: Target, threads: int, shape: Shape, perm: Shape | None, dtype: str) -> dict[str, Any]:
     """The untuned configuration: rows as they are, or blocks that stay in the first cache."""
-    work, lanes = Transposition.of(shape, perm).merged, target.lanes(BYTES[dtype])
+    work = Transposition.of(shape, perm).merged
     if work.keeps_rows:
-        return default_sweep(work.turned, lanes, threads)
-    extents = work.turned[work.column], work.turned[-1]
-    rows, columns = ([side for side in _sides(extent) if side <= SIDE][-1] for extent in extents)
-    return {"rows": rows, "columns": columns, "order": "rows"}
+        return default_sweep(target, threads, work.turned, dtype)
+    down, across = work.turned[work.column], work.turned[-1]
+    share = -(-prod(work.shape) // (across * threads))
+    return {
+        "rows": _nearest(down, min(MOST_ROWS, share)),
+        "columns": _nearest(across, MOST_COLUMNS),
+        "order": "rows",
+        **default_store(target, shape, dtype),
+    }
 
 
 @template("transpose", reference=reference, default=default, flops=no_flops)
@@ -147,11 +159,18 @@ def _turn(cfg: TemplateConfig, work: Transposition, y: Tensor, lanes: int) -> Sc
     s[y].unroll(inner_row)
     s[y].vectorize(lane)
     s[y].parallel(s[y].fuse(*axes, block_down))
+    choose_store(cfg, s, y)
     return s
 
 
 def _sides(extent: int) -> list[int]:
     return [side for side in SIDES if side < extent] or [extent]
+
+
+def _nearest(extent: int, most: int) -> int:
+    """The longest side that is not longer than wanted, if there is one."""
+    sides = _sides(extent)
+    return max((side for side in sides if side <= most), default=sides[0])
 
 
 def _power_of_two(number: int) -> int:
