@@ -1,9 +1,9 @@
 """Operators on one thread: what limits them, other libraries, Tilewright untuned and tuned, side by side.
 
-GFLOP/s are medians over rounds in which all contestants take turns on one core, each called from Python. A
-library runs its fastest form; the limit is a loop that multiplies and adds in registers (peak), or one that
-reads as many bytes as the row has operands, over and over (bandwidth). In brackets is the 95 % interval of
-the median.
+GFLOP/s, of what does no arithmetic GB/s, are medians over rounds in which all contestants take turns on one
+core, each called from Python. A library runs its fastest form; the limit is a loop that multiplies and adds
+in registers (peak), or one that reads as many bytes as the row has operands, over and over (bandwidth). In
+brackets is the 95 % interval of the median.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def try_row(row: Row, makers: Mapping[str, Maker], plan: Plan, extra: Mapping[st
     except (TilewrightError, WrongResultError) as error:
         print(f"{row.name}: {error}", file=sys.stderr, flush=True)
         return f"{type(error).__name__}: {error}"
-    print(f"{row.name}: {found.speed('tuned'):.4g} GFLOP/s", file=sys.stderr, flush=True)
+    print(f"{row.name}: {found.speed('tuned'):.4g}", file=sys.stderr, flush=True)
     for name, why in found.failed.items():
         print(f"{row.name}: {name} failed: {why}", file=sys.stderr, flush=True)
     return found
@@ -115,7 +115,7 @@ def report(measured: Sequence[Measured], libraries: Sequence[str]) -> str:
     """One line a row."""
     contestants = (*libraries, "default", "tuned")
     headings = [
-        "GFLOP/s",
+        "GFLOP/s or GB/s",
         "limit",
         "by",
         *contestants,

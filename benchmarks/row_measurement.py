@@ -54,6 +54,7 @@ class Measured:
     Attributes:
         row: it.
         flops: operations of one call.
+        operand_bytes: what it reads and writes once at least: its work where it does no arithmetic.
         times: the seconds of a call in each round, by contestant; those of the limit are what it allows.
         forms: of each library, the best.
         failed: libraries that raised, or computed something else, and why.
@@ -63,6 +64,7 @@ class Measured:
 
     row: Row
     flops: int
+    operand_bytes: int
     times: Times
     forms: dict[str, str]
     failed: dict[str, str]
@@ -75,8 +77,9 @@ class Measured:
         return min(self.forms, key=lambda name: float(np.median(self.times[name])), default=None)
 
     def speed(self, name: str) -> float | None:
-        """The median GFLOP/s of a contestant, if it took part."""
-        return self.flops / float(np.median(self.times[name])) / 1e9 if name in self.times else None
+        """The median GFLOP/s or GB/s of a contestant, if it took part."""
+        work = self.flops or self.operand_bytes
+        return work / float(np.median(self.times[name])) / 1e9 if name in self.times else None
 
     def ratio(self, name: str, other: str) -> Ratio:
         """The speed of one contestant to another's."""
@@ -100,8 +103,9 @@ class Measured:
             "op": self.row.op,
             "params": self.row.params,
             "flops": self.flops,
+            "operand_bytes": self.operand_bytes,
             "limit": self.row.limit,
-            "gflops": {name: self.speed(name) for name in self.times},
+            "gflops" if self.flops else "gbytes": {name: self.speed(name) for name in self.times},
             "best_library": self.best,
             "tuned_to_best": to_best and to_best.to_json(),
             "tuned_to_limit": self.ratio("tuned", self.row.limit).to_json(),
@@ -142,7 +146,8 @@ def measure_row(
         times[row.limit] *= scale
         names = {name: form.name for name, form in forms.items()}
         configs = {name: str(kernels[name].config) for name in OURS}
-        found = Measured(row, operations(task), times, names, failed, configs)
+        work = operations(task), operand_bytes(arrays, expected)
+        found = Measured(row, *work, times, names, failed, configs)
         if row.kind == "accuracy" and found.best is not None:
             pair = {name: contestants[name] for name in ("tuned", found.best)}
             found.cold.update(time_cold(pair, plan.rounds))
@@ -218,9 +223,14 @@ def limit_of(row: Row, task: Task, arrays: Sequence[Array], result: Array) -> tu
     if row.limit == "peak":
         loop = reference_loop(PEAKS.get(str(task.workload.arguments["dtype"]), "compute"))
         return loop.run, operations(task) / loop.work
-    size = sum(array.nbytes for array in arrays) + result.size * arrays[0].itemsize
+    size = operand_bytes(arrays, result)
     loop = reference_loop("bandwidth", size)
     return loop.run, size / loop.work
+
+
+def operand_bytes(arrays: Sequence[Array], result: Array) -> int:
+    """What is read and written once at least; the result has the type of the first operand."""
+    return sum(array.nbytes for array in arrays) + result.size * arrays[0].itemsize
 
 
 def time_cold(runners: Mapping[str, Runner], rounds: int) -> Times:

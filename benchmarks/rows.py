@@ -114,7 +114,7 @@ ROWS = (
     rows_of("reduce_sum", "column sum 4096x4096", (4096, 4096), 1.0, axis=0),
     attention(12, 128),
     attention(1, 2048),
-    rows_of("elementwise", "chain of five 1M", (1 << 20,), 1.2, chain="relu(x * s + y) * z - x"),
+    rows_of("elementwise", "chain of five 1M", (1 << 20,), 1.0, chain="relu(x * s + y) * z - x"),
     rows_of("elementwise", "gelu 1M", (1 << 20,), 1.2, chain="gelu(x)"),
     rows_of("elementwise", "gelu_tanh 1M", (1 << 20,), 2.0, chain="gelu_tanh(x)"),
     rows_of("transpose", "transpose 2048x2048", (2048, 2048), 1.2, perm=(1, 0)),

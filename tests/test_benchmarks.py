@@ -78,7 +78,7 @@ def test_a_demand_counts_rows_that_failed() -> None:
     rows, demands, measured = module("rows"), module("demands"), module("row_measurement").Measured
     good, *others = (row for row in rows.ROWS if row.kind == "1x1")
     times = {"peak": np.ones(5), "torch": np.full(5, 1.2), "default": np.ones(5), "tuned": np.ones(5)}
-    entry = measured(good, 10**9, times, {"torch": "eager"}, {}, {})
+    entry = measured(good, 10**9, 10**9, times, {"torch": "eager"}, {}, {})
 
     def verdict(failed: list[Any]) -> Any:
         found = demands.check_demands([entry], failed)

@@ -144,7 +144,7 @@ def describe(task: Task, arrays: Sequence[Array], expected: Array) -> Problem:
 
 def images_first(task: Task, array: Array) -> Array:
     """An array of a task's layout with each channel's image contiguous, as problems have it."""
-    is_last = task.workload.arguments.get("layout") == "NHWC"
+    is_last = task.workload.op in OF_OTHER_KINDS and task.workload.arguments.get("layout") == "NHWC"
     return np.ascontiguousarray(array.transpose(0, 3, 1, 2)) if is_last else array
 
 
