@@ -14,6 +14,7 @@ import numpy as np
 from libraries import narrow_products
 from libraries.form import Form, Maker, call_form
 from libraries.problem import Array, Convolution, MaxPool, Other, Problem, Product
+from tilewright.cli.torch_elementwise import prepare_chain
 from tilewright.cli.torch_operators import TORCH
 
 
@@ -76,6 +77,8 @@ def _modules(torch: Any, problem: Problem) -> list[tuple[str, Any, tuple[Any, ..
 def _other_function(torch: Any, problem: Other) -> tuple[Any, tuple[Any, ...]]:
     compute, arguments = TORCH[problem.op], problem.arguments
     inputs = tuple(_tensor(torch, array) for array in problem.arrays)
+    if problem.op == "elementwise":
+        return prepare_chain(torch, arguments), inputs
     return lambda *tensors: compute(torch, arguments, *tensors), inputs
 
 

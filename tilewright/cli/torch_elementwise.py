@@ -5,20 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tilewright.templates.chain import CASTS, Apply, parse_chain
+from tilewright.templates.chain import CASTS, Name, Node, Number, parse_chain
+
+Values = Mapping[str, Any]
 
 
 def compute_chain(torch: Any, arguments: Mapping[str, Any], *operands: Any) -> Any:
     """The chain of the operator ``elementwise``."""
-    chain, functions = parse_chain(arguments["chain"]), _functions(torch)
+    return prepare_chain(torch, arguments)(*operands)
 
-    def choose(apply: Apply) -> Callable[..., Any]:
-        # Operators are Python's own, which tensors have.
-        others: Callable[..., Any] = getattr(torch, apply.label, apply.function.compute)
-        return functions.get(apply.label, others)
 
-    values = dict(zip(chain.operands, operands, strict=True))
-    return chain.evaluate(values, choose).expand(tuple(arguments["shape"]))
+def prepare_chain(torch: Any, arguments: Mapping[str, Any]) -> Callable[..., Any]:
+    """A function of the operands in which nothing is left to read: torch's compiler can follow it."""
+    chain, shape = parse_chain(arguments["chain"]), tuple(arguments["shape"])
+    names, apply = chain.operands, _follow(chain.root, torch, _functions(torch))
+    return lambda *operands: apply(dict(zip(names, operands, strict=True))).expand(shape)
+
+
+def _follow(node: Node, torch: Any, functions: Mapping[str, Callable[..., Any]]) -> Callable[[Values], Any]:
+    """What a node makes of the operands' values."""
+    if isinstance(node, Name):
+        name = node.name
+        return lambda values: values[name]
+    if isinstance(node, Number):
+        value = node.value
+        return lambda _: value
+    # Operators are Python's own, which tensors have.
+    others = getattr(torch, node.label, node.function.compute)
+    function = functions.get(node.label, others)
+    parts = [_follow(argument, torch, functions) for argument in node.arguments]
+    return lambda values: function(*[part(values) for part in parts])
 
 
 def _functions(torch: Any) -> dict[str, Callable[..., Any]]:

@@ -52,9 +52,9 @@ def _ramp(x: te.Expr) -> te.Expr:
     return te.minimum(te.maximum(x * (1 / 6) + 0.5, 0), 1)
 
 
-def _gate(x: te.Expr, y: te.Expr) -> te.Expr:
-    """``x * sigmoid(y)`` by one division, which costs less than the steps that make a sigmoid exact."""
-    return x / (te.exp(-y) + 1)
+def _gate(x: te.Expr, negated: te.Expr) -> te.Expr:
+    """``x * sigmoid(-negated)`` by one division, which costs less than the steps that make a sigmoid exact."""
+    return x / (te.exp(negated) + 1)
 
 
 def _gelu_tanh(x: Array) -> Array:
@@ -79,9 +79,9 @@ FUNCTIONS = {
         is_costly=True,
     ),
     "gelu_tanh": Function(
-        lambda x: _gate(x, x * (x * x * _GELU_CUBE + _GELU_SCALE)), _gelu_tanh, is_costly=True
+        lambda x: _gate(x, x * (-_GELU_SCALE + x * x * -_GELU_CUBE)), _gelu_tanh, is_costly=True
     ),
-    "silu": Function(lambda x: _gate(x, x), lambda x: x * _sigmoid(x), is_costly=True),
+    "silu": Function(lambda x: _gate(x, -x), lambda x: x * _sigmoid(x), is_costly=True),
     "hardsigmoid": Function(lambda x: _ramp(x), lambda x: np.clip(x / 6 + 0.5, 0, 1)),
     "hardswish": Function(lambda x: x * _ramp(x), lambda x: x * np.clip(x / 6 + 0.5, 0, 1)),
     "abs": Function(te.abs, np.abs),
