@@ -53,7 +53,7 @@ def _ramp(x: te.Expr) -> te.Expr:
 
 
 def _gate(x: te.Expr, negated: te.Expr) -> te.Expr:
-    """``x * sigmoid(-negated)`` by one division, which costs less than the steps that make a sigmoid exact."""
+    """``x * sigmoid(-negated)`` by one division: less than the steps that make a sigmoid exact."""
     return x / (te.exp(negated) + 1)
 
 
