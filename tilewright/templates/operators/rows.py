@@ -27,6 +27,8 @@ VECTORS = (1, 2, 4, 8)
 # Partial results of one kind that hide the latency of an addition.
 FEW = 4
 MOST_SUMS = 16
+# Vectors of all rows side by side that keep the processor busy where rows overlap.
+OVERLAPPED = 32
 # The share of the first cache for what is kept between passes.
 L1_SHARE = 0.7
 
@@ -178,8 +180,16 @@ class Passes:
         return 1 + sum(tensor.shape == self.rows.full for tensor in self.stages)
 
 
-def default_rows(rows: Rows, kept: int, target: Target, threads: int) -> dict[str, Any]:
-    """The untuned configuration: as much side by side as stays in the first cache."""
+def default_rows(rows: Rows, kept: int, target: Target, threads: int, ahead: bool = False) -> dict[str, Any]:
+    """The untuned configuration: as much side by side as stays in the first cache.
+
+    Args:
+        rows: the array.
+        kept: how many arrays of their size stay near between passes.
+        target: the machine.
+        threads: that share the rows.
+        ahead: whether a part of the passes may be computed a step ahead.
+    """
     item = BYTES[rows.dtype]
     lanes = target.lanes(item)
     room = int(L1_SHARE * target.l1_bytes) // (item * rows.length * kept)
@@ -187,7 +197,11 @@ def default_rows(rows: Rows, kept: int, target: Target, threads: int) -> dict[st
         share = -(-rows.outer // threads)
         side = [n for n in _side_by_side(rows) if n <= min(FEW, max(1, room), share)]
         vectors = [v for v in _vectors(rows.length, lanes) if v <= max(1, FEW // side[-1])]
-        return {"rows": side[-1], "vectors": vectors[-1], "unroll": 1, "pipeline": 0}
+        chosen = {"rows": side[-1], "vectors": vectors[-1], "unroll": 1, "pipeline": 0}
+        if ahead and rows.length % lanes == 0:
+            few = [n for n in side if n * rows.length <= OVERLAPPED * lanes] or side[:1]
+            chosen |= {"rows": few[-1], "vectors": 1, "pipeline": 1}
+        return chosen
     strips = [v for v in _vectors(rows.inner, lanes) if v <= max(1, min(FEW, room // lanes))]
     return {"vectors": strips[-1], "unroll": 1}
 

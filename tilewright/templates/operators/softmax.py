@@ -36,7 +36,7 @@ def softmax_default(
     target: Target, threads: int, shape: tuple[int, ...], axis: Axes, dtype: str
 ) -> dict[str, Any]:
     """The untuned configuration; powers are kept beside the input."""
-    return default_rows(Rows.of("softmax", shape, axis, dtype), 2, target, threads)
+    return default_rows(Rows.of("softmax", shape, axis, dtype), 2, target, threads, ahead=True)
 
 
 def log_softmax_default(
