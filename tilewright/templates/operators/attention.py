@@ -23,7 +23,7 @@ from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.operators.product import compute_tile
 from tilewright.templates.operators.product_copies import copy_panel
-from tilewright.templates.operators.rows import reduce_lanes
+from tilewright.templates.operators.rows import greatest_number, reduce_lanes
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
@@ -228,7 +228,7 @@ class Stages:
         scores = te.compute(
             (*heads, m, n), lambda *at: attention.finish_score(dots[at], at, mask), name="scores"
         )
-        most = te.compute((*heads, m), lambda *at: te.max(scores[(*at, r)], axis=r), name="most")
+        most = te.compute((*heads, m), lambda *at: greatest_number(scores[(*at, r)], r), name="most")
         powers = te.compute((*heads, m, n), lambda *at: te.exp(scores[at] - most[at[:-1]]), name="powers")
         total = te.compute((*heads, m), lambda *at: te.sum(powers[(*at, t)], axis=t), name="total")
         share = te.compute((*heads, m), lambda *at: 1 / total[at], name="share")

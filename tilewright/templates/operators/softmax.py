@@ -13,7 +13,14 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import get_config
 from tilewright.templates.operators.product import Dtype
-from tilewright.templates.operators.rows import Axes, Passes, Rows, default_rows, schedule_rows
+from tilewright.templates.operators.rows import (
+    Axes,
+    Passes,
+    Rows,
+    default_rows,
+    greatest_number,
+    schedule_rows,
+)
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
@@ -57,7 +64,7 @@ def softmax(shape: tuple[int, ...], axis: Axes = -1, dtype: Dtype = "float32") -
     passes = Passes(Rows.of("softmax", shape, axis, dtype))
     row = passes.rows.row
     x = passes.rows.placeholder("x")
-    most = passes.reduce("most", te.max, lambda *i: x[i])
+    most = passes.reduce("most", greatest_number, lambda *i: x[i])
     passes.part()
     power = passes.map("power", lambda *i: te.exp(x[i] - most[row(*i)]))
     total = passes.reduce("total", te.sum, lambda *i: power[i])
@@ -72,7 +79,7 @@ def log_softmax(shape: tuple[int, ...], axis: Axes = -1, dtype: Dtype = "float32
     passes = Passes(Rows.of("log_softmax", shape, axis, dtype))
     row = passes.rows.row
     x = passes.rows.placeholder("x")
-    most = passes.reduce("most", te.max, lambda *i: x[i])
+    most = passes.reduce("most", greatest_number, lambda *i: x[i])
     total = passes.reduce("total", te.sum, lambda *i: te.exp(x[i] - most[row(*i)]))
     less = passes.each("less", lambda *i: te.log(total[i]))
     y = passes.rows.map("y", lambda *i: x[i] - most[row(*i)] - less[row(*i)], is_result=True)
