@@ -21,9 +21,9 @@ from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.analytic import fits_registers
 from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.errors import WorkloadError
+from tilewright.templates.operators.lanes import greatest_number, reduce_lanes
 from tilewright.templates.operators.product import compute_tile
 from tilewright.templates.operators.product_copies import copy_panel
-from tilewright.templates.operators.rows import greatest_number, reduce_lanes
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]

@@ -19,9 +19,9 @@ from tilewright.compiler.te import IterVar, Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.errors import WorkloadError
-from tilewright.templates.operators.product_vectors import halve_lanes
+from tilewright.templates.operators.axes import Axes, normalize_axes
+from tilewright.templates.operators.lanes import reduce_lanes
 
-Axes = int | tuple[int, ...]
 SIDE_BY_SIDE = (1, 2, 3, 4, 6, 8)
 VECTORS = (1, 2, 4, 8)
 # Partial results of one kind that hide the latency of an addition.
@@ -119,36 +119,6 @@ class Rows:
     def row(self, *index: te.Expr) -> tuple[te.Expr, ...]:
         """The indices of the row of an element."""
         return (index[0], *index[2:])
-
-
-def greatest_number(value: te.Expr, axis: IterVar) -> te.Expr:
-    """The greatest value that is no NaN: one instruction a step, where ``te.max`` takes three.
-
-    What is subtracted from values ahead of ``exp``: a NaN comes through those.
-    """
-    greatest = te.comm_reducer(
-        lambda x, y: te.if_then_else(x > y, x, y), lambda dtype: te.const(float("-inf"), dtype)
-    )
-    return greatest(value, axis)
-
-
-def normalize_axes(owner: str, shape: tuple[int, ...], axis: Axes | None) -> tuple[int, ...]:
-    """The axes of a shape in order, none of them twice; None stands for all.
-
-    Raises:
-        WorkloadError: one is out of range, or named twice.
-    """
-    rank = len(shape)
-    if axis is None:
-        return tuple(range(rank))
-    given = (axis,) if isinstance(axis, int) else axis
-    wrong = [one for one in given if not -rank <= one < rank]
-    if wrong or not given:
-        raise WorkloadError(f"{owner}: axis {axis} must be from {-rank} to {rank - 1}, as shape={shape} is")
-    axes = tuple(sorted(one % rank for one in given))
-    if len(set(axes)) < len(axes):
-        raise WorkloadError(f"{owner}: axis {axis} names one of the {rank} dimensions twice")
-    return axes
 
 
 @dataclass(slots=True)
@@ -284,29 +254,6 @@ def _map_along(stage: Stage, row: IterVar, lanes: int, unroll: int) -> None:
     stage.unroll(vectors, unroll)
     stage.unroll(row)
     stage.vectorize(lane)
-
-
-def reduce_lanes(
-    s: Schedule, total: Tensor, lanes: int, vectors: int, unroll: int, reader: Tensor, loop: IterVar
-) -> list[Tensor]:
-    """Reduce contiguous rows inside a loop of their reader: in lanes, all rows side by side, then those.
-
-    The stages of the lanes.
-    """
-    partial = halve_lanes(s, total, lanes, vectors)
-    for part in (*partial, total):
-        s[part].compute_at(s[reader], loop)
-    for part in partial:
-        *others, row, lane = s[part].op.axis
-        steps = s[part].op.reduce_axis
-        is_long = part is partial[0]  # the few steps after it are written out for each row
-        s[part].reorder(*others, *((*steps, row) if is_long else (row, *steps)), lane)
-        s[part].unroll(steps[-1], unroll if is_long else 0)
-        s[part].unroll(row)
-        s[part].vectorize(lane)
-    s[total].unroll(s[total].op.axis[-1])
-    s[total].unroll(s[total].op.reduce_axis[0])
-    return partial
 
 
 def _schedule_beside(s: Schedule, cfg: TemplateConfig, passes: Passes, result: Tensor, lanes: int) -> None:
