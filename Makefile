@@ -46,7 +46,7 @@ quick: $(STAMP) ## Run the tests that need no worker processes, no documents and
 
 bench: $(STAMP) ## Run the benchmarks, one after another; their JSON goes to benchmarks/results
 	@mkdir -p benchmarks/results
-	@for table in tuners call_overhead trial_cost compile_time matmul operators default_shapes mathematics thread_scaling; do \
+	@for table in tuners call_overhead trial_cost compile_time matmul operators default_shapes mathematics network_times thread_scaling; do \
 		echo "== $$table"; \
 		$(BIN)/python benchmarks/$$table.py --json benchmarks/results/$$table.json || exit 1; \
 	done

@@ -13,7 +13,7 @@ import pytest
 
 from tilewright.compiler import te
 from tilewright.compiler.backends.interpreter import interpret, storage_dtype
-from tilewright.compiler.build import compile_program, lower_program
+from tilewright.compiler.build import compile_program, lower_program, write_llvm
 from tilewright.compiler.errors import ExpressionError
 from tilewright.compiler.kernel import Kernel, load_kernel
 from tilewright.compiler.program import Program
@@ -256,3 +256,36 @@ def test_a_guarded_read_of_memory_that_each_lane_has_its_own_of() -> None:
     kernel = load_kernel(compile_program(Program.from_schedule(s, [x, out]), Target.host()))
     values = np.arange(48, dtype=np.float32).reshape(8, 6)
     np.testing.assert_array_equal(kernel(values), np.pad(values * 2, ((0, 0), (1, 0))))
+
+
+@pytest.mark.parametrize("cpu", ["haswell", "x86-64"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_masked_reads_of_16_bits_need_no_library(dtype: str, cpu: str) -> None:
+    if "avx2" not in Target.host().features:
+        pytest.skip("this machine cannot run code for x86-64 with AVX2")
+    x, y = te.placeholder((N,), name="x"), te.placeholder((N,), dtype, name="y")
+    out = te.compute((N,), lambda i: te.if_then_else(x[i] > 0, y[i], -1), name="out")
+    s = create_schedule(out)
+    s[out].vectorize(out.op.axis[0])
+    kernel = load_kernel(compile_program(Program.from_schedule(s, [x, y, out]), Target.named(cpu)))
+    first = np.linspace(-1, 1, N, dtype=np.float32)
+    second = np.arange(N).astype(storage_dtype(dtype))
+    found = kernel(first, second).astype(np.float32)
+    np.testing.assert_array_equal(found, np.where(first > 0, np.arange(N), -1))
+
+
+def test_what_a_condition_reads_is_not_read_again_under_a_mask() -> None:
+    x, y = te.placeholder((64,), name="x"), te.placeholder((64,), name="y")
+    kernel, program = elementwise_of_64([x, y], lambda a, b: te.if_then_else(a > b, a, b))
+    text, _ = write_llvm(program, Target.host(), 1)
+    assert "masked.load" not in text.text
+    values = np.random.default_rng(0).standard_normal((2, 64)).astype(np.float32)
+    np.testing.assert_array_equal(kernel(*values), values.max(axis=0))
+
+
+def elementwise_of_64(inputs: list[te.Tensor], body: Callable[..., te.Expr]) -> tuple[Kernel, Program]:
+    out = te.compute((64,), lambda i: body(*(t[i] for t in inputs)), name="out")
+    s = create_schedule(out)
+    s[out].vectorize(out.op.axis[0])
+    program = Program.from_schedule(s, [*inputs, out])
+    return load_kernel(compile_program(program, Target.host())), program

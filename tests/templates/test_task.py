@@ -17,6 +17,7 @@ from tilewright.templates import (
     get_config,
     template,
 )
+from tilewright.templates.errors import WorkloadError
 from tilewright.templates.task import Task
 
 
@@ -161,3 +162,8 @@ def test_the_template_sees_target_and_threads() -> None:
 def test_schedules_are_what_templates_return() -> None:
     schedule, *_ = matmul_program(4, 4, 4, "float32")
     assert isinstance(schedule, Schedule)
+
+
+def test_what_is_wrong_with_arguments_is_said_without_the_template() -> None:
+    with pytest.raises(WorkloadError, match=r"^softmax: axis 5 must be from -2 to 1, as shape=\(3, 4\) is"):
+        Task.create("softmax", Target.host(), 1, shape=(3, 4), axis=5).space  # noqa: B018

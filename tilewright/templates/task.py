@@ -129,6 +129,8 @@ class Task:
         try:
             with use_config(config):
                 result = self.template.function(**self.workload.arguments)
+        except WorkloadError:
+            raise  # it says what is wrong with the arguments
         except Exception as error:
             raise self._explain(error, isinstance(config, ChosenConfig)) from error
         if not isinstance(result, tuple) or len(result) != 2:
@@ -145,7 +147,7 @@ class Task:
         message = f"template {self.template.name!r} failed{where}: {error or type(error).__name__}"
         if building and isinstance(error, TilewrightError) and not isinstance(error, TemplateError):
             return InvalidConfigError(message)
-        if isinstance(error, SpaceError | WorkloadError):
+        if isinstance(error, SpaceError):
             return type(error)(message)
         return TemplateError(
             message if isinstance(error, TilewrightError) else f"{message} ({type(error).__name__})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +13,8 @@ from tilewright.compiler.backends.llvm_types import VALUE, is_float, is_signed, 
 from tilewright.compiler.backends.llvm_words import write_dot, write_word
 from tilewright.compiler.backends.vector_math.functions import FUNCTIONS, define_function, function_name
 from tilewright.compiler.errors import CompileError
-from tilewright.compiler.ir.affine import Ranges, bounds
+from tilewright.compiler.ir.affine import Ranges, bounds, key
+from tilewright.compiler.ir.visit import walk
 from tilewright.compiler.target import Target
 from tilewright.compiler.te.expr import (
     COMPARISONS,
@@ -282,11 +283,17 @@ class ExprWriter:
     # -- choice and functions -------------------------------------------------------------------
 
     def select(self, expr: Select, lanes: Lanes | None) -> Operand:
-        """A choice: lanes mask their reads; a scalar condition that guards a read becomes a branch."""
+        """A choice: lanes mask their reads; a scalar condition that guards a read becomes a branch.
+
+        What the condition reads is there in all lanes.
+        """
         condition = self.write(expr.condition, lanes)
         if condition.text in ("true", "false"):
             return self.write(expr.then if condition.text == "true" else expr.otherwise, lanes)
         if condition.lanes and lanes is not None:
+            read = {key(node) for node in walk(expr.condition) if isinstance(node, Load)}
+            if _reads_only(read, expr.then) and _reads_only(read, expr.otherwise):
+                return self.choose(condition, self.write(expr.then, lanes), self.write(expr.otherwise, lanes))
             negated = self.unary(Unary("not", expr.condition), condition)
             then = self.write(expr.then, self.masked(lanes, condition))
             otherwise = self.write(expr.otherwise, self.masked(lanes, negated))
@@ -408,6 +415,11 @@ def _conversion(source: str, target: str) -> str:
     if order.index(VALUE[target]) < order.index(VALUE[source]):
         return "trunc"
     return "sext" if signed else "zext"
+
+
+def _reads_only(known: set[Hashable], expr: Expr) -> bool:
+    """Whether an expression reads nothing but what is known."""
+    return all(key(node) in known for node in walk(expr) if isinstance(node, Load))
 
 
 def _reads(expr: Expr) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand, Scope, constant, index
 from tilewright.compiler.backends.llvm_halves import narrow_bits, widen_float16
 from tilewright.compiler.backends.llvm_strided import read_strided, write_strided
-from tilewright.compiler.backends.llvm_types import MEMORY, VALUE, suffix, vector
+from tilewright.compiler.backends.llvm_types import MEMORY, MOVED, VALUE, suffix, vector
 from tilewright.compiler.ir.affine import Linear, Ranges, linear, recombine
 from tilewright.compiler.ir.loops import Buffer, Store
 from tilewright.compiler.ir.visit import variables, walk
@@ -318,25 +318,31 @@ class Memory:
 
     def masked_load(self, pointer: Operand, buffer: Buffer, count: int, mask: Operand) -> Operand:
         """Elements side by side where the mask holds, else zero."""
-        element = MEMORY[buffer.dtype]
+        element = MOVED[buffer.dtype]
         whole = vector(element, count)
         name = f"llvm.masked.load.{suffix(element, count)}.p0"
         self.declare(f"declare {whole} @{name}(ptr, i32, <{count} x i1>, {whole})")
         arguments = f"ptr {pointer.text}, i32 {self.alignment(buffer)}, {mask.typed}, {whole} zeroinitializer"
-        call = f"call {whole} @{name}({arguments})"
-        return self.text.value(call, buffer.dtype, count)
+        return self._moved(f"call {whole} @{name}({arguments})", buffer, count)
+
+    def _moved(self, call: str, buffer: Buffer, count: int) -> Operand:
+        """What a masked access reads, as the type in memory."""
+        raw = self.text.value(call, buffer.dtype, count)
+        element, stored = MOVED[buffer.dtype], MEMORY[buffer.dtype]
+        if element == stored:
+            return raw
+        line = f"bitcast {vector(element, count)} {raw.text} to {vector(stored, count)}"
+        return self.text.pure(line, buffer.dtype, count, raw)
 
     def _gather(self, address: Address, buffer: Buffer, lanes: Lanes) -> Operand:
-        element, count = MEMORY[buffer.dtype], lanes.count
+        element, count = MOVED[buffer.dtype], lanes.count
         whole = vector(element, count)
         pointers = self.gather_pointers(address, buffer, lanes)
         name = f"llvm.masked.gather.{suffix(element, count)}.v{count}p0"
         self.declare(f"declare {whole} @{name}(<{count} x ptr>, i32, <{count} x i1>, {whole})")
         mask = lanes.mask.text if lanes.mask is not None else "splat (i1 true)"
         arguments = f"<{count} x ptr> {pointers.text}, i32 {self.alignment(buffer)}, <{count} x i1> {mask}"
-        return self.text.value(
-            f"call {whole} @{name}({arguments}, {whole} zeroinitializer)", buffer.dtype, count
-        )
+        return self._moved(f"call {whole} @{name}({arguments}, {whole} zeroinitializer)", buffer, count)
 
     def _uniform_masked(
         self, node: Load, address: Address, buffer: Buffer, lanes: Lanes, writer: ExprWriter
@@ -404,7 +410,10 @@ class Memory:
     def _call_store(
         self, kind: str, raw: str, where: str, spelled: str, buffer: Buffer, lanes: Lanes
     ) -> None:
-        element, count = MEMORY[buffer.dtype], lanes.count
+        element, count = MOVED[buffer.dtype], lanes.count
+        if element != MEMORY[buffer.dtype]:
+            moved = self.text.value(f"bitcast {raw} to {vector(element, count)}", buffer.dtype, count)
+            raw = f"{vector(element, count)} {moved.text}"
         name = f"llvm.masked.{kind}.{suffix(element, count)}.{spelled}"
         pointer = where.rsplit(" ", 1)[0]
         self.declare(f"declare void @{name}({vector(element, count)}, {pointer}, i32, <{count} x i1>)")

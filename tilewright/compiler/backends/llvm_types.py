@@ -19,9 +19,12 @@ VALUE = {
     "float64": "double",
 }
 MEMORY = {**VALUE, "bool": "i8", "float16": "half", "bfloat16": "bfloat"}
+# What masked accesses move: where there are none, LLVM would convert each element of a 16-bit vector.
+MOVED = {**MEMORY, "float16": "i16", "bfloat16": "i16"}
 SUFFIX = {
     "i1": "i1",
     "i8": "i8",
+    "i16": "i16",
     "i32": "i32",
     "i64": "i64",
     "half": "f16",

@@ -21,8 +21,8 @@ from tilewright.compiler.te import IterVar, Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.errors import WorkloadError
+from tilewright.templates.operators.lanes import halve_lanes
 from tilewright.templates.operators.product import Dtype
-from tilewright.templates.operators.product_vectors import halve_lanes
 from tilewright.templates.operators.reduction import (
     Reduction,
     default_reduction,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +21,14 @@ from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.analytic import fits_registers
 from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.errors import WorkloadError
-from tilewright.templates.operators.product import Dtype, compute_tile
+from tilewright.templates.operators.lanes import greatest_number, reduce_lanes
+from tilewright.templates.operators.product import compute_tile
 from tilewright.templates.operators.product_copies import copy_panel
-from tilewright.templates.operators.rows import reduce_lanes
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, ...]
+AttentionDtype = Literal["float32", "float64", "bfloat16", "float16"]
 ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14)
 VECTORS = (1, 2, 3, 4)
 # Keys, to a vector of them, of which each has its elements in the lanes.
@@ -48,7 +49,7 @@ class Attention:
         causal: the last query sees all keys, each before it one less.
         mask: the shape of what is added to the scores, which broadcasts to (b, heads, m, n); () for none.
         scale: of the scores.
-        dtype: of all arrays.
+        dtype: of all arrays; those of 16 bits are multiplied and added as float32.
     """
 
     b: int
@@ -89,6 +90,11 @@ class Attention:
             raise WorkloadError(f"attention: mask={mask} does not broadcast to {full}")
         return cls(b, heads, m, n, d, groups, causal, mask, d**-0.5 if scale is None else scale, dtype)
 
+    @property
+    def sum(self) -> str:
+        """The type of scores and sums."""
+        return "float64" if self.dtype == "float64" else "float32"
+
     def operands(self) -> list[Tensor]:
         """Queries, keys, values, and the mask where there is one."""
         sizes = {"q": (self.heads, self.m), "k": (self.kv_heads, self.n), "v": (self.kv_heads, self.n)}
@@ -103,7 +109,8 @@ class Attention:
         score = score * self.scale
         for tensor in mask:
             fitting = zip(place[4 - len(self.mask) :], self.mask, strict=True)
-            score = score + tensor[tuple(at if extent > 1 else te.const(0) for at, extent in fitting)]
+            added = tensor[tuple(at if extent > 1 else te.const(0) for at, extent in fitting)]
+            score = score + added.astype(self.sum)
         if self.causal:
             score = te.if_then_else(j <= i + (self.n - self.m), score, float("-inf"))
         return score
@@ -131,7 +138,7 @@ def flops(b: int, heads: int, m: int, n: int, d: int, **_: Any) -> int:
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
     """The untuned configuration: the tallest tiles that fit the registers."""
     attention = Attention.of(**arguments)
-    lanes, registers = target.lanes(BYTES[attention.dtype]), target.vector_registers
+    lanes, registers = target.lanes(BYTES[attention.sum]), target.vector_registers
     across = _vectors(attention.d, lanes)[-1]
     rows = [r for r in ROWS if r <= attention.m and _fits(r, across, registers)]
     keys = [v for v in _vectors(attention.n, lanes) if _fits(rows[-1], v, registers)]
@@ -158,12 +165,12 @@ def attention(
     causal: bool = False,
     mask: tuple[int, ...] = (),
     scale: float | None = None,
-    dtype: Dtype = "float32",
+    dtype: AttentionDtype = "float32",
 ) -> tuple[Schedule, list[Tensor]]:
     """``softmax(q @ k.T * scale + mask) @ v`` for each head."""
     cfg = get_config()
     described = Attention.of(b, heads, m, n, d, kv_heads, causal, mask, scale, dtype)
-    lanes, registers = cfg.target.lanes(BYTES[dtype]), cfg.target.vector_registers
+    lanes, registers = cfg.target.lanes(BYTES[described.sum]), cfg.target.vector_registers
     cfg.define_knob("rows", [r for r in ROWS if r <= m])
     cfg.define_knob("vectors", _vectors(n, lanes))
     cfg.define_knob("across", _vectors(d, lanes))
@@ -180,6 +187,7 @@ class Stages:
 
     Attributes:
         operands: queries, keys, values and perhaps a mask.
+        wide: queries, keys and values as they are multiplied.
         dots: of queries and keys.
         scores: scaled and masked.
         most: the greatest score of a query.
@@ -191,6 +199,7 @@ class Stages:
     """
 
     operands: list[Tensor]
+    wide: tuple[Tensor, ...]
     dots: Tensor
     scores: Tensor
     most: Tensor
@@ -203,7 +212,9 @@ class Stages:
     @classmethod
     def of(cls, attention: Attention) -> Stages:
         """The stages of an attention."""
-        q, k, v, *mask = operands = attention.operands()
+        operands = attention.operands()
+        q, k, v = wide = tuple(_widen(tensor, attention.sum) for tensor in operands[:3])
+        mask = operands[3:]
         m, n, d = attention.m, attention.n, attention.d
         heads = (attention.b, attention.heads)
         shared = attention.heads // attention.kv_heads
@@ -217,7 +228,7 @@ class Stages:
         scores = te.compute(
             (*heads, m, n), lambda *at: attention.finish_score(dots[at], at, mask), name="scores"
         )
-        most = te.compute((*heads, m), lambda *at: te.max(scores[(*at, r)], axis=r), name="most")
+        most = te.compute((*heads, m), lambda *at: greatest_number(scores[(*at, r)], r), name="most")
         powers = te.compute((*heads, m, n), lambda *at: te.exp(scores[at] - most[at[:-1]]), name="powers")
         total = te.compute((*heads, m), lambda *at: te.sum(powers[(*at, t)], axis=t), name="total")
         share = te.compute((*heads, m), lambda *at: 1 / total[at], name="share")
@@ -226,8 +237,16 @@ class Stages:
             return te.sum(powers[b, h, i, u] * v[b, h // shared, u, o], axis=u)
 
         sums = te.compute((*heads, m, d), add_values, name="sums")
-        y = te.compute((*heads, m, d), lambda *at: sums[at] * share[at[:-1]], name="y")
-        return cls(operands, dots, scores, most, powers, total, share, sums, y)
+        y = te.compute(
+            (*heads, m, d), lambda *at: (sums[at] * share[at[:-1]]).astype(attention.dtype), name="y"
+        )
+        return cls(operands, wide, dots, scores, most, powers, total, share, sums, y)
+
+
+def _widen(tensor: Tensor, dtype: str) -> Tensor:
+    if tensor.dtype == dtype:
+        return tensor
+    return te.compute(tensor.shape, lambda *at: tensor[at].astype(dtype), name=f"{tensor.name}.wide")
 
 
 def _schedule(cfg: TemplateConfig, stages: Stages, lanes: int) -> Schedule:
@@ -250,7 +269,25 @@ def _schedule(cfg: TemplateConfig, stages: Stages, lanes: int) -> Schedule:
     s[stages.share].vectorize(s[stages.share].op.axis[-1])
     for tensor in (stages.scores, stages.powers, stages.share):
         s[tensor].compute_at(s[y], loop)
+    _widen_operands(s, cfg, stages, lanes, loop)
     return s
+
+
+def _widen_operands(s: Schedule, cfg: TemplateConfig, stages: Stages, lanes: int, loop: IterVar) -> None:
+    """Queries where they are used, values ahead of all, keys in their panels; of a few, all where read."""
+    queries, keys, values = stages.wide
+    if queries in stages.operands:
+        return
+    s[queries].compute_at(s[stages.y], loop)
+    s[queries].vectorize(s[queries].op.axis[-1])
+    if not cfg["pack"].val:
+        s[values].compute_inline()
+        s[keys].compute_inline()
+        return
+    s[keys].compute_inline()
+    *around, elements = s[values].op.axis
+    s[values].vectorize(s[values].split(elements, lanes)[1])
+    s[values].parallel(s[values].fuse(*around))
 
 
 def _sum_values(s: Schedule, stages: Stages, across: IterVar) -> None:
@@ -277,7 +314,7 @@ def _score(s: Schedule, cfg: TemplateConfig, stages: Stages, lanes: int, loop: I
     s[dots].compute_inline()
     s[tile].compute_at(s[scores], keys)
     compute_tile(s, tile, 1)
-    packed = s.pack(stages.operands[1], tile, {2: columns})
+    packed = s.pack(stages.wide[1], tile, {2: columns})
     copy_panel(s, packed, 2, columns, lanes, parallel=True)
 
 

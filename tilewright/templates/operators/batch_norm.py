@@ -14,8 +14,8 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import get_config
+from tilewright.templates.operators.axes import normalize_axes
 from tilewright.templates.operators.product import Dtype
-from tilewright.templates.operators.rows import normalize_axes
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]

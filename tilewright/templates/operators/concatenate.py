@@ -22,8 +22,8 @@ from tilewright.compiler.te import Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import get_config
 from tilewright.templates.errors import WorkloadError
+from tilewright.templates.operators.axes import normalize_axes
 from tilewright.templates.operators.product import up_to
-from tilewright.templates.operators.rows import normalize_axes
 from tilewright.templates.operators.sweep import (
     BLOCKS,
     ElementDtype,

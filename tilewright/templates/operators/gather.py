@@ -14,7 +14,7 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import get_config
-from tilewright.templates.operators.rows import normalize_axes
+from tilewright.templates.operators.axes import normalize_axes
 from tilewright.templates.operators.sweep import ElementDtype, default_sweep, no_flops, sweep
 from tilewright.templates.template import template
 

@@ -14,7 +14,7 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
-from tilewright.templates.operators.product_vectors import compute_lanes, halve_lanes
+from tilewright.templates.operators.lanes import compute_lanes, halve_lanes
 
 Array = npt.NDArray[Any]
 VECTORS = (1, 2, 4, 8)

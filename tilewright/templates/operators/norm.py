@@ -12,15 +12,9 @@ from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import get_config
+from tilewright.templates.operators.axes import Axes, normalize_axes
 from tilewright.templates.operators.product import Dtype
-from tilewright.templates.operators.rows import (
-    Axes,
-    Passes,
-    Rows,
-    default_rows,
-    normalize_axes,
-    schedule_rows,
-)
+from tilewright.templates.operators.rows import Passes, Rows, default_rows, schedule_rows
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]

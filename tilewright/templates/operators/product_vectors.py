@@ -15,6 +15,7 @@ from tilewright.templates.analytic import (
 )
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.epilogue import apply_epilogue
+from tilewright.templates.operators.lanes import compute_lanes, halve_lanes
 from tilewright.templates.operators.product import Product, up_to
 
 DOT_ROWS = (1, 2, 3, 4, 6, 8)
@@ -114,30 +115,6 @@ def schedule_dot(cfg: TemplateConfig, product: Product) -> tuple[Schedule, list[
         compute_lanes(s, stage, cfg["unroll_k"].val if stage is partial[0] else 0)
     _pack_few(s, product, (a, b), partial[0], lanes)
     return s, [a, b, *finished.operands, output]
-
-
-def halve_lanes(s: Schedule, c: Tensor, lanes: int, vectors: int) -> list[Tensor]:
-    """Stages of partial sums along the last reduction: all lanes, one vector, half of it, ..., two lanes."""
-    steps = [axis for axis in s[c].leaf_iter_vars if axis.kind == "reduce"]
-    _, inner = s[c].split(steps[-1], lanes * vectors)
-    stages, count = [s.rfactor(c, inner, factor_axis=-1)], inner.extent
-    width = lanes
-    while width > 1:
-        if width < count:
-            _, inner = s[c].split(s[c].op.reduce_axis[0], width)
-            stages.append(s.rfactor(c, inner, factor_axis=-1))
-        width //= 2
-    return stages
-
-
-def compute_lanes(s: Schedule, stage: Tensor, unroll_k: int) -> None:
-    """Rows side by side inside the loop over k; with 0 the few steps of each row are written out."""
-    (*_, i, j, lane), steps = s[stage].op.axis, s[stage].op.reduce_axis
-    s[stage].reorder(*((*steps, i, j) if unroll_k else (i, j, *steps)), lane)
-    s[stage].unroll(steps[-1], unroll_k)
-    s[stage].unroll(i)
-    s[stage].unroll(j)
-    s[stage].vectorize(lane)
 
 
 def _split_rows(s: Schedule, cfg: TemplateConfig, product: Product, output: Tensor) -> IterVar:

@@ -19,8 +19,9 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
+from tilewright.templates.operators.axes import normalize_axes
+from tilewright.templates.operators.lanes import reduce_lanes
 from tilewright.templates.operators.product import up_to
-from tilewright.templates.operators.rows import normalize_axes, reduce_lanes
 
 ROWS = (1, 2, 4, 8)
 VECTORS = (1, 2, 4, 8)

@@ -19,14 +19,16 @@ from tilewright.compiler.te import IterVar, Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.errors import WorkloadError
-from tilewright.templates.operators.product_vectors import halve_lanes
+from tilewright.templates.operators.axes import Axes, normalize_axes
+from tilewright.templates.operators.lanes import reduce_lanes
 
-Axes = int | tuple[int, ...]
 SIDE_BY_SIDE = (1, 2, 3, 4, 6, 8)
 VECTORS = (1, 2, 4, 8)
 # Partial results of one kind that hide the latency of an addition.
 FEW = 4
 MOST_SUMS = 16
+# Vectors of all rows side by side that keep the processor busy where rows overlap.
+OVERLAPPED = 32
 # The share of the first cache for what is kept between passes.
 L1_SHARE = 0.7
 
@@ -119,25 +121,6 @@ class Rows:
         return (index[0], *index[2:])
 
 
-def normalize_axes(owner: str, shape: tuple[int, ...], axis: Axes | None) -> tuple[int, ...]:
-    """The axes of a shape in order, none of them twice; None stands for all.
-
-    Raises:
-        WorkloadError: one is out of range, or named twice.
-    """
-    rank = len(shape)
-    if axis is None:
-        return tuple(range(rank))
-    given = (axis,) if isinstance(axis, int) else axis
-    wrong = [one for one in given if not -rank <= one < rank]
-    if wrong or not given:
-        raise WorkloadError(f"{owner}: axis {axis} must be from {-rank} to {rank - 1}, as shape={shape} is")
-    axes = tuple(sorted(one % rank for one in given))
-    if len(set(axes)) < len(axes):
-        raise WorkloadError(f"{owner}: axis {axis} names one of the {rank} dimensions twice")
-    return axes
-
-
 @dataclass(slots=True)
 class Passes:
     """What is computed of rows, one stage after another; the last is the result.
@@ -178,8 +161,16 @@ class Passes:
         return 1 + sum(tensor.shape == self.rows.full for tensor in self.stages)
 
 
-def default_rows(rows: Rows, kept: int, target: Target, threads: int) -> dict[str, Any]:
-    """The untuned configuration: as much side by side as stays in the first cache."""
+def default_rows(rows: Rows, kept: int, target: Target, threads: int, ahead: bool = False) -> dict[str, Any]:
+    """The untuned configuration: as much side by side as stays in the first cache.
+
+    Args:
+        rows: the array.
+        kept: how many arrays of their size stay near between passes.
+        target: the machine.
+        threads: that share the rows.
+        ahead: whether a part of the passes may be computed a step ahead.
+    """
     item = BYTES[rows.dtype]
     lanes = target.lanes(item)
     room = int(L1_SHARE * target.l1_bytes) // (item * rows.length * kept)
@@ -187,7 +178,11 @@ def default_rows(rows: Rows, kept: int, target: Target, threads: int) -> dict[st
         share = -(-rows.outer // threads)
         side = [n for n in _side_by_side(rows) if n <= min(FEW, max(1, room), share)]
         vectors = [v for v in _vectors(rows.length, lanes) if v <= max(1, FEW // side[-1])]
-        return {"rows": side[-1], "vectors": vectors[-1], "unroll": 1, "pipeline": 0}
+        chosen = {"rows": side[-1], "vectors": vectors[-1], "unroll": 1, "pipeline": 0}
+        if ahead and rows.length % lanes == 0:
+            few = [n for n in side if n * rows.length <= OVERLAPPED * lanes] or side[:1]
+            chosen |= {"rows": few[-1], "vectors": 1, "pipeline": 1}
+        return chosen
     strips = [v for v in _vectors(rows.inner, lanes) if v <= max(1, min(FEW, room // lanes))]
     return {"vectors": strips[-1], "unroll": 1}
 
@@ -259,29 +254,6 @@ def _map_along(stage: Stage, row: IterVar, lanes: int, unroll: int) -> None:
     stage.unroll(vectors, unroll)
     stage.unroll(row)
     stage.vectorize(lane)
-
-
-def reduce_lanes(
-    s: Schedule, total: Tensor, lanes: int, vectors: int, unroll: int, reader: Tensor, loop: IterVar
-) -> list[Tensor]:
-    """Reduce contiguous rows inside a loop of their reader: in lanes, all rows side by side, then those.
-
-    The stages of the lanes.
-    """
-    partial = halve_lanes(s, total, lanes, vectors)
-    for part in (*partial, total):
-        s[part].compute_at(s[reader], loop)
-    for part in partial:
-        *others, row, lane = s[part].op.axis
-        steps = s[part].op.reduce_axis
-        is_long = part is partial[0]  # the few steps after it are written out for each row
-        s[part].reorder(*others, *((*steps, row) if is_long else (row, *steps)), lane)
-        s[part].unroll(steps[-1], unroll if is_long else 0)
-        s[part].unroll(row)
-        s[part].vectorize(lane)
-    s[total].unroll(s[total].op.axis[-1])
-    s[total].unroll(s[total].op.reduce_axis[0])
-    return partial
 
 
 def _schedule_beside(s: Schedule, cfg: TemplateConfig, passes: Passes, result: Tensor, lanes: int) -> None:

@@ -12,8 +12,10 @@ from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import get_config
+from tilewright.templates.operators.axes import Axes
+from tilewright.templates.operators.lanes import greatest_number
 from tilewright.templates.operators.product import Dtype
-from tilewright.templates.operators.rows import Axes, Passes, Rows, default_rows, schedule_rows
+from tilewright.templates.operators.rows import Passes, Rows, default_rows, schedule_rows
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
@@ -36,7 +38,7 @@ def softmax_default(
     target: Target, threads: int, shape: tuple[int, ...], axis: Axes, dtype: str
 ) -> dict[str, Any]:
     """The untuned configuration; powers are kept beside the input."""
-    return default_rows(Rows.of("softmax", shape, axis, dtype), 2, target, threads)
+    return default_rows(Rows.of("softmax", shape, axis, dtype), 2, target, threads, ahead=True)
 
 
 def log_softmax_default(
@@ -57,7 +59,7 @@ def softmax(shape: tuple[int, ...], axis: Axes = -1, dtype: Dtype = "float32") -
     passes = Passes(Rows.of("softmax", shape, axis, dtype))
     row = passes.rows.row
     x = passes.rows.placeholder("x")
-    most = passes.reduce("most", te.max, lambda *i: x[i])
+    most = passes.reduce("most", greatest_number, lambda *i: x[i])
     passes.part()
     power = passes.map("power", lambda *i: te.exp(x[i] - most[row(*i)]))
     total = passes.reduce("total", te.sum, lambda *i: power[i])
@@ -72,7 +74,7 @@ def log_softmax(shape: tuple[int, ...], axis: Axes = -1, dtype: Dtype = "float32
     passes = Passes(Rows.of("log_softmax", shape, axis, dtype))
     row = passes.rows.row
     x = passes.rows.placeholder("x")
-    most = passes.reduce("most", te.max, lambda *i: x[i])
+    most = passes.reduce("most", greatest_number, lambda *i: x[i])
     total = passes.reduce("total", te.sum, lambda *i: te.exp(x[i] - most[row(*i)]))
     less = passes.each("less", lambda *i: te.log(total[i]))
     y = passes.rows.map("y", lambda *i: x[i] - most[row(*i)] - less[row(*i)], is_result=True)
