@@ -70,6 +70,11 @@ def test_vectors_that_are_not_known_to_be_aligned_do_not() -> None:
     assert not streams(doubled(4095, 7))
 
 
+def test_large_results_begin_at_a_cache_line() -> None:
+    kernel, x = doubled(1 << 18, 64), np.ones(1 << 18, np.float32)
+    assert [kernel(x).ctypes.data % LINE for _ in range(3)] == [0, 0, 0]
+
+
 def test_what_is_read_again_is_refused() -> None:
     x = te.placeholder((64,), name="x")
     inner = te.compute((64,), lambda i: x[i] + 1, name="inner")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 ALIGNMENT = 64
+# A result of so many bytes takes far longer to compute than to place.
+LARGE_BYTES = 1 << 20
 SOURCES = ("loops", "llvm", "asm", "numba")
 ENTRIES = ("kernel", "prepare", "bound")
 
@@ -32,6 +35,12 @@ def empty_aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     raw = np.empty(size + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def _allocator(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Callable[..., Array]:
+    """What makes memory for results: large ones begin at a cache line, small ones are made at once."""
+    is_large = prod(shape) * dtype.itemsize >= LARGE_BYTES
+    return empty_aligned if is_large else np.empty
 
 
 class PreparedCall:
@@ -71,6 +80,7 @@ class Kernel:
         self._out_types = [(spec.shape, storage_dtype(spec.dtype)) for spec in code.outputs]
         is_single = len(code.outputs) == 1 and not code.outputs[0].strides
         self._single = self._out_types[0] if is_single else None
+        self._allocate = _allocator(*self._single) if self._single is not None else empty_aligned
         if code.backend == "llvm":
             self._load()
         else:
@@ -150,7 +160,7 @@ class Kernel:
             ArgumentError: an array has the wrong number, dtype, shape, layout or memory.
         """
         if out is None and self._single is not None:
-            result = np.empty(*self._single)
+            result = self._allocate(*self._single)
             if self._invoke(*arrays, result) == 0:
                 return result
         elif self._single is not None and self._invoke(*arrays, out) == 0:
@@ -317,7 +327,7 @@ def _new_output(spec: TensorSpec) -> Array:
     """Memory for an output, spaced as the kernel writes it."""
     dtype = storage_dtype(spec.dtype)
     if not spec.strides:
-        return np.empty(spec.shape, dtype)
+        return _allocator(spec.shape, dtype)(spec.shape, dtype)
     steps = [step * dtype.itemsize for step in spec.strides]
     return np.ndarray(spec.shape, dtype, np.empty(spec.span, dtype), strides=steps)
 
