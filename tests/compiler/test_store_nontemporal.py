@@ -71,7 +71,7 @@ def test_vectors_that_are_not_known_to_be_aligned_do_not() -> None:
 
 
 def test_large_results_begin_at_a_cache_line() -> None:
-    kernel, x = doubled(1 << 18, 64), np.ones(1 << 18, np.float32)
+    kernel, x = doubled(1 << 20, 64), np.ones(1 << 20, np.float32)
     assert [kernel(x).ctypes.data % LINE for _ in range(3)] == [0, 0, 0]
 
 

@@ -24,17 +24,15 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 ALIGNMENT = 64
 # A result of so many bytes takes far longer to compute than to place.
-LARGE_BYTES = 1 << 20
+LARGE_BYTES = 1 << 22
 SOURCES = ("loops", "llvm", "asm", "numba")
 ENTRIES = ("kernel", "prepare", "bound")
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """Uninitialised memory that begins at a cache line."""
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    raw = np.empty(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size].view(dtype).reshape(shape)
+    raw = np.empty(prod(shape) * dtype.itemsize + ALIGNMENT, np.uint8)
+    return np.ndarray(shape, dtype, raw, -raw.ctypes.data % ALIGNMENT)
 
 
 def _allocator(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Callable[..., Array]:
