@@ -18,7 +18,7 @@ from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
 from tilewright.compiler.te.expr import BYTES
-from tilewright.templates.analytic import fits_registers
+from tilewright.templates.analytic import fits_registers, tile_cycles
 from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.operators.lanes import greatest_number, reduce_lanes
@@ -95,6 +95,13 @@ class Attention:
         """The type of scores and sums."""
         return "float64" if self.dtype == "float64" else "float32"
 
+    def cycles(self, tile: tuple[int, int, int], lanes: int) -> float:
+        """Cycles of both products of a head, by tiles of so many rows by vectors of keys, and of values."""
+        rows, keys, values = tile
+        scores = -(-self.n // (keys * lanes)) * self.d * tile_cycles(rows, keys)
+        sums = -(-self.d // (values * lanes)) * self.n * tile_cycles(rows, values)
+        return -(-self.m // rows) * (scores + sums)
+
     def operands(self) -> list[Tensor]:
         """Queries, keys, values, and the mask where there is one."""
         sizes = {"q": (self.heads, self.m), "k": (self.kv_heads, self.n), "v": (self.kv_heads, self.n)}
@@ -136,14 +143,18 @@ def flops(b: int, heads: int, m: int, n: int, d: int, **_: Any) -> int:
 
 
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
-    """The untuned configuration: the tallest tiles that fit the registers."""
+    """The untuned configuration: the tiles that cover both products in the fewest cycles."""
     attention = Attention.of(**arguments)
     lanes, registers = target.lanes(BYTES[attention.sum]), target.vector_registers
-    across = _vectors(attention.d, lanes)[-1]
-    rows = [r for r in ROWS if r <= attention.m and _fits(r, across, registers)]
-    keys = [v for v in _vectors(attention.n, lanes) if _fits(rows[-1], v, registers)]
-    pack = int(attention.m >= FEW)
-    return {"rows": rows[-1], "vectors": keys[-1], "across": across, "pack": pack}
+    choices = [
+        (rows, keys, values)
+        for rows in ROWS
+        for keys in _vectors(attention.n, lanes)
+        for values in _vectors(attention.d, lanes)
+        if rows <= attention.m and _fits(rows, keys, registers) and _fits(rows, values, registers)
+    ]
+    rows, keys, values = min(choices, key=lambda tile: (attention.cycles(tile, lanes), -tile[0]))
+    return {"rows": rows, "vectors": keys, "across": values, "pack": int(attention.m >= FEW)}
 
 
 def _vectors(extent: int, lanes: int) -> list[int]:
