@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 ALIGNMENT = 64
 # A result of so many bytes takes far longer to compute than to place.
-LARGE_BYTES = 1 << 22
+LARGE_BYTES = 1 << 18
 SOURCES = ("loops", "llvm", "asm", "numba")
 ENTRIES = ("kernel", "prepare", "bound")
 
@@ -32,7 +32,7 @@ ENTRIES = ("kernel", "prepare", "bound")
 def empty_aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """Uninitialised memory that begins at a cache line."""
     raw = np.empty(prod(shape) * dtype.itemsize + ALIGNMENT, np.uint8)
-    return np.ndarray(shape, dtype, raw, -raw.ctypes.data % ALIGNMENT)
+    return np.ndarray(shape, dtype, raw, -raw.__array_interface__["data"][0] % ALIGNMENT)
 
 
 def _allocator(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Callable[..., Array]:
