@@ -309,3 +309,12 @@ def test_out_takes_the_fast_way_too(kernel: Kernel, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(kernel, "_call_checked", None)
     out = np.empty((M, N), np.float32)
     assert kernel(A, B, out=out) is out
+
+
+def test_large_results_lie_apart_from_where_pages_begin() -> None:
+    x = te.placeholder((1 << 16,), name="x")
+    y = te.compute((1 << 16,), lambda i: x[i] * 2, name="y")
+    kernel = load_kernel(compile_program(Program.from_schedule(create_schedule(y), [x, y]), Target.host()))
+    result = kernel(np.ones(1 << 16, np.float32))
+    assert result.ctypes.data % 4096 == 2048
+    assert (result == 2).all()
