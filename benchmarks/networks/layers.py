@@ -13,7 +13,6 @@ import tilewright as tw
 from tilewright.deploy import make_task
 
 Array = npt.NDArray[Any]
-Strides = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,18 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewright.compiler import te
-from tilewright.compiler.schedule import Schedule, create_schedule
+from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import get_config
 from tilewright.templates.operators.axes import normalize_axes
 from tilewright.templates.operators.product import Dtype
+from tilewright.templates.operators.sweep import default_sweep, sweep
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
-VECTORS = (1, 2, 4, 8)
-FEW = 4
 
 
 def reference(
@@ -36,9 +35,8 @@ def reference(
 def default(
     target: Target, threads: int, shape: tuple[int, ...], axis: int, dtype: str, epsilon: float
 ) -> dict[str, Any]:
-    """The untuned configuration: a few vectors at a time."""
-    *_, inner = _extents(shape, axis)
-    return {"vectors": [v for v in _vectors(inner, target.lanes(BYTES[dtype])) if v <= FEW][-1]}
+    """The untuned configuration."""
+    return default_sweep(target, threads, _extents(shape, axis), dtype)
 
 
 def _extents(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
@@ -46,10 +44,6 @@ def _extents(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     (channel,) = normalize_axes("batch_norm", shape, axis)
     outer, inner = prod(shape[:channel]), prod(shape[channel + 1 :])
     return (outer, shape[channel]) if inner == 1 else (outer, shape[channel], inner)
-
-
-def _vectors(extent: int, lanes: int) -> list[int]:
-    return [v for v in VECTORS if v == 1 or (v - 1) * lanes < extent]
 
 
 @template("batch_norm", reference=reference, default=default)
@@ -69,11 +63,6 @@ def batch_norm(
         name="y",
         argument_shape=shape,
     )
-    s = create_schedule(y)
-    cfg.define_knob("vectors", _vectors(extents[-1], lanes))
+    s = sweep(cfg, y, lanes)
     s[scale].vectorize(s[scale].op.axis[0])
-    *around, last = s[y].op.axis
-    strip, lane = s[y].split(last, cfg["vectors"].val * lanes)
-    s[y].vectorize(lane)
-    s[y].parallel(s[y].fuse(*around) if len(around) > 1 or around[0].extent > 1 else strip)
     return s, [x, gamma, beta, mean, variance, y]

@@ -23,6 +23,7 @@ from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import get_config
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.operators.axes import normalize_axes
+from tilewright.templates.operators.lanes import vectors_of
 from tilewright.templates.operators.product import up_to
 from tilewright.templates.operators.sweep import (
     BLOCKS,
@@ -31,7 +32,6 @@ from tilewright.templates.operators.sweep import (
     default_store,
     default_sweep,
     no_flops,
-    vectors_of,
 )
 from tilewright.templates.template import template
 

@@ -6,6 +6,13 @@ from tilewright.compiler import te
 from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.te import IterVar, Tensor
 
+VECTORS = (1, 2, 4, 8)
+
+
+def vectors_of(extent: int, lanes: int) -> list[int]:
+    """How many vectors at once an extent has room for."""
+    return [v for v in VECTORS if v == 1 or (v - 1) * lanes < extent]
+
 
 def halve_lanes(s: Schedule, c: Tensor, lanes: int, vectors: int) -> list[Tensor]:
     """Stages of partial sums along the last reduction: all lanes, one vector, half of it, ..., two lanes."""

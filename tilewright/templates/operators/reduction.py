@@ -20,11 +20,10 @@ from tilewright.compiler.te import IterVar, Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.operators.axes import normalize_axes
-from tilewright.templates.operators.lanes import reduce_lanes
+from tilewright.templates.operators.lanes import reduce_lanes, vectors_of
 from tilewright.templates.operators.product import up_to
 
 ROWS = (1, 2, 4, 8)
-VECTORS = (1, 2, 4, 8)
 BLOCKS = (128, 256, 512, 1024, 2048, 4096)
 LINES = (1, 2, 4, 8, 16)
 # Partial results side by side that hide the latency of an addition.
@@ -127,7 +126,7 @@ def default_reduction(reduction: Reduction, target: Target, threads: int) -> dic
     if reduction.is_along:
         rows = [r for r in ROWS if r <= min(last, max(1, FEW_VECTORS * lanes // reduction.reduced[-1]))]
         most = min(FEW // 2, MOST_SUMS // rows[-1])
-        vectors = [v for v in _vectors(reduction.reduced[-1], lanes) if v <= most]
+        vectors = [v for v in vectors_of(reduction.reduced[-1], lanes) if v <= most]
         chosen = {"rows": rows[-1], "vectors": vectors[-1]}
         units = around * -(-last // rows[-1])
     else:
@@ -135,7 +134,7 @@ def default_reduction(reduction: Reduction, target: Target, threads: int) -> dic
         share = -(-last // -(-threads // around))
         blocks = [block for block in up_to(BLOCKS, last) if block <= max(min(most, share), min(BLOCKS))]
         chosen = {
-            "vectors": [v for v in _vectors(last, lanes) if v <= FEW // 2][-1],
+            "vectors": [v for v in vectors_of(last, lanes) if v <= FEW // 2][-1],
             "block": blocks[-1] if blocks else last,
             "lines": [n for n in LINES if n <= min(FEW, reduction.reduced[-1])][-1],
         }
@@ -150,11 +149,11 @@ def define_reduction(cfg: TemplateConfig, reduction: Reduction) -> None:
     cfg.define_knob("parts", _parts(reduction, cfg.threads))
     if reduction.is_along:
         cfg.define_knob("rows", [r for r in ROWS if r <= reduction.kept[-1]])
-        cfg.define_knob("vectors", _vectors(reduction.reduced[-1], lanes))
+        cfg.define_knob("vectors", vectors_of(reduction.reduced[-1], lanes))
         cfg.constrain(("rows", "vectors"), lambda rows, vectors: rows.val * vectors.val <= MOST_SUMS)
     else:
         cfg.define_knob("block", up_to(BLOCKS, reduction.kept[-1]))
-        cfg.define_knob("vectors", _vectors(reduction.kept[-1], lanes))
+        cfg.define_knob("vectors", vectors_of(reduction.kept[-1], lanes))
         cfg.define_knob("lines", [n for n in LINES if n <= reduction.reduced[-1]])
 
 
@@ -183,10 +182,6 @@ def schedule_reduction(
 def _parts(reduction: Reduction, threads: int) -> list[int]:
     counts = (threads, 4 * threads) if threads > 1 else ()
     return [1, *(n for n in counts if n <= max(reduction.reduced))]
-
-
-def _vectors(extent: int, lanes: int) -> list[int]:
-    return [v for v in VECTORS if v == 1 or (v - 1) * lanes < extent]
 
 
 def _share_reduction(s: Schedule, total: Tensor, parts: int) -> Tensor:

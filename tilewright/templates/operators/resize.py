@@ -21,8 +21,9 @@ from tilewright.compiler.te import Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.operators.coordinates import CoordinateMode, Coordinates, NearestMode
+from tilewright.templates.operators.lanes import vectors_of
 from tilewright.templates.operators.product import Dtype
-from tilewright.templates.operators.sweep import FEW, vectors_of
+from tilewright.templates.operators.sweep import FEW
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]

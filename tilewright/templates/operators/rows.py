@@ -20,10 +20,9 @@ from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.operators.axes import Axes, normalize_axes
-from tilewright.templates.operators.lanes import reduce_lanes
+from tilewright.templates.operators.lanes import reduce_lanes, vectors_of
 
 SIDE_BY_SIDE = (1, 2, 3, 4, 6, 8)
-VECTORS = (1, 2, 4, 8)
 # Partial results of one kind that hide the latency of an addition.
 FEW = 4
 MOST_SUMS = 16
@@ -177,13 +176,13 @@ def default_rows(rows: Rows, kept: int, target: Target, threads: int, ahead: boo
     if rows.is_along:
         share = -(-rows.outer // threads)
         side = [n for n in _side_by_side(rows) if n <= min(FEW, max(1, room), share)]
-        vectors = [v for v in _vectors(rows.length, lanes) if v <= max(1, FEW // side[-1])]
+        vectors = [v for v in vectors_of(rows.length, lanes) if v <= max(1, FEW // side[-1])]
         chosen = {"rows": side[-1], "vectors": vectors[-1], "unroll": 1, "pipeline": 0}
         if ahead and rows.length % lanes == 0:
             few = [n for n in side if n * rows.length <= OVERLAPPED * lanes] or side[:1]
             chosen |= {"rows": few[-1], "vectors": 1, "pipeline": 1}
         return chosen
-    strips = [v for v in _vectors(rows.inner, lanes) if v <= max(1, min(FEW, room // lanes))]
+    strips = [v for v in vectors_of(rows.inner, lanes) if v <= max(1, min(FEW, room // lanes))]
     return {"vectors": strips[-1], "unroll": 1}
 
 
@@ -193,7 +192,7 @@ def schedule_rows(cfg: TemplateConfig, passes: Passes, result: Tensor) -> Schedu
     lanes = cfg.target.lanes(BYTES[rows.dtype])
     if rows.is_along:
         cfg.define_knob("rows", _side_by_side(rows))
-    cfg.define_knob("vectors", _vectors(rows.length if rows.is_along else rows.inner, lanes))
+    cfg.define_knob("vectors", vectors_of(rows.length if rows.is_along else rows.inner, lanes))
     cfg.define_knob("unroll", [1, 2, 4])
     if rows.is_along:
         cfg.constrain(("rows", "vectors"), lambda rows, vectors: rows.val * vectors.val <= MOST_SUMS)
@@ -209,10 +208,6 @@ def schedule_rows(cfg: TemplateConfig, passes: Passes, result: Tensor) -> Schedu
 
 def _side_by_side(rows: Rows) -> list[int]:
     return [n for n in SIDE_BY_SIDE if n <= rows.outer]
-
-
-def _vectors(extent: int, lanes: int) -> list[int]:
-    return [v for v in VECTORS if v == 1 or (v - 1) * lanes < extent]
 
 
 def _schedule_along(s: Schedule, cfg: TemplateConfig, passes: Passes, result: Tensor, lanes: int) -> None:

@@ -11,11 +11,11 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
+from tilewright.templates.operators.lanes import vectors_of
 from tilewright.templates.operators.product import up_to
 
 # What is moved as it is.
 ElementDtype = Literal["float32", "float64", "int32", "int64", "uint8", "int8", "bool"]
-VECTORS = (1, 2, 4, 8)
 BLOCKS = (1024, 4096, 16384, 65536)
 # Elements that keep a thread busy for longer than it takes to wake it.
 BLOCK = 16384
@@ -69,11 +69,6 @@ def choose_store(cfg: TemplateConfig, s: Schedule, y: Tensor) -> None:
 def default_store(target: Target, extents: Sequence[int], dtype: str) -> dict[str, Any]:
     """The untuned choice of the knob, where there is one."""
     return {"store": STREAMED} if prod(extents) * BYTES[dtype] > target.l3_bytes else {}
-
-
-def vectors_of(extent: int, lanes: int) -> list[int]:
-    """How many vectors at once an extent has room for."""
-    return [v for v in VECTORS if v == 1 or (v - 1) * lanes < extent]
 
 
 def no_flops(**_: Any) -> int:
