@@ -99,6 +99,7 @@ def fold(
     update: Callable[..., Sequence[ExprLike]],
     finish: Callable[..., ExprLike],
     merge: Callable[[State, State], Sequence[ExprLike]] | None = None,
+    where: ExprLike | None = None,
 ) -> Expr:
     """A reduction with a state of several scalars, such as argmax, Welford's variance or online softmax.
 
@@ -108,6 +109,7 @@ def fold(
         update: the next state from the present one, ``update(s0, s1, ...)``; it reads tensors at ``axis``.
         finish: the result from the last state.
         merge: the state of two parts joined, which lets the fold run in parallel.
+        where: steps for which it does not hold leave the state as it is.
 
     Example, the position of a row's greatest element::
 
@@ -121,6 +123,8 @@ def fold(
     state = tuple(Var(f"state{n}", value.dtype) for n, value in enumerate(start))
     step = tuple(as_expr(value, like) for value, like in zip(update(*state), start, strict=True))
     step = tuple(cast(like.dtype, value) for value, like in zip(step, start, strict=True))
+    if where is not None:
+        step = tuple(if_then_else(where, value, old) for value, old in zip(step, state, strict=True))
     merged = None
     if merge is not None:
         other = tuple(Var(f"other{n}", value.dtype) for n, value in enumerate(start))
