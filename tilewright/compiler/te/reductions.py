@@ -136,8 +136,8 @@ def fold(
 class Reducer(Protocol):
     """What :func:`comm_reducer` makes."""
 
-    def __call__(self, expr: ExprLike, axis: Axes) -> Expr:
-        """The reduction of ``expr`` over ``axis``."""
+    def __call__(self, expr: ExprLike, axis: Axes, where: ExprLike | None = None) -> Expr:
+        """The reduction of ``expr`` over ``axis``, without those for which ``where`` does not hold."""
 
 
 def comm_reducer(
@@ -159,7 +159,7 @@ def comm_reducer(
     def combine(x: Expr, y: Expr) -> ExprLike:
         return _single(name, "fcombine", fcombine(x, y))
 
-    def reduce(expr: ExprLike, axis: Axes) -> Expr:
+    def reduce(expr: ExprLike, axis: Axes, where: ExprLike | None = None) -> Expr:
         value = as_expr(_single(name, "the expression", expr))
         identity = as_expr(_single(name, "fidentity", fidentity(value.dtype)), value)
         return fold(
@@ -168,6 +168,7 @@ def comm_reducer(
             lambda state: (combine(state, value),),
             lambda state: state,
             lambda left, right: (combine(left[0], right[0]),),
+            where,
         )
 
     reduce.__name__ = name

@@ -112,15 +112,16 @@ class Attention:
 
     def finish_score(self, score: te.Expr, place: Sequence[IterVar], mask: Sequence[Tensor]) -> te.Expr:
         """A score as the softmax takes it."""
-        *_, i, j = place
         score = score * self.scale
         for tensor in mask:
             fitting = zip(place[4 - len(self.mask) :], self.mask, strict=True)
             added = tensor[tuple(at if extent > 1 else te.const(0) for at, extent in fitting)]
             score = score + added.astype(self.sum)
-        if self.causal:
-            score = te.if_then_else(j <= i + (self.n - self.m), score, float("-inf"))
         return score
+
+    def is_seen(self, i: IterVar, j: te.Expr) -> te.Expr | None:
+        """Whether a query sees a key; None where each sees all."""
+        return j <= i + (self.n - self.m) if self.causal else None
 
 
 def reference(q: Array, k: Array, v: Array, *mask: Array, causal: bool, scale: float | None) -> Array:
@@ -239,13 +240,13 @@ class Stages:
         scores = te.compute(
             (*heads, m, n), lambda *at: attention.finish_score(dots[at], at, mask), name="scores"
         )
-        most = te.compute((*heads, m), lambda *at: greatest_number(scores[(*at, r)], r), name="most")
+        most = te.compute((*heads, m), lambda *at: greatest_number(scores[(*at, r)], r, attention.is_seen(at[-1], r)), name="most")
         powers = te.compute((*heads, m, n), lambda *at: te.exp(scores[at] - most[at[:-1]]), name="powers")
-        total = te.compute((*heads, m), lambda *at: te.sum(powers[(*at, t)], axis=t), name="total")
+        total = te.compute((*heads, m), lambda *at: te.sum(powers[(*at, t)], axis=t, where=attention.is_seen(at[-1], t)), name="total")
         share = te.compute((*heads, m), lambda *at: 1 / total[at], name="share")
 
         def add_values(b: IterVar, h: IterVar, i: IterVar, o: IterVar) -> te.Expr:
-            return te.sum(powers[b, h, i, u] * v[b, h // shared, u, o], axis=u)
+            return te.sum(powers[b, h, i, u] * v[b, h // shared, u, o], axis=u, where=attention.is_seen(i, u))
 
         sums = te.compute((*heads, m, d), add_values, name="sums")
         y = te.compute(
@@ -272,6 +273,8 @@ def _schedule(cfg: TemplateConfig, stages: Stages, lanes: int) -> Schedule:
     s[y].parallel(loop)
     s[y].unroll(i)
     s[y].vectorize(o)
+    for reduction in (stages.most, stages.total, stages.sums):
+        s[reduction].trim()
     _sum_values(s, stages, across)
     _score(s, cfg, stages, lanes, loop)
     reduce_lanes(s, stages.most, lanes, 2, 1, y, loop)
@@ -307,6 +310,7 @@ def _sum_values(s: Schedule, stages: Stages, across: IterVar) -> None:
     s[stages.sums].compute_inline()
     s[tile].compute_at(s[stages.y], across)
     compute_tile(s, tile, 1)
+    s[tile].loop_partition(s[tile].op.reduce_axis[0])
 
 
 def _score(s: Schedule, cfg: TemplateConfig, stages: Stages, lanes: int, loop: IterVar) -> None:

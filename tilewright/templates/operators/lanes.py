@@ -61,12 +61,13 @@ def reduce_lanes(
     return partial
 
 
-def greatest_number(value: te.Expr, axis: IterVar) -> te.Expr:
+def greatest_number(value: te.Expr, axis: IterVar, where: te.Expr | None = None) -> te.Expr:
     """The greatest value that is no NaN: one instruction a step, where ``te.max`` takes three.
 
-    What is subtracted from values ahead of ``exp``: a NaN comes through those.
+    What is subtracted from values ahead of ``exp``: a NaN comes through those. Values for which ``where`` does
+    not hold are left out.
     """
     greatest = te.comm_reducer(
         lambda x, y: te.if_then_else(x > y, x, y), lambda dtype: te.const(float("-inf"), dtype)
     )
-    return greatest(value, axis)
+    return greatest(value, axis, where)
