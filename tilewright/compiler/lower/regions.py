@@ -217,13 +217,14 @@ def _union(left: list[Span], right: list[Span], stage: Stage, ranges: Ranges) ->
         shift = difference.const
         begin = a.begin if shift >= 0 else b.begin
         extent = max(a.extent, shift + b.extent) - min(0, shift)
-        cuts = a.cuts if shift == 0 and _cut_keys(a) == _cut_keys(b) else ()
+        both = _cut_keys(b) if shift == 0 else {}
+        cuts = tuple(cut for k, cut in _cut_keys(a).items() if k in both)
         spans.append(Span(begin, extent, cuts))
     return spans
 
 
-def _cut_keys(span: Span) -> set[object]:
-    return {(key(cut.form.to_expr()), cut.bound, cut.is_loose) for cut in span.cuts}
+def _cut_keys(span: Span) -> dict[object, Cut]:
+    return {(key(cut.form.to_expr()), cut.bound, cut.is_loose): cut for cut in span.cuts}
 
 
 def _clip(span: Span, extent: int, ranges: Ranges) -> Span:
