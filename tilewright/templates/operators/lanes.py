@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from tilewright.compiler import te
 from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.te import IterVar, Tensor
@@ -61,13 +63,15 @@ def reduce_lanes(
     return partial
 
 
-def greatest_number(value: te.Expr, axis: IterVar, where: te.Expr | None = None) -> te.Expr:
+def greatest_number(
+    value: te.Expr, axis: IterVar, where: te.Expr | None = None, least: float = -math.inf
+) -> te.Expr:
     """The greatest value that is no NaN: one instruction a step, where ``te.max`` takes three.
 
-    What is subtracted from values ahead of ``exp``: a NaN comes through those. Values for which ``where`` does
-    not hold are left out.
+    What is subtracted from values ahead of ``exp``: a NaN comes through those. It is at least ``least``, and
+    values for which ``where`` does not hold are left out.
     """
     greatest = te.comm_reducer(
-        lambda x, y: te.if_then_else(x > y, x, y), lambda dtype: te.const(float("-inf"), dtype)
+        lambda x, y: te.if_then_else(x > y, x, y), lambda dtype: te.const(least, dtype)
     )
     return greatest(value, axis, where)
