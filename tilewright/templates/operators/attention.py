@@ -1,7 +1,8 @@
 """Scaled dot-product attention in one kernel: ``softmax(q @ k.T * scale + mask) @ v`` for each head.
 
-A tile of queries at a time goes over all keys, its scores are turned into weights, and these multiply the
-values: the scores of a tile stay in the second cache even for ten thousands of keys, and no more are kept.
+A tile of queries at a time goes over all keys, or over blocks of them, each of which may serve several tiles.
+Its scores are turned into weights, and these multiply the values: no more scores than those of a tile and a
+block are kept. With a causal mask a tile ends at the last key that its last query sees.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def flops(b: int, heads: int, m: int, n: int, d: int, **_: Any) -> int:
 
 
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
-    """The untuned configuration: the tiles that cover both products in the fewest cycles."""
+    """The untuned configuration: tiles that cover both products in the fewest cycles, blocks that fit caches."""
     attention = Attention.of(**arguments)
     lanes, registers = target.lanes(BYTES[attention.sum]), target.vector_registers
     choices = [
@@ -68,14 +69,28 @@ def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
         if rows <= attention.m and _fits(rows, keys, registers) and _fits(rows, values, registers)
     ]
     rows, keys, values = min(choices, key=lambda tile: (attention.cycles(tile, lanes), -tile[0]))
+    is_packed = attention.m >= FEW
     return {
         "rows": rows,
         "vectors": keys,
         "across": values,
-        "pack": int(attention.m >= FEW),
-        "panels": 0,
+        "pack": int(is_packed),
+        "panels": _panels(attention, rows, keys * lanes, target) if is_packed else 0,
         "tiles": 1,
     }
+
+
+def _panels(attention: Attention, rows: int, columns: int, target: Target) -> int:
+    """Panels of keys in a block: none where what a tile of queries goes through stays in the second cache.
+
+    Else its scores and their powers would leave it while keys and values stream through: those of a block are
+    to stay in the first cache.
+    """
+    item, n = BYTES[attention.sum], attention.n
+    if 2 * n * (attention.d + rows) * item <= target.l2_bytes:
+        return 0
+    fitting = [p for p in PANELS if p * columns < n and 2 * p * columns * rows * item <= target.l1_bytes]
+    return fitting[-1]
 
 
 def _may_block(n: int, lanes: int, vectors: int, pack: int, panels: int, tiles: int) -> bool:
