@@ -171,8 +171,12 @@ def band(m: int, n: int, k: int, shift: int, width: int) -> Compute:
     a, b = te.placeholder((m, k), name="A"), te.placeholder((k, n), name="B")
     r = te.reduce_axis((0, k), "k")
     twice = te.compute((m, k), lambda i, j: a[i, j] * 2.0, name="twice")
-    inside = lambda i: te.all(r <= i + shift, r > i + shift - width)  # noqa: E731
-    c = te.compute((m, n), lambda i, j: te.sum(twice[i, r] * b[r, j], axis=r, where=inside(i)), name="C")
+
+    def product(i: te.IterVar, j: te.IterVar) -> te.Expr:
+        inside = te.all(r <= i + shift, r > i + shift - width)
+        return te.sum(twice[i, r] * b[r, j], axis=r, where=inside)
+
+    c = te.compute((m, n), product, name="C")
 
     def reference(x: Array, y: Array) -> Array:
         return (np.tril(x, shift) - np.tril(x, shift - width)) * 2 @ y

@@ -17,7 +17,7 @@ from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
 from tilewright.compiler.te.expr import BYTES
-from tilewright.templates.analytic import fits_registers
+from tilewright.templates.analytic import FMA_LATENCY, fits_registers
 from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.operators.attention_stages import Attention, Stages
 from tilewright.templates.operators.lanes import reduce_lanes
@@ -58,7 +58,7 @@ def flops(b: int, heads: int, m: int, n: int, d: int, **_: Any) -> int:
 
 
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
-    """The untuned configuration: tiles that cover both products in the fewest cycles, blocks that fit caches."""
+    """The untuned configuration: tiles that cover both products in the fewest cycles, blocks by caches."""
     attention = Attention.of(**arguments)
     lanes, registers = target.lanes(BYTES[attention.sum]), target.vector_registers
     choices = [
@@ -81,13 +81,13 @@ def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
 
 
 def _panels(attention: Attention, rows: int, columns: int, target: Target) -> int:
-    """Panels of keys in a block: none where what a tile of queries goes through stays in the second cache.
+    """Panels of keys in a block: none where what a tile of queries goes through takes half the second cache.
 
-    Else its scores and their powers would leave it while keys and values stream through: those of a block are
-    to stay in the first cache.
+    Else its scores and their powers may leave it while keys and values stream through: those of a block are to
+    stay in the first cache.
     """
     item, n = BYTES[attention.sum], attention.n
-    if 2 * n * (attention.d + rows) * item <= target.l2_bytes:
+    if 2 * n * (attention.d + rows) * item <= target.l2_bytes // 2:
         return 0
     fitting = [p for p in PANELS if p * columns < n and 2 * p * columns * rows * item <= target.l1_bytes]
     return fitting[-1]
@@ -215,14 +215,15 @@ def _weigh(s: Schedule, cfg: TemplateConfig, stages: Stages, lanes: int, place: 
     """The powers of the scores of a tile of queries, and what they are relative to."""
     reader = s[place.reader]
     _score(s, cfg, stages, lanes, place)
-    reduce_lanes(s, stages.most, lanes, 2, 1, place.reader, place.loop)
+    vectors = 1 if cfg["rows"].val >= FMA_LATENCY else 2  # rows hide the latency as well
+    reduce_lanes(s, stages.most, lanes, vectors, 1, place.reader, place.loop)
     *_, i, j = s[stages.powers].op.axis
-    vectors, j = s[stages.powers].split(j, lanes)
-    s[stages.powers].reorder(vectors, i, j)
-    s[stages.powers].unroll(vectors, 1)
+    outer, j = s[stages.powers].split(j, lanes)
+    s[stages.powers].reorder(outer, i, j)
+    s[stages.powers].unroll(outer, 1)
     s[stages.powers].unroll(i)
     s[stages.powers].vectorize(j)
-    reduce_lanes(s, stages.total, lanes, 2, 1, place.reader, place.loop)
+    reduce_lanes(s, stages.total, lanes, vectors, 1, place.reader, place.loop)
     s[stages.powers].compute_at(reader, place.loop)
 
 
