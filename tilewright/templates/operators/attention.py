@@ -83,8 +83,8 @@ def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
 def _panels(attention: Attention, rows: int, columns: int, target: Target) -> int:
     """Panels of keys in a block: none where what a tile of queries goes through takes half the second cache.
 
-    Else its scores and their powers may leave it while keys and values stream through: those of a block are to
-    stay in the first cache.
+    Else its scores and their powers may leave it while keys and values stream through: those of a block stay
+    in the first cache.
     """
     item, n = BYTES[attention.sum], attention.n
     if 2 * n * (attention.d + rows) * item <= target.l2_bytes // 2:
