@@ -59,7 +59,7 @@ def _by_sixteenths(code: LaneCode, x: LaneValue) -> LaneValue:
 def _times_root(
     code: LaneCode, rounded: LaneValue, n: LaneValue, r: LaneValue, near_zero: Sequence[float]
 ) -> LaneValue:
-    """``2**n`` times a function near 1 of the small r; n are sixteenths, as in the last bits of ``rounded``."""
+    """``2**n`` times a function of the small r; n are sixteenths, counted in the last bits of ``rounded``."""
     root = look_up(code, rounded.bits(), "exp_roots", [2 ** (place / ROOTS) for place in range(ROOTS)])
     return scaled_by_floor(code.multiply_add(root * r, code.polynomial(r, near_zero), root), n)
 
