@@ -34,6 +34,8 @@ SIDE_BY_SIDE = 2
 # Panels of keys in a block, 0 for one block of all keys; and tiles of queries that a block serves.
 PANELS = (0, 1, 2, 4, 8, 16)
 TILES = (1, 2, 4, 8, 16)
+# Queries whose lanes are joined side by side: all at once is much code.
+JOINED_ROWS = 2
 # Queries too few for their tile to repay a packed copy of the keys.
 FEW = 4
 
@@ -216,14 +218,14 @@ def _weigh(s: Schedule, cfg: TemplateConfig, stages: Stages, lanes: int, place: 
     reader = s[place.reader]
     _score(s, cfg, stages, lanes, place)
     vectors = 1 if cfg["rows"].val >= FMA_LATENCY else 2  # rows hide the latency as well
-    reduce_lanes(s, stages.most, lanes, vectors, 1, place.reader, place.loop)
+    reduce_lanes(s, stages.most, lanes, vectors, 1, place.reader, place.loop, JOINED_ROWS)
     *_, i, j = s[stages.powers].op.axis
     outer, j = s[stages.powers].split(j, lanes)
     s[stages.powers].reorder(outer, i, j)
     s[stages.powers].unroll(outer, 1)
     s[stages.powers].unroll(i)
     s[stages.powers].vectorize(j)
-    reduce_lanes(s, stages.total, lanes, vectors, 1, place.reader, place.loop)
+    reduce_lanes(s, stages.total, lanes, vectors, 1, place.reader, place.loop, JOINED_ROWS)
     s[stages.powers].compute_at(reader, place.loop)
 
 

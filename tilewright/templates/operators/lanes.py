@@ -41,11 +41,18 @@ def compute_lanes(s: Schedule, stage: Tensor, unroll_k: int) -> None:
 
 
 def reduce_lanes(
-    s: Schedule, total: Tensor, lanes: int, vectors: int, unroll: int, reader: Tensor, loop: IterVar
+    s: Schedule,
+    total: Tensor,
+    lanes: int,
+    vectors: int,
+    unroll: int,
+    reader: Tensor,
+    loop: IterVar,
+    copies: int = 0,
 ) -> list[Tensor]:
     """Reduce contiguous rows inside a loop of their reader: in lanes, all rows side by side, then those.
 
-    The stages of the lanes.
+    The stages of the lanes. The lanes of so many ``copies`` of rows are joined side by side, 0 being all.
     """
     partial = halve_lanes(s, total, lanes, vectors)
     for part in (*partial, total):
@@ -56,9 +63,9 @@ def reduce_lanes(
         is_long = part is partial[0]  # the few steps after it are written out for each row
         s[part].reorder(*others, *((*steps, row) if is_long else (row, *steps)), lane)
         s[part].unroll(steps[-1], unroll if is_long else 0)
-        s[part].unroll(row)
+        s[part].unroll(row, 0 if is_long else copies)
         s[part].vectorize(lane)
-    s[total].unroll(s[total].op.axis[-1])
+    s[total].unroll(s[total].op.axis[-1], copies)
     s[total].unroll(s[total].op.reduce_axis[0])
     return partial
 
