@@ -1,0 +1,158 @@
+"""An estimate of how long a loop nest takes: counted instructions and cache lines against a core's rates.
+
+A roofline for each piece of straight-line code: the slowest of the ports, of the chain of dependent instructions
+and of the levels of the memory hierarchy bounds it, and the others add a little, since they overlap imperfectly.
+No number in it belongs to an operator or an extent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from math import ceil, log
+
+from tilewright.compiler.analysis.machine import Machine
+from tilewright.compiler.analysis.sites import Loop, find_sites
+from tilewright.compiler.analysis.straight_line import Piece, find_pieces
+from tilewright.compiler.analysis.traffic import lines_missed
+from tilewright.compiler.analysis.working_sets import WorkingSet, histories, working_sets
+from tilewright.compiler.ir.loops import LoopKind, LoopNest
+from tilewright.compiler.target import Target
+
+# What bounds are added with: of two equal ones the sum is a quarter more than either.
+OVERLAP_EXPONENT = 3.0
+# To come to a loop, and to leave it after more iterations than a branch predictor remembers.
+LOOP_ENTRY_CYCLES, LOOP_EXIT_CYCLES, REMEMBERED_TRIPS = 4.0, 16.0, 32.0
+# The count, the comparison and the jump of a loop, and an address that is kept up.
+LOOP_INSTRUCTIONS = 3.0
+# To hand iterations to other threads, and to wait for them.
+PARALLEL_CYCLES = 8000.0
+# Lines that are written are read before, and go back.
+WRITE_WEIGHT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class PieceCost:
+    """The cycles of one piece of straight-line code in a call, by what bounds them.
+
+    Attributes:
+        ports: by execution ports and the rate of instructions.
+        chain: by dependent instructions.
+        entries: to come to its loop and to leave it.
+        memory: by lines that come into each cache, innermost first.
+        lines: these lines.
+        spilled: registers too many.
+    """
+
+    piece: Piece
+    ports: float
+    chain: float
+    entries: float
+    memory: tuple[float, ...]
+    lines: tuple[float, ...]
+    spilled: float
+
+    @property
+    def cycles(self) -> float:
+        """All of them together."""
+        bounds = (max(self.ports, self.chain), *self.memory)
+        return float(sum(b**OVERLAP_EXPONENT for b in bounds) ** (1 / OVERLAP_EXPONENT)) + self.entries
+
+
+@dataclass(frozen=True, slots=True)
+class NestCost:
+    """The pieces of a nest with their cycles, and what a call takes in all."""
+
+    pieces: tuple[PieceCost, ...]
+    working_sets: dict[tuple[int, ...], WorkingSet]
+    cycles: float
+
+    @property
+    def log_cycles(self) -> float:
+        """The natural logarithm of the cycles of one call."""
+        return log(max(self.cycles, 1.0))
+
+
+def estimate_cost(
+    nest: LoopNest, target: Target, threads: int = 1, constants: Collection[str] = ()
+) -> NestCost:
+    """What a call of a lowered nest takes; stages that depend on ``constants`` alone are done ahead."""
+    machine = Machine.of(target)
+    pieces = find_pieces(find_sites(nest, constants), machine)
+    touched = [(piece, histories(piece)) for piece in pieces]
+    sets = working_sets(touched)
+    costs = []
+    for piece, accesses in touched:
+        lines = tuple(
+            sum(
+                lines_missed(piece, history, sets, cache, level)
+                * (WRITE_WEIGHT if history.touch.access.is_write else 1.0)
+                * history.touch.share
+                for history in accesses
+            )
+            for level, cache in enumerate(machine.caches)
+        )
+        costs.append(_piece_cost(piece, lines, machine))
+    cycles = sum(cost.cycles / _speedup(cost.piece, threads) for cost in costs)
+    return NestCost(tuple(costs), sets, cycles + _launches(pieces, threads) * PARALLEL_CYCLES)
+
+
+def _piece_cost(piece: Piece, lines: tuple[float, ...], machine: Machine) -> PieceCost:
+    count = piece.instructions
+    spilled = max(0.0, piece.live - machine.registers)
+    loads, stores = count.loads + spilled, count.stores + spilled
+    total = count.total + 2 * spilled + LOOP_INSTRUCTIONS
+    issue = machine.issue if total <= machine.decoded else machine.issue / 2
+    ports = max(
+        count.arithmetic / machine.arithmetic,
+        loads / machine.loads,
+        stores / machine.stores,
+        count.shuffles / machine.shuffles,
+        (count.arithmetic + count.shuffles) / machine.arithmetic,
+        total / issue,
+    )
+    chain = piece.chain_cycles
+    if not piece.is_carried:
+        chain /= max(1.0, machine.window / total)
+    memory = tuple(n * cache.line_cycles for n, cache in zip(lines, machine.caches, strict=True))
+    return PieceCost(
+        piece, piece.visits * ports, piece.visits * chain, _entries(piece), memory, lines, spilled
+    )
+
+
+def _entries(piece: Piece) -> float:
+    """Cycles to come to the loop of a piece and to leave it, in a call."""
+    if not piece.loops or not piece.loops[-1].trips:
+        return 0.0
+    times = 1.0
+    for loop in piece.loops[:-1]:
+        times *= loop.trips
+    return times * (LOOP_ENTRY_CYCLES + LOOP_EXIT_CYCLES * min(1.0, piece.trips / REMEMBERED_TRIPS))
+
+
+def _parallel_place(loops: Sequence[Loop]) -> int | None:
+    return next((n for n, loop in enumerate(loops) if loop.kind is LoopKind.PARALLEL), None)
+
+
+def _speedup(piece: Piece, threads: int) -> float:
+    """How many threads work on a piece, on average."""
+    place = _parallel_place(piece.loops)
+    if place is None or threads == 1:
+        return 1.0
+    trips = max(1.0, piece.loops[place].trips)
+    return trips / ceil(trips / threads)
+
+
+def _launches(pieces: Sequence[Piece], threads: int) -> float:
+    """How often iterations are shared among threads in a call."""
+    if threads == 1:
+        return 0.0
+    times: dict[int, float] = {}
+    for piece in pieces:
+        place = _parallel_place(piece.loops)
+        if place is not None:
+            count = 1.0
+            for loop in piece.loops[:place]:
+                count *= loop.trips
+            times[id(piece.loops[place])] = count
+    return sum(times.values())

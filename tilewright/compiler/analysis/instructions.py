@@ -1,0 +1,259 @@
+"""The instructions of a store's straight-line code, counted by what executes them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from math import ceil, log2
+
+from tilewright.compiler.analysis.accesses import IN_REGISTERS, Access, AddressBook
+from tilewright.compiler.analysis.machine import Machine
+from tilewright.compiler.ir.loops import Store
+from tilewright.compiler.te.expr import (
+    BYTES,
+    INDEX,
+    Binary,
+    Call,
+    Cast,
+    Const,
+    Expr,
+    Load,
+    Select,
+    Unary,
+    Var,
+    children,
+)
+
+# Vector instructions that a function takes, and a division; all are about right for polynomials of float32.
+FUNCTION_COSTS: Mapping[str, float] = {
+    "exp": 14,
+    "log": 18,
+    "tanh": 18,
+    "erf": 20,
+    "sigmoid": 22,
+    "sin": 24,
+    "cos": 24,
+    "pow": 40,
+    "sqrt": 8,
+    "rsqrt": 6,
+    "abs": 1,
+    "floor": 1,
+    "ceil": 1,
+    "round": 1,
+    "trunc": 1,
+    "dot": 1,
+    "word": 3,
+}
+OTHER_FUNCTION_COST = 20.0
+DIVISION_COST = 8.0
+# A comparison of indices is one of scalars, or of lanes for a mask, which several vectors share.
+CONDITION_COST = 0.5
+# Of so many elements between lanes vectors are loaded and shuffled; more are gathered one by one.
+MOST_SHUFFLED_STRIDE = 4
+
+
+@dataclass(slots=True)
+class Instructions:
+    """Counts of instructions, those of wide vectors in passes of the datapath."""
+
+    arithmetic: float = 0.0
+    loads: float = 0.0
+    stores: float = 0.0
+    shuffles: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """All of them."""
+        return self.arithmetic + self.loads + self.stores + self.shuffles
+
+    def add(self, other: Instructions, times: float = 1.0) -> None:
+        """Count those of another piece of code as well."""
+        self.arithmetic += other.arithmetic * times
+        self.loads += other.loads * times
+        self.stores += other.stores * times
+        self.shuffles += other.shuffles * times
+
+
+@dataclass(slots=True)
+class Tile:
+    """The straight-line loops around a store: iterations that are written out, and lanes.
+
+    Attributes:
+        copies: the iterations of each unrolled loop.
+        lane: the variable of the lanes, if there are such.
+        width: how many lanes.
+        rolled: the variables of the loops around that stay loops.
+    """
+
+    copies: Mapping[Var, float]
+    lane: Var | None
+    width: float
+    rolled: frozenset[Var]
+
+    def repeats(self, used: frozenset[Var]) -> float:
+        """How often what depends on some variables is computed."""
+        result = 1.0
+        for var, count in self.copies.items():
+            if var in used:
+                result *= count
+        return result
+
+    def vectors(self, bits: int, size_bytes: int) -> float:
+        """Vectors of so many bits that the lanes fill."""
+        return float(ceil(self.width * size_bytes * 8 / bits)) if self.lane is not None else 1.0
+
+    def is_in_registers(self, access: Access) -> bool:
+        """Whether what is accessed is part of a tile that is kept in registers."""
+        return access.buffer.scope in IN_REGISTERS and self.rolled.isdisjoint(access.variables)
+
+
+@dataclass(slots=True)
+class Counter:
+    """Counts the instructions of one store; what is written twice is computed once.
+
+    After :meth:`count`, ``accesses`` has what it touches in memory or registers, the write last.
+    """
+
+    machine: Machine
+    book: AddressBook
+    tile: Tile
+    has_free_conditions: bool = False
+    found: Instructions = field(default_factory=Instructions)
+    accesses: list[Access] = field(default_factory=list)
+    _numbers: dict[Hashable, int] = field(default_factory=dict)
+    _used: list[frozenset[Var]] = field(default_factory=list)
+
+    def count(self, store: Store) -> Instructions:
+        """The instructions of a store, for all of its straight-line iterations."""
+        self._visit(store.value)
+        target = self.book.write(store)
+        self.accesses.append(target)
+        self._memory(target)
+        return self.found
+
+    def _visit(self, expr: Expr) -> int:
+        """The number of a value: equal for equal values. Its instructions are counted the first time."""
+        match expr:
+            case Load():
+                access = self.book.read(expr)
+                name: Hashable = (id(access.buffer), tuple((step, id(a)) for step, a in access.terms))
+                name = name if all(isinstance(a, Var) for _, a in access.terms) else repr(expr)
+                return self._known(name) or self._load(name, access)
+            case Const():
+                return self._number((expr.dtype, expr.value), frozenset())
+            case Var():
+                return self._number(id(expr), frozenset((expr,)))
+            case _ if expr.dtype == INDEX and isinstance(expr, Binary):
+                parts = [self._visit(child) for child in children(expr)]
+                return self._number((expr.op, *parts), self._joined(parts))
+            case _:
+                return self._operation(expr)
+
+    def _operation(self, expr: Expr) -> int:
+        parts = [self._visit(child) for child in children(expr)]
+        name = (type(expr).__name__, getattr(expr, "op", getattr(expr, "name", expr.dtype)), *parts)
+        known = self._known(name)
+        if known:
+            return known
+        used = self._joined(parts)
+        cost = self._cost(expr)
+        if cost:
+            self.found.arithmetic += cost * self._passes(used, BYTES[_operand_dtype(expr)])
+        return self._number(name, used)
+
+    def _cost(self, expr: Expr) -> float:
+        """Vector instructions of one operation."""
+        match expr:
+            case Binary(op="and" | "or") | Unary(op="not"):
+                return 0.0
+            case Binary() if expr.a.dtype == INDEX:
+                return 0.0 if self.has_free_conditions else CONDITION_COST
+            case Binary(op="*") if expr.dtype.startswith("float"):
+                return 1.0
+            case Binary(op="+" | "-") if _is_product(expr.b) or _is_product(expr.a):
+                return 0.0  # one instruction with the multiplication
+            case Binary(op="/"):
+                return DIVISION_COST
+            case Call():
+                return FUNCTION_COSTS.get(expr.name.split(":")[0], OTHER_FUNCTION_COST)
+            case Select() if self.has_free_conditions and _is_of_indices(expr.condition):
+                return 0.0
+            case Binary() | Unary() | Select() | Cast():
+                return 1.0
+            case _:
+                return 0.0
+
+    def _load(self, name: Hashable, access: Access) -> int:
+        self.accesses.append(access)
+        self._memory(access)
+        return self._number(name, access.variables)
+
+    def _memory(self, access: Access) -> None:
+        """Count what moves an element of each lane and copy to or from where it lies."""
+        copies, lane = self.tile.repeats(access.variables), self.tile.lane
+        passes = self.tile.vectors(self.machine.slot_bits, access.size_bytes)
+        stride = 0 if lane is None else access.stride(lane)
+        moves, shuffles = 1.0, 0.0
+        if self.tile.is_in_registers(access):
+            moves = 0.0
+            if stride not in (0, 1):  # a tile whose rows become columns
+                shuffles = passes * log2(max(2.0, self.machine.vector_bits / 8 / access.size_bytes))
+        elif lane is not None and stride != 0:
+            moves, shuffles = self._strided(stride, passes)
+        elif access.is_write and lane is not None:
+            shuffles = passes
+        self.found.shuffles += copies * shuffles
+        if access.is_write:
+            self.found.stores += copies * moves
+        else:
+            self.found.loads += copies * moves
+
+    def _strided(self, stride: int | None, passes: float) -> tuple[float, float]:
+        """Accesses and shuffles for the lanes of one vector."""
+        width = self.tile.width
+        if stride is None or abs(stride) > MOST_SHUFFLED_STRIDE:
+            return width, width / 2
+        if stride == 1:
+            return passes, 0.0
+        return passes * abs(stride), passes * abs(stride)
+
+    def _passes(self, used: frozenset[Var], size_bytes: int) -> float:
+        copies = self.tile.repeats(used)
+        if self.tile.lane is None or self.tile.lane not in used:
+            return copies
+        return copies * self.tile.vectors(self.machine.slot_bits, size_bytes)
+
+    def _known(self, name: Hashable) -> int:
+        return self._numbers.get(name, 0)
+
+    def _number(self, name: Hashable, used: frozenset[Var]) -> int:
+        number = self._numbers.get(name, 0)
+        if not number:
+            self._used.append(used)
+            number = self._numbers[name] = len(self._used)
+        return number
+
+    def _joined(self, numbers: list[int]) -> frozenset[Var]:
+        return frozenset().union(*(self._used[number - 1] for number in numbers))
+
+
+def _operand_dtype(expr: Expr) -> str:
+    """The type whose size says how many lanes fit a vector."""
+    if isinstance(expr, Binary) and expr.dtype == "bool":
+        return "float32" if expr.a.dtype == INDEX else expr.a.dtype
+    return expr.dtype
+
+
+def _is_product(expr: Expr) -> bool:
+    return isinstance(expr, Binary) and expr.op == "*" and expr.dtype.startswith("float")
+
+
+def _is_of_indices(condition: Expr) -> bool:
+    """Whether a condition compares indices alone."""
+    match condition:
+        case Binary(op="and" | "or"):
+            return _is_of_indices(condition.a) and _is_of_indices(condition.b)
+        case Binary():
+            return condition.a.dtype == INDEX
+        case _:
+            return False

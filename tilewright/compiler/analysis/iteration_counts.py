@@ -1,0 +1,139 @@
+"""How often loops run and conditions hold, on average over the iterations of the loops around them.
+
+Tails make the end of a loop depend on the loops around, as in ``range(min(6, 1024 - 96*io - 6*ii))``. The mean
+is taken over every iteration of those loops where they are few, else over points spread evenly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from math import prod, sqrt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewright.compiler.ir.affine import Ranges, key
+from tilewright.compiler.ir.loops import For
+from tilewright.compiler.ir.visit import variables
+from tilewright.compiler.te.expr import Binary, Const, Expr, Unary, Var
+
+POINTS_LIMIT = 4096
+Points = dict[Var, npt.NDArray[np.int64]]
+Values = npt.NDArray[Any]
+
+_OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": np.add,
+    "-": np.subtract,
+    "*": np.multiply,
+    "//": np.floor_divide,
+    "%": np.remainder,
+    "min": np.minimum,
+    "max": np.maximum,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "==": np.equal,
+    "!=": np.not_equal,
+    "and": np.logical_and,
+    "or": np.logical_or,
+}
+
+
+class UnknownValueError(Exception):
+    """An expression depends on more than the loops around it, as on what is read from memory."""
+
+
+class IterationCounts:
+    """Means over the iterations of loops; what was asked once is remembered.
+
+    Args:
+        ranges: the inclusive range of every loop variable.
+    """
+
+    def __init__(self, ranges: Ranges) -> None:
+        self._ranges = ranges
+        self._known: dict[Hashable, float] = {}
+
+    def trips(self, loop: For, around: Sequence[For]) -> float:
+        """The mean number of iterations each time that the loop is come to."""
+        if isinstance(loop.begin, Const) and isinstance(loop.end, Const):
+            return float(max(0, int(loop.end.value) - int(loop.begin.value)))
+        low, high = self._ranges.get(loop.var, (0, 0))
+        name = (key(loop.begin), key(loop.end))
+        return self._mean(name, (loop.end, loop.begin), around, float(high - low + 1))
+
+    def share(self, condition: Expr, around: Sequence[For]) -> float:
+        """The share of the iterations around in which a condition holds; 1 where it depends on data."""
+        return self._mean(key(condition), (condition,), around, 1.0)
+
+    def _mean(self, name: Hashable, exprs: Sequence[Expr], around: Sequence[For], otherwise: float) -> float:
+        if name not in self._known:
+            try:
+                self._known[name] = self._evaluate(exprs, around)
+            except UnknownValueError:
+                self._known[name] = otherwise
+        return self._known[name]
+
+    def _evaluate(self, exprs: Sequence[Expr], around: Sequence[For]) -> float:
+        """The mean of an expression, or of what a second one leaves of it, where the loops around are run."""
+        points, is_run = self._points(exprs, around)
+        values = [evaluate(expr, points) for expr in exprs]
+        result = values[0] if len(values) == 1 else np.maximum(values[0] - values[1], 0)
+        result = np.broadcast_to(result, is_run.shape)[is_run]
+        return float(result.mean()) if result.size else 0.0
+
+    def _points(self, exprs: Iterable[Expr], around: Sequence[For]) -> tuple[Points, npt.NDArray[np.bool_]]:
+        """Iterations of the loops that expressions depend on, and which of them are run at all."""
+        used: set[Var] = set().union(*(variables(expr) for expr in exprs))
+        loops: list[For] = []
+        for loop in reversed(around):
+            if loop.var in used:
+                loops.append(loop)
+                used |= variables(loop.begin) | variables(loop.end)
+        points = _spread([(loop.var, *self._ranges.get(loop.var, (0, 0))) for loop in loops])
+        size = len(next(iter(points.values()))) if points else 1
+        is_run = np.ones(size, dtype=bool)
+        for loop in loops:
+            at = points[loop.var]
+            is_run &= (at >= evaluate(loop.begin, points)) & (at < evaluate(loop.end, points))
+        return points, is_run
+
+
+def _spread(ranges: Sequence[tuple[Var, int, int]]) -> Points:
+    """Every combination of the variables' values, or points of a lattice that fills their box evenly."""
+    size = prod(high - low + 1 for _, low, high in ranges)
+    if size <= POINTS_LIMIT:
+        grid = np.indices([high - low + 1 for _, low, high in ranges]).reshape(len(ranges), size)
+        return {var: grid[place] + low for place, (var, low, _) in enumerate(ranges)}
+    # Kronecker's lattice: multiples of the square roots of primes, whose fractions are spread evenly.
+    steps = np.arange(POINTS_LIMIT)
+    points: Points = {}
+    for (var, low, high), number in zip(ranges, _PRIMES, strict=False):
+        points[var] = low + (steps * sqrt(number) % 1.0 * (high - low + 1)).astype(np.int64)
+    return points
+
+
+_PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
+
+
+def evaluate(expr: Expr, points: Points) -> Values:
+    """An index or a condition at every point.
+
+    Raises:
+        UnknownValueError: the expression reads memory, or a variable that the points lack.
+    """
+    match expr:
+        case Const():
+            return np.asarray(expr.value)
+        case Var() if expr in points:
+            return points[expr]
+        case Unary(op="neg"):
+            return -evaluate(expr.value, points)
+        case Unary(op="not"):
+            return ~evaluate(expr.value, points)
+        case Binary() if expr.op in _OPERATIONS:
+            return np.asarray(_OPERATIONS[expr.op](evaluate(expr.a, points), evaluate(expr.b, points)))
+        case _:
+            raise UnknownValueError(type(expr).__name__)

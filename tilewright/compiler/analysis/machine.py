@@ -1,0 +1,66 @@
+"""What a core does in a cycle, as far as no operating system tells it: a table of defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tilewright.compiler.target import Target
+
+LINE_BYTES = 64
+# Cores that take two passes for a vector of 512 bits, and what one pass is.
+NARROW_DATAPATHS = {"znver4": 256}
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """A level of the memory hierarchy, seen from the core.
+
+    Attributes:
+        size_bytes: what it holds; of the last one, memory, nothing is missed.
+        line_cycles: cycles for a line to come from the next level into this one, in a stream.
+        ways: its associativity.
+    """
+
+    size_bytes: int
+    line_cycles: float
+    ways: int
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A core in numbers. Those that a :class:`Target` does not know are those of current server cores.
+
+    Attributes:
+        registers: architectural vector registers, of ``vector_bits``.
+        slot_bits: what one vector instruction does at most without being split.
+        arithmetic, loads, stores, shuffles: vector instructions of ``slot_bits`` a cycle.
+        issue: instructions of any kind a cycle.
+        latency: cycles from an operand of a multiplication with addition to its result.
+        window: instructions that wait for operands at most, so that later ones go ahead.
+        decoded: instructions that a loop may have without being decoded again.
+        caches: innermost first.
+    """
+
+    registers: int
+    vector_bits: int
+    slot_bits: int
+    caches: tuple[Cache, ...]
+    arithmetic: float = 2.0
+    loads: float = 2.0
+    stores: float = 1.0
+    shuffles: float = 1.0
+    issue: float = 5.0
+    latency: float = 4.0
+    window: float = 256.0
+    decoded: float = 4096.0
+
+    @staticmethod
+    def of(target: Target) -> Machine:
+        """The core of a target."""
+        caches = (
+            Cache(target.l1_bytes, 2.0, 8),
+            Cache(target.l2_bytes, 5.0, 8),
+            Cache(target.l3_bytes, 16.0, 16),
+        )
+        slot_bits = min(target.vector_bits, NARROW_DATAPATHS.get(target.cpu, target.vector_bits))
+        return Machine(target.vector_registers, target.vector_bits, slot_bits, caches)
