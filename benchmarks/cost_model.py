@@ -1,13 +1,15 @@
 """The analytical estimate against measured costs: how well it ranks the trials of databases.
 
-Each database is one that ``tilewright tune`` wrote, best with ``--tuner random``. ``default`` is the first trial of
-the template's analytical default. Costs are relative to the best of the trials.
+Each database is one that ``tilewright tune`` wrote, best with ``--tuner random``. Where several have trials of the
+same configuration, as after runs with the same seed, the lowest cost counts. ``default`` is the cost of the
+template's analytical default. Costs are relative to the best of the trials.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -57,59 +59,59 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("databases", nargs="+", type=Path, help="written by tilewright tune")
     given = options.parse_args()
-    rows = [row for path in given.databases for row in rank_database(path)]
+    rows = [_rank(name, records) for name, records in read_workloads(given.databases).items()]
     print(table(list(asdict(rows[0])), [list(asdict(row).values()) for row in rows]))
     print(f"median Spearman {median(row.spearman for row in rows):.2f}")
     write_json(given.json, {"rows": [asdict(row) for row in rows]})
 
 
-def rank_database(path: Path) -> Iterator[Row]:
-    """A row for each workload of a database."""
-    with RecordStore(path, read_only=True) as store:
-        records: dict[str, list[Record]] = {}
-        for record in store.iter_trials():
-            records.setdefault(record.key, []).append(record)
-    for trials in records.values():
-        yield _rank(path.stem, trials)
+def read_workloads(paths: Sequence[Path]) -> dict[str, list[Record]]:
+    """The timed trials of each workload, by the name of the database that had it first."""
+    names: dict[str, str] = {}
+    found: dict[str, list[Record]] = {}
+    for path in paths:
+        with RecordStore(path, read_only=True) as store:
+            for record in store.iter_trials():
+                if record.seconds is not None:
+                    known = len(set(names.values()))
+                    stem = path.stem if path.stem not in names.values() else f"{path.stem}-{known}"
+                    found.setdefault(names.setdefault(record.key, stem), []).append(record)
+    return found
 
 
-def _rank(name: str, records: list[Record]) -> Row:
+def _rank(name: str, records: Sequence[Record]) -> Row:
     first = records[0]
     task = Task.create(first.workload.op, Target.host(), first.target.threads, **first.workload.args)
-    costs, estimates, times = [], [], []
-    default = None
+    costs: dict[Config, float] = {}
     for record in records:
-        if record.seconds is None:
-            continue
         config = task.space.from_values(record.config)
-        start = time.perf_counter()
-        estimate = _estimate(task, config)
-        times.append(time.perf_counter() - start)
-        costs.append(record.seconds)
-        estimates.append(estimate)
-        default = record.seconds if config == task.default_config and default is None else default
-    best = min(costs)
-    order = np.argsort(estimates, kind="stable")
-    relative = np.array(costs)[order] / best
+        costs[config] = min(record.seconds or math.inf, costs.get(config, math.inf))
+    estimates, times = zip(*(_estimate(task, config) for config in costs), strict=True)
+    best = min(costs.values())
+    relative = np.array(list(costs.values()))[np.argsort(estimates, kind="stable")] / best
+    default = costs.get(task.default_config)
     return Row(
-        name,
-        len(costs),
-        spearman(np.array(estimates), np.array(costs)),
-        1 + int(np.argmin(relative)),
-        float(relative[0]),
-        float(relative[:5].min()),
-        None if default is None else default / best,
-        1e3 * median(times),
-        1e3 * float(np.quantile(times, 0.95)),
+        workload=name,
+        trials=len(costs),
+        spearman=spearman(np.array(estimates), np.array(list(costs.values()))),
+        rank_of_best=1 + int(np.argmin(relative)),
+        top_1=float(relative[0]),
+        top_5=float(relative[:5].min()),
+        default=None if default is None else default / best,
+        milliseconds=1e3 * median(times),
+        slowest_milliseconds=1e3 * float(np.quantile(times, 0.95)),
     )
 
 
-def _estimate(task: Task, config: Config) -> float:
+def _estimate(task: Task, config: Config) -> tuple[float, float]:
+    """The estimate of a configuration, and the seconds that it took."""
+    start = time.perf_counter()
     try:
         nest = task.lower_for_analysis(config)
     except TilewrightError:
-        return float("inf")
-    return estimate_cost(nest, task.target, task.threads, task.constants).log_cycles
+        return math.inf, time.perf_counter() - start
+    cost = estimate_cost(nest, task.target, task.threads, task.constants)
+    return cost.log_cycles, time.perf_counter() - start
 
 
 def spearman(left: Vector, right: Vector) -> float:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
 
 from tilewright.compiler.ir.loops import Buffer, Store
-from tilewright.compiler.ir.visit import variables, walk
+from tilewright.compiler.ir.visit import variables
 from tilewright.compiler.te.expr import BYTES, Binary, Const, Expr, Load, Unary, Var
 
 IN_REGISTERS = ("register", "stack")
@@ -22,17 +21,16 @@ class Access:
     Attributes:
         terms: the element's place in its buffer, as elements to step times a variable or another index.
         variables: those that the place depends on.
+        size_bytes: of an element.
+        buffer_bytes: of the whole buffer.
     """
 
     buffer: Buffer
     terms: tuple[Term, ...]
     variables: frozenset[Var]
     is_write: bool
-
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of an element."""
-        return BYTES[self.buffer.dtype]
+    size_bytes: int
+    buffer_bytes: int
 
     def stride(self, var: Var) -> int | None:
         """Elements between two iterations of a loop; None where they are not always as many."""
@@ -93,7 +91,7 @@ class AddressBook:
     """The accesses of stores; what is read or written at the same place again is the same object."""
 
     def __init__(self) -> None:
-        self._strides: dict[Buffer, tuple[int, ...]] = {}
+        self._shapes: dict[Buffer, tuple[tuple[int, ...], int, int]] = {}
 
     def write(self, store: Store) -> Access:
         """What a store writes."""
@@ -105,14 +103,15 @@ class AddressBook:
         return self._access(load.source, load.indices, False)
 
     def _access(self, buffer: Buffer, indices: tuple[Expr, ...], is_write: bool) -> Access:
-        strides = self._strides.get(buffer)
-        if strides is None:
-            strides = self._strides[buffer] = buffer.strides
+        if buffer not in self._shapes:
+            size = BYTES[buffer.dtype]
+            self._shapes[buffer] = buffer.strides, size, buffer.size * size
+        strides, size, total = self._shapes[buffer]
         terms: list[Term] = []
         for index, stride in zip(indices, strides, strict=True):
             _collect(index, stride, terms)
         used = {v for _, atom in terms for v in ((atom,) if isinstance(atom, Var) else variables(atom))}
-        return Access(buffer, tuple(terms), frozenset(used), is_write)
+        return Access(buffer, tuple(terms), frozenset(used), is_write, size, total)
 
 
 def _collect(index: Expr, scale: int, terms: list[Term]) -> None:
@@ -138,53 +137,3 @@ def _collect(index: Expr, scale: int, terms: list[Term]) -> None:
             _collect(index.b, scale, terms)
         case _:
             terms.append((scale, index))
-
-
-def is_indirect(access: Access) -> bool:
-    """Whether a place is read from memory."""
-    return any(isinstance(node, Load) for _, atom in access.terms for node in walk(atom))
-
-
-@dataclass(frozen=True, slots=True)
-class Footprint:
-    """What an access touches while some loops run.
-
-    Attributes:
-        lines: distinct blocks of memory, such as cache lines.
-        run_bytes: how long a stretch without a gap is.
-        stride_bytes: from one stretch to the next, 0 of a single one.
-        stretches: how many there are.
-    """
-
-    lines: float
-    run_bytes: float
-    stride_bytes: float
-    stretches: float
-
-
-def footprint(access: Access, trips: Trips, line_bytes: int = 64) -> Footprint:
-    """What an access touches while the loops in ``trips`` run as often as it says.
-
-    Steps are joined from the shortest on: one that is no longer than what is covered lengthens it, another
-    one repeats it.
-    """
-    size = access.size_bytes
-    run, pieces, unit, count = float(size), 1.0, 0.0, 1.0
-    aligned = True
-    for stride, values in access.pairs(trips):
-        if unit == 0 and stride <= max(run, line_bytes):
-            run += stride * (values - 1)
-            continue
-        aligned = aligned and stride % line_bytes == 0
-        if unit and stride <= unit * count:
-            count += stride / unit * (values - 1)
-        else:
-            pieces, unit, count = pieces * count, float(stride), values
-    pieces *= count
-    whole = run / line_bytes
-    if aligned and whole >= 1:
-        each = float(ceil(whole)) if pieces > 1 else whole
-    else:
-        each = 1 + (run - size) / line_bytes if not aligned else max(1.0, whole)
-    most = access.buffer.size * size / line_bytes + 1
-    return Footprint(min(pieces * each, most), run, unit, pieces)

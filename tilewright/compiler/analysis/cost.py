@@ -11,18 +11,18 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import ceil, log
 
-from tilewright.compiler.analysis.machine import Machine
+from tilewright.compiler.analysis.machine import LINE_BYTES, Machine
 from tilewright.compiler.analysis.sites import Loop, find_sites
 from tilewright.compiler.analysis.straight_line import Piece, find_pieces
-from tilewright.compiler.analysis.traffic import lines_missed
-from tilewright.compiler.analysis.working_sets import WorkingSet, histories, working_sets
+from tilewright.compiler.analysis.traffic import Residency, blocks_missed, residency
+from tilewright.compiler.analysis.working_sets import History, Path, WorkingSet, histories, working_sets
 from tilewright.compiler.ir.loops import LoopKind, LoopNest
 from tilewright.compiler.target import Target
 
 # What bounds are added with: of two equal ones the sum is a quarter more than either.
 OVERLAP_EXPONENT = 3.0
 # To come to a loop, and to leave it after more iterations than a branch predictor remembers.
-LOOP_ENTRY_CYCLES, LOOP_EXIT_CYCLES, REMEMBERED_TRIPS = 4.0, 16.0, 32.0
+LOOP_ENTRY_CYCLES, LOOP_EXIT_CYCLES, REMEMBERED_TRIPS = 1.0, 16.0, 32.0
 # The count, the comparison and the jump of a loop, and an address that is kept up.
 LOOP_INSTRUCTIONS = 3.0
 # To hand iterations to other threads, and to wait for them.
@@ -39,8 +39,8 @@ class PieceCost:
         ports: by execution ports and the rate of instructions.
         chain: by dependent instructions.
         entries: to come to its loop and to leave it.
-        memory: by lines that come into each cache, innermost first.
-        lines: these lines.
+        memory: by lines and pages that come into each cache, in the order of the machine's.
+        misses: these lines, and pages.
         spilled: registers too many.
     """
 
@@ -49,7 +49,7 @@ class PieceCost:
     chain: float
     entries: float
     memory: tuple[float, ...]
-    lines: tuple[float, ...]
+    misses: tuple[float, ...]
     spilled: float
 
     @property
@@ -64,7 +64,7 @@ class NestCost:
     """The pieces of a nest with their cycles, and what a call takes in all."""
 
     pieces: tuple[PieceCost, ...]
-    working_sets: dict[tuple[int, ...], WorkingSet]
+    working_sets: dict[Path, WorkingSet]
     cycles: float
 
     @property
@@ -81,23 +81,28 @@ def estimate_cost(
     pieces = find_pieces(find_sites(nest, constants), machine)
     touched = [(piece, histories(piece)) for piece in pieces]
     sets = working_sets(touched)
-    costs = []
-    for piece, accesses in touched:
-        lines = tuple(
-            sum(
-                lines_missed(piece, history, sets, cache, level)
-                * (WRITE_WEIGHT if history.touch.access.is_write else 1.0)
-                * history.touch.share
-                for history in accesses
-            )
-            for level, cache in enumerate(machine.caches)
-        )
-        costs.append(_piece_cost(piece, lines, machine))
+    stays = residency(sets, machine.caches)
+    costs = [_piece_cost(piece, _misses(piece, found, stays, machine), machine) for piece, found in touched]
     cycles = sum(cost.cycles / _speedup(cost.piece, threads) for cost in costs)
     return NestCost(tuple(costs), sets, cycles + _launches(pieces, threads) * PARALLEL_CYCLES)
 
 
-def _piece_cost(piece: Piece, lines: tuple[float, ...], machine: Machine) -> PieceCost:
+def _misses(
+    piece: Piece, accesses: Sequence[History], stays: Residency, machine: Machine
+) -> tuple[float, ...]:
+    """The lines and pages that come into each cache for a piece, in a call."""
+    misses = []
+    for level, cache in enumerate(machine.caches):
+        is_paged = cache.block_bytes != LINE_BYTES
+        total = 0.0
+        for history in accesses:
+            weight = WRITE_WEIGHT if history.touch.access.is_write and not is_paged else 1.0
+            total += blocks_missed(piece, history, stays, level, is_paged) * weight * history.touch.share
+        misses.append(total)
+    return tuple(misses)
+
+
+def _piece_cost(piece: Piece, misses: tuple[float, ...], machine: Machine) -> PieceCost:
     count = piece.instructions
     spilled = max(0.0, piece.live - machine.registers)
     loads, stores = count.loads + spilled, count.stores + spilled
@@ -114,9 +119,9 @@ def _piece_cost(piece: Piece, lines: tuple[float, ...], machine: Machine) -> Pie
     chain = piece.chain_cycles
     if not piece.is_carried:
         chain /= max(1.0, machine.window / total)
-    memory = tuple(n * cache.line_cycles for n, cache in zip(lines, machine.caches, strict=True))
+    memory = tuple(n * cache.cycles for n, cache in zip(misses, machine.caches, strict=True))
     return PieceCost(
-        piece, piece.visits * ports, piece.visits * chain, _entries(piece), memory, lines, spilled
+        piece, piece.visits * ports, piece.visits * chain, _entries(piece), memory, misses, spilled
     )
 
 
@@ -127,7 +132,7 @@ def _entries(piece: Piece) -> float:
     times = 1.0
     for loop in piece.loops[:-1]:
         times *= loop.trips
-    return times * (LOOP_ENTRY_CYCLES + LOOP_EXIT_CYCLES * min(1.0, piece.trips / REMEMBERED_TRIPS))
+    return times * (LOOP_ENTRY_CYCLES + LOOP_EXIT_CYCLES * min(1.0, piece.trips / REMEMBERED_TRIPS) ** 2)
 
 
 def _parallel_place(loops: Sequence[Loop]) -> int | None:

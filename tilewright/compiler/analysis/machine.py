@@ -7,38 +7,41 @@ from dataclasses import dataclass
 from tilewright.compiler.target import Target
 
 LINE_BYTES = 64
+PAGE_BYTES = 4096
 # Cores that take two passes for a vector of 512 bits, and what one pass is.
 NARROW_DATAPATHS = {"znver4": 256}
 
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """A level of the memory hierarchy, seen from the core.
+    """A level of the memory hierarchy, seen from the core; one of address translation, if it holds pages.
 
     Attributes:
-        size_bytes: what it holds; of the last one, memory, nothing is missed.
-        line_cycles: cycles for a line to come from the next level into this one, in a stream.
+        size_bytes: what it holds, or what its pages are of.
+        block_bytes: what comes into it at once.
+        cycles: for a block to come from the next level into this one, in a stream of them.
         ways: its associativity.
     """
 
     size_bytes: int
-    line_cycles: float
+    block_bytes: int
+    cycles: float
     ways: int
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A core in numbers. Those that a :class:`Target` does not know are those of current server cores.
+    """A core in numbers. Those that a :class:`Target` does not know are about those of current server cores.
 
     Attributes:
         registers: architectural vector registers, of ``vector_bits``.
         slot_bits: what one vector instruction does at most without being split.
+        caches: innermost first, then the levels of address translation.
         arithmetic, loads, stores, shuffles: vector instructions of ``slot_bits`` a cycle.
         issue: instructions of any kind a cycle.
         latency: cycles from an operand of a multiplication with addition to its result.
         window: instructions that wait for operands at most, so that later ones go ahead.
         decoded: instructions that a loop may have without being decoded again.
-        caches: innermost first.
     """
 
     registers: int
@@ -58,9 +61,11 @@ class Machine:
     def of(target: Target) -> Machine:
         """The core of a target."""
         caches = (
-            Cache(target.l1_bytes, 2.0, 8),
-            Cache(target.l2_bytes, 5.0, 8),
-            Cache(target.l3_bytes, 16.0, 16),
+            Cache(target.l1_bytes, LINE_BYTES, 1.0, 8),
+            Cache(target.l2_bytes, LINE_BYTES, 3.0, 8),
+            Cache(target.l3_bytes, LINE_BYTES, 12.0, 16),
+            Cache(64 * PAGE_BYTES, PAGE_BYTES, 7.0, 64),
+            Cache(2048 * PAGE_BYTES, PAGE_BYTES, 30.0, 8),
         )
         slot_bits = min(target.vector_bits, NARROW_DATAPATHS.get(target.cpu, target.vector_bits))
         return Machine(target.vector_registers, target.vector_bits, slot_bits, caches)

@@ -6,11 +6,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tilewright.compiler.analysis.accesses import Access, Footprint, footprint
-from tilewright.compiler.analysis.machine import LINE_BYTES
+from tilewright.compiler.analysis.footprint import Footprint, footprint
 from tilewright.compiler.analysis.sites import Loop
 from tilewright.compiler.analysis.straight_line import Piece, Touch
 from tilewright.compiler.ir.loops import Buffer
+
+# The loops around a body, by identity; none: the whole call.
+Path = tuple[int, ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -26,55 +28,57 @@ class History:
 
 @dataclass(slots=True)
 class WorkingSet:
-    """What is touched within a loop's body: bytes of each buffer, and the stretches that share cache sets."""
+    """What is touched within a loop's body: of each buffer the most that an access touches."""
 
-    bytes_of: dict[Buffer, float] = field(default_factory=dict)
-    footprints: list[Footprint] = field(default_factory=list)
+    lines: dict[Buffer, float] = field(default_factory=dict)
+    pages: dict[Buffer, float] = field(default_factory=dict)
+    scattered: list[Footprint] = field(default_factory=list)
 
-    @property
-    def size_bytes(self) -> float:
-        """Bytes of all buffers together."""
-        return sum(self.bytes_of.values())
+    def add(self, buffer: Buffer, touched: Footprint) -> None:
+        """Take an access into account."""
+        self.lines[buffer] = max(self.lines.get(buffer, 0.0), touched.lines)
+        self.pages[buffer] = max(self.pages.get(buffer, 0.0), touched.pages)
+        if touched.stretches > 1:
+            self.scattered.append(touched)
+
+
+def path_of(loops: Sequence[Loop]) -> Path:
+    """The name of the place inside some loops."""
+    return tuple(map(id, loops))
 
 
 def histories(piece: Piece) -> list[History]:
     """The footprints of a piece's accesses at each depth; those to the same place once."""
     found: dict[object, History] = {}
     for touch in piece.touches:
-        name = (touch.access.buffer, touch.access.is_write, _shape(touch.access))
+        access = touch.access
+        place = frozenset((step, id(atom)) for step, atom in access.terms)
+        name = (access.buffer, access.is_write, place)
         if name not in found:
             found[name] = History(touch, _footprints(touch, piece.loops))
     return list(found.values())
 
 
-def _shape(access: Access) -> tuple[tuple[int, int], ...]:
-    return tuple(sorted((step, id(atom)) for step, atom in access.terms))
-
-
 def _footprints(touch: Touch, loops: Sequence[Loop]) -> tuple[Footprint, ...]:
     access, trips = touch.access, dict(touch.trips)
-    current = footprint(access, trips, LINE_BYTES)
+    current = footprint(access, trips)
     result = [current]
     for loop in reversed(loops):
-        trips[loop.var] = max(1.0, loop.trips) * trips.get(loop.var, 1.0)
+        trips[loop.var] = max(1.0, loop.trips)
         if loop.var in access.variables and loop.trips > 1:
-            current = footprint(access, trips, LINE_BYTES)
+            current = footprint(access, trips)
         result.append(current)
     return tuple(reversed(result))
 
 
-def working_sets(pieces: Sequence[tuple[Piece, list[History]]]) -> dict[tuple[int, ...], WorkingSet]:
-    """What one iteration of each loop touches, by the loops around its body; ``()`` is the whole call."""
-    found: dict[tuple[int, ...], WorkingSet] = defaultdict(WorkingSet)
+def working_sets(pieces: Sequence[tuple[Piece, list[History]]]) -> dict[Path, WorkingSet]:
+    """What one iteration of each loop touches, by the loops around its body."""
+    found: dict[Path, WorkingSet] = defaultdict(WorkingSet)
     for piece, accesses in pieces:
-        path = tuple(map(id, piece.loops))
+        path = path_of(piece.loops)
+        places = [found[path[:depth]] for depth in range(len(path) + 1)]
         for history in accesses:
             buffer = history.touch.access.buffer
-            for depth, touched in enumerate(history.footprints):
-                place = found[path[:depth]]
-                size = touched.lines * LINE_BYTES
-                place.bytes_of[buffer] = max(place.bytes_of.get(buffer, 0.0), size)
-                place.footprints.append(touched)
-    return found
-
-
+            for place, touched in zip(places, history.footprints, strict=True):
+                place.add(buffer, touched)
+    return dict(found)
