@@ -106,7 +106,7 @@ def _piece_cost(piece: Piece, misses: tuple[float, ...], machine: Machine) -> Pi
     count = piece.instructions
     spilled = max(0.0, piece.live - machine.registers)
     loads, stores = count.loads + spilled, count.stores + spilled
-    total = count.total + 2 * spilled + LOOP_INSTRUCTIONS
+    total = count.issued + 2 * spilled + LOOP_INSTRUCTIONS
     issue = machine.issue if total <= machine.decoded else machine.issue / 2
     ports = max(
         count.arithmetic / machine.arithmetic,

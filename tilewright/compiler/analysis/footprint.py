@@ -16,15 +16,13 @@ class Footprint:
     Attributes:
         lines, pages: distinct ones.
         run_bytes: how long a stretch without a gap is.
-        stride_bytes: from one stretch to the next, 0 of a single one.
-        stretches: how many there are.
+        repeats: how stretches lie: bytes to step, and how often, the shortest steps first.
     """
 
     lines: float
     pages: float
     run_bytes: float
-    stride_bytes: float
-    stretches: float
+    repeats: tuple[tuple[float, float], ...]
 
 
 def footprint(access: Access, trips: Trips) -> Footprint:
@@ -34,27 +32,25 @@ def footprint(access: Access, trips: Trips) -> Footprint:
     adds to the row of them; a longer one repeats all.
     """
     size = access.size_bytes
-    run, outer, unit, count = float(size), 1.0, 0.0, 1.0
+    run, repeats = float(size), list[tuple[float, float]]()
     is_aligned = True
     for stride, values in access.pairs(trips):
-        if not unit and stride <= max(run, LINE_BYTES):
+        if not repeats and stride <= max(run, LINE_BYTES):
             run += stride * (values - 1)
             continue
         is_aligned = is_aligned and not stride % LINE_BYTES
-        if unit and stride <= unit * count:
-            count += stride / unit * (values - 1)
+        if repeats and stride <= repeats[-1][0] * repeats[-1][1]:
+            unit, count = repeats[-1]
+            repeats[-1] = unit, count + stride / unit * (values - 1)
         else:
-            outer, unit, count = outer * count, float(stride), values
-    stretches = outer * count
-    lines = stretches * _blocks(run, size, LINE_BYTES, is_aligned)
-    if unit >= PAGE_BYTES:
-        pages = stretches * max(1.0, run / PAGE_BYTES)
-    else:
-        pages = outer * max(1.0, (unit * (count - 1) + run) / PAGE_BYTES)
+            repeats.append((float(stride), values))
+    lines, pages = _blocks(run, size, LINE_BYTES, is_aligned), max(1.0, run / PAGE_BYTES)
+    for unit, count in repeats:
+        lines *= count
+        pages *= count if unit >= PAGE_BYTES else max(1.0, count * unit / PAGE_BYTES)
     total = access.buffer_bytes
-    return Footprint(
-        min(lines, total / LINE_BYTES + 1), min(pages, total / PAGE_BYTES + 1), run, unit, stretches
-    )
+    lines, pages = min(lines, total / LINE_BYTES + 1), min(pages, total / PAGE_BYTES + 1)
+    return Footprint(lines, pages, run, tuple(repeats))
 
 
 def _blocks(run: float, size: int, block: int, is_aligned: bool) -> float:

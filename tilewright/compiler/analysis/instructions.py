@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import ceil, log2
 
 from tilewright.compiler.analysis.accesses import IN_REGISTERS, Access, AddressBook
-from tilewright.compiler.analysis.machine import Machine
+from tilewright.compiler.analysis.machine import LINE_BYTES, Machine
 from tilewright.compiler.ir.loops import Store
 from tilewright.compiler.te.expr import (
     BYTES,
@@ -54,17 +54,18 @@ MOST_SHUFFLED_STRIDE = 4
 
 @dataclass(slots=True)
 class Instructions:
-    """Counts of instructions, those of wide vectors in passes of the datapath."""
+    """Counts of instructions.
+
+    Attributes:
+        arithmetic, loads, stores, shuffles: in passes of the datapath, of which a wide vector may need two.
+        issued: instructions of any kind.
+    """
 
     arithmetic: float = 0.0
     loads: float = 0.0
     stores: float = 0.0
     shuffles: float = 0.0
-
-    @property
-    def total(self) -> float:
-        """All of them."""
-        return self.arithmetic + self.loads + self.stores + self.shuffles
+    issued: float = 0.0
 
     def add(self, other: Instructions, times: float = 1.0) -> None:
         """Count those of another piece of code as well."""
@@ -72,6 +73,7 @@ class Instructions:
         self.loads += other.loads * times
         self.stores += other.stores * times
         self.shuffles += other.shuffles * times
+        self.issued += other.issued * times
 
 
 @dataclass(slots=True)
@@ -83,12 +85,16 @@ class Tile:
         lane: the variable of the lanes, if there are such.
         width: how many lanes.
         rolled: the variables of the loops around that stay loops.
+        peeled: those of loops that are cut where conditions change.
+        border: the share of a peeled loop's iterations in which conditions may still fail.
     """
 
     copies: Mapping[Var, float]
     lane: Var | None
     width: float
     rolled: frozenset[Var]
+    peeled: frozenset[Var] = frozenset()
+    border: float = 1.0
 
     def repeats(self, used: frozenset[Var]) -> float:
         """How often what depends on some variables is computed."""
@@ -117,7 +123,6 @@ class Counter:
     machine: Machine
     book: AddressBook
     tile: Tile
-    has_free_conditions: bool = False
     found: Instructions = field(default_factory=Instructions)
     accesses: list[Access] = field(default_factory=list)
     _numbers: dict[Hashable, int] = field(default_factory=dict)
@@ -156,32 +161,46 @@ class Counter:
         if known:
             return known
         used = self._joined(parts)
-        cost = self._cost(expr)
-        if cost:
-            self.found.arithmetic += cost * self._passes(used, BYTES[_operand_dtype(expr)])
+        self._execute(self._cost(expr, used), used, BYTES[_operand_dtype(expr)], _is_of_indices(expr))
         return self._number(name, used)
 
-    def _cost(self, expr: Expr) -> float:
+    def _execute(self, cost: float, used: frozenset[Var], size_bytes: int, is_index: bool) -> None:
+        """Count an operation for all copies and lanes; that of an index alike in all lanes is a scalar's."""
+        if not cost:
+            return
+        cost *= self.tile.repeats(used)
+        is_vector = self.tile.lane is not None and self.tile.lane in used
+        passes = self.tile.vectors(self.machine.slot_bits, size_bytes) if is_vector else 1.0
+        vectors = self.tile.vectors(self.machine.vector_bits, size_bytes) if is_vector else 1.0
+        self.found.issued += cost * vectors
+        if is_vector or not is_index:
+            self.found.arithmetic += cost * passes
+
+    def _cost(self, expr: Expr, used: frozenset[Var]) -> float:
         """Vector instructions of one operation."""
         match expr:
             case Binary(op="and" | "or") | Unary(op="not"):
                 return 0.0
             case Binary() if expr.a.dtype == INDEX:
-                return 0.0 if self.has_free_conditions else CONDITION_COST
-            case Binary(op="*") if expr.dtype.startswith("float"):
-                return 1.0
+                return CONDITION_COST * self._tested(used)
             case Binary(op="+" | "-") if _is_product(expr.b) or _is_product(expr.a):
                 return 0.0  # one instruction with the multiplication
             case Binary(op="/"):
                 return DIVISION_COST
             case Call():
                 return FUNCTION_COSTS.get(expr.name.split(":")[0], OTHER_FUNCTION_COST)
-            case Select() if self.has_free_conditions and _is_of_indices(expr.condition):
-                return 0.0
+            case Select() if _is_of_indices(expr.condition):
+                return 0.0 if isinstance(expr.then, Load) else self._tested(used)
             case Binary() | Unary() | Select() | Cast():
                 return 1.0
             case _:
                 return 0.0
+
+    def _tested(self, used: frozenset[Var]) -> float:
+        """The share of the iterations in which a condition on indices is tested: it may be known ahead."""
+        if used & (self.tile.rolled - self.tile.peeled):
+            return self.tile.border
+        return 0.0 if self.tile.peeled or not used & self.tile.rolled else 1.0
 
     def _load(self, name: Hashable, access: Access) -> int:
         self.accesses.append(access)
@@ -191,37 +210,38 @@ class Counter:
     def _memory(self, access: Access) -> None:
         """Count what moves an element of each lane and copy to or from where it lies."""
         copies, lane = self.tile.repeats(access.variables), self.tile.lane
-        passes = self.tile.vectors(self.machine.slot_bits, access.size_bytes)
         stride = 0 if lane is None else access.stride(lane)
         moves, shuffles = 1.0, 0.0
         if self.tile.is_in_registers(access):
             moves = 0.0
             if stride not in (0, 1):  # a tile whose rows become columns
-                shuffles = passes * log2(max(2.0, self.machine.vector_bits / 8 / access.size_bytes))
+                lanes = self.machine.vector_bits / 8 / access.size_bytes
+                shuffles = self.tile.vectors(self.machine.slot_bits, access.size_bytes) * log2(max(2.0, lanes))
         elif lane is not None and stride != 0:
-            moves, shuffles = self._strided(stride, passes)
-        elif access.is_write and lane is not None:
-            shuffles = passes
+            moves, shuffles = self._vector_moves(access, stride)
         self.found.shuffles += copies * shuffles
+        self.found.issued += copies * (moves + shuffles) * self.machine.slot_bits / self.machine.vector_bits
         if access.is_write:
             self.found.stores += copies * moves
         else:
             self.found.loads += copies * moves
 
-    def _strided(self, stride: int | None, passes: float) -> tuple[float, float]:
+    def _vector_moves(self, access: Access, stride: int | None) -> tuple[float, float]:
         """Accesses and shuffles for the lanes of one vector."""
         width = self.tile.width
+        passes = self.tile.vectors(self.machine.slot_bits, access.size_bytes)
         if stride is None or abs(stride) > MOST_SHUFFLED_STRIDE:
             return width, width / 2
         if stride == 1:
-            return passes, 0.0
+            crossed = 0.0 if self._is_aligned(access) else width * access.size_bytes / LINE_BYTES
+            return passes + crossed, 0.0
         return passes * abs(stride), passes * abs(stride)
 
-    def _passes(self, used: frozenset[Var], size_bytes: int) -> float:
-        copies = self.tile.repeats(used)
-        if self.tile.lane is None or self.tile.lane not in used:
-            return copies
-        return copies * self.tile.vectors(self.machine.slot_bits, size_bytes)
+    def _is_aligned(self, access: Access) -> bool:
+        """Whether vectors begin where vectors may, so that none lies in two cache lines."""
+        block = min(LINE_BYTES, self.machine.vector_bits // 8)
+        lane = self.tile.lane
+        return all(step * access.size_bytes % block == 0 for step, atom in access.terms if atom is not lane)
 
     def _known(self, name: Hashable) -> int:
         return self._numbers.get(name, 0)
@@ -248,12 +268,12 @@ def _is_product(expr: Expr) -> bool:
     return isinstance(expr, Binary) and expr.op == "*" and expr.dtype.startswith("float")
 
 
-def _is_of_indices(condition: Expr) -> bool:
+def _is_of_indices(expr: Expr) -> bool:
     """Whether a condition compares indices alone."""
-    match condition:
+    match expr:
         case Binary(op="and" | "or"):
-            return _is_of_indices(condition.a) and _is_of_indices(condition.b)
+            return _is_of_indices(expr.a) and _is_of_indices(expr.b)
         case Binary():
-            return condition.a.dtype == INDEX
+            return expr.a.dtype == INDEX
         case _:
             return False

@@ -16,7 +16,7 @@ from tilewright.compiler.analysis.machine import Machine
 from tilewright.compiler.analysis.registers import operand_registers, tile_registers
 from tilewright.compiler.analysis.sites import Loop, Site
 from tilewright.compiler.ir.loops import Buffer, LoopKind
-from tilewright.compiler.ir.visit import variables, walk
+from tilewright.compiler.ir.visit import walk
 from tilewright.compiler.te.expr import BYTES, Load, Var
 
 # Sums that LLVM keeps apart in a loop that it vectorizes itself.
@@ -87,7 +87,7 @@ def _piece(sites: Sequence[Site], machine: Machine, book: AddressBook) -> Piece:
     operands = 1.0
     for site in sites:
         tile = _tile(site, automatic)
-        counter = Counter(machine, book, tile, any(loop.is_peeled for loop in site.loops))
+        counter = Counter(machine, book, tile)
         piece.instructions.add(counter.count(site.store), site.share)
         _note_shape(piece, tile, machine, BYTES[site.store.buffer.dtype])
         _follow_chain(piece, site, tile, counter.accesses, machine, automatic > 1)
@@ -110,11 +110,12 @@ def _tile(site: Site, automatic: float) -> Tile:
     lanes = next((loop for loop in reversed(written) if loop.is_lanes and loop.trips > 1), None)
     copies = {loop.var: loop.trips for loop in written if loop is not lanes and loop.trips != 1}
     fixed = frozenset(loop.var for loop in rolled)
+    peeled = [loop for loop in rolled if loop.is_peeled]
+    border = min(1.0, 2 / max(1.0, peeled[0].trips)) if peeled else 1.0
+    lane, width = (lanes.var, lanes.trips) if lanes else (None, 1.0)
     if automatic > 1:
-        return Tile(copies, rolled[-1].var, automatic, fixed)
-    if lanes is None:
-        return Tile(copies, None, 1.0, fixed)
-    return Tile(copies, lanes.var, lanes.trips, fixed)
+        lane, width = rolled[-1].var, automatic
+    return Tile(copies, lane, width, fixed, frozenset(loop.var for loop in peeled), border)
 
 
 def _automatic_lanes(sites: Sequence[Site], machine: Machine, book: AddressBook) -> float:
@@ -155,14 +156,3 @@ def _follow_chain(
     is_carried = innermost is not None and (innermost not in target.variables)
     piece.chain_cycles = max(piece.chain_cycles, steps * latency)
     piece.is_carried = piece.is_carried or is_carried
-
-
-def conditions_tested(sites: Sequence[Site]) -> int:
-    """How many tests of indices the sites make each time around, those of peeled loops left out."""
-    return sum(
-        1
-        for site in sites
-        if not any(loop.is_peeled for loop in site.loops)
-        for condition in site.conditions
-        if variables(condition)
-    )

@@ -44,9 +44,11 @@ def occupancy(found: WorkingSet, cache: Cache) -> float:
 def _stacked(touched: Footprint, cache: Cache) -> float:
     """How many stretches come together in a set, as a share of its ways, where they are more than those."""
     way = cache.size_bytes // cache.ways
-    if touched.stretches <= cache.ways or touched.run_bytes >= way:
-        return 0.0
-    stacked = touched.stretches / (way // gcd(way, int(touched.stride_bytes)))
+    stretches, places = 1.0, touched.run_bytes / LINE_BYTES
+    for unit, count in touched.repeats:
+        stretches *= count
+        places *= min(count, way // gcd(way, int(unit)))
+    stacked = stretches * max(1.0, touched.run_bytes / LINE_BYTES) / min(max(1.0, places), way / LINE_BYTES)
     return stacked / cache.ways if stacked > cache.ways else 0.0
 
 

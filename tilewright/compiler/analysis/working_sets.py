@@ -38,7 +38,7 @@ class WorkingSet:
         """Take an access into account."""
         self.lines[buffer] = max(self.lines.get(buffer, 0.0), touched.lines)
         self.pages[buffer] = max(self.pages.get(buffer, 0.0), touched.pages)
-        if touched.stretches > 1:
+        if touched.repeats:
             self.scattered.append(touched)
 
 
