@@ -1,8 +1,8 @@
 """The analytical estimate against measured costs: how well it ranks the trials of databases.
 
-Each database is one that ``tilewright tune`` wrote, best with ``--tuner random``. Where several have trials of the
-same configuration, as after runs with the same seed, the lowest cost counts. ``default`` is the cost of the
-template's analytical default. Costs are relative to the best of the trials.
+Each database is one that ``tilewright tune`` wrote, best with ``--tuner random``. Where several have trials
+of the same configuration, as after runs with the same seed, the lowest cost counts. ``default`` is the cost
+of the template's analytical default. Costs are relative to the best of the trials.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 from interleave import parser, table, write_json
 
-from tilewright.compiler.analysis.cost import estimate_cost
 from tilewright.compiler.errors import TilewrightError
 from tilewright.compiler.target import Target
 from tilewright.logs.record import Record
 from tilewright.logs.store import RecordStore
 from tilewright.templates.config import Config
+from tilewright.templates.config_cost import config_cost
 from tilewright.templates.task import Task
 
 Vector = npt.NDArray[np.float64]
@@ -107,17 +107,16 @@ def _estimate(task: Task, config: Config) -> tuple[float, float]:
     """The estimate of a configuration, and the seconds that it took."""
     start = time.perf_counter()
     try:
-        nest = task.lower_for_analysis(config)
+        cost = config_cost(task, config).log_cycles
     except TilewrightError:
-        return math.inf, time.perf_counter() - start
-    cost = estimate_cost(nest, task.target, task.threads, task.constants)
-    return cost.log_cycles, time.perf_counter() - start
+        cost = math.inf
+    return cost, time.perf_counter() - start
 
 
 def spearman(left: Vector, right: Vector) -> float:
     """The correlation of ranks; equal values share a rank."""
-    ranks = [_ranks(values) for values in (left, right)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    a, b = (ranks - ranks.mean() for ranks in (_ranks(left), _ranks(right)))
+    return float(a @ b / max(float(np.sqrt((a @ a) * (b @ b))), 1e-9))
 
 
 def _ranks(values: Vector) -> Vector:

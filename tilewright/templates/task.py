@@ -86,7 +86,7 @@ class Task:
             raise InvalidConfigError(f"{self.workload}, configuration {config}: {error}") from error
 
     def lower_for_analysis(self, config: Config) -> LoopNest:
-        """Return the loop nest of one configuration for cost models, in a few milliseconds; nothing is compiled.
+        """Return the loop nest of one configuration for cost models, without compiling anything.
 
         Raises:
             InvalidConfigError: the configuration cannot be lowered.

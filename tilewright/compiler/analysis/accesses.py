@@ -65,10 +65,10 @@ def values_of(index: Expr, trips: Trips) -> float:
             return values_of(index.a, trips) + values_of(index.b, trips) - 1
         case Binary(op="*", b=Const()):
             return values_of(index.a, trips)
-        case Binary(op="//", b=Const()):
-            return max(1.0, _span(index.a, trips) / int(index.b.value))
-        case Binary(op="%", b=Const()):
-            return min(values_of(index.a, trips), float(int(index.b.value)))
+        case Binary(op="//", b=Const(value=divisor)):
+            return max(1.0, _span(index.a, trips) / int(divisor))
+        case Binary(op="%", b=Const(value=divisor)):
+            return min(values_of(index.a, trips), float(int(divisor)))
         case _:
             count = 1.0
             for var in variables(index):
@@ -81,8 +81,8 @@ def _span(index: Expr, trips: Trips) -> float:
     match index:
         case Binary(op="+" | "-"):
             return _span(index.a, trips) + _span(index.b, trips) - 1
-        case Binary(op="*", b=Const()):
-            return (_span(index.a, trips) - 1) * abs(int(index.b.value)) + 1
+        case Binary(op="*", b=Const(value=factor)):
+            return (_span(index.a, trips) - 1) * abs(int(factor)) + 1
         case _:
             return values_of(index, trips)
 
@@ -127,10 +127,10 @@ def _collect(index: Expr, scale: int, terms: list[Term]) -> None:
             _collect(index.b, -scale, terms)
         case Unary(op="neg"):
             _collect(index.value, -scale, terms)
-        case Binary(op="*", b=Const()):
-            _collect(index.a, scale * int(index.b.value), terms)
-        case Binary(op="*", a=Const()):
-            _collect(index.b, scale * int(index.a.value), terms)
+        case Binary(op="*", b=Const(value=factor)):
+            _collect(index.a, scale * int(factor), terms)
+        case Binary(op="*", a=Const(value=factor)):
+            _collect(index.b, scale * int(factor), terms)
         case Binary(op="min" | "max", b=Const()):
             _collect(index.a, scale, terms)
         case Binary(op="min" | "max", a=Const()):

@@ -1,8 +1,8 @@
 """An estimate of how long a loop nest takes: counted instructions and cache lines against a core's rates.
 
-A roofline for each piece of straight-line code: the slowest of the ports, of the chain of dependent instructions
-and of the levels of the memory hierarchy bounds it, and the others add a little, since they overlap imperfectly.
-No number in it belongs to an operator or an extent.
+A roofline for each piece of straight-line code: the slowest of the ports, of the chain of dependent
+instructions and of the levels of the memory hierarchy bounds it, and the others add a little, since they
+overlap imperfectly. No number in it belongs to an operator or an extent.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class PieceCost:
     """The cycles of one piece of straight-line code in a call, by what bounds them.
 
     Attributes:
+        accesses: what it touches in memory at each depth of its loops.
         ports: by execution ports and the rate of instructions.
         chain: by dependent instructions.
         entries: to come to its loop and to leave it.
@@ -45,6 +46,7 @@ class PieceCost:
     """
 
     piece: Piece
+    accesses: tuple[History, ...]
     ports: float
     chain: float
     entries: float
@@ -65,6 +67,7 @@ class NestCost:
 
     pieces: tuple[PieceCost, ...]
     working_sets: dict[Path, WorkingSet]
+    machine: Machine
     cycles: float
 
     @property
@@ -82,9 +85,9 @@ def estimate_cost(
     touched = [(piece, histories(piece)) for piece in pieces]
     sets = working_sets(touched)
     stays = residency(sets, machine.caches)
-    costs = [_piece_cost(piece, _misses(piece, found, stays, machine), machine) for piece, found in touched]
+    costs = [_piece_cost(piece, accesses, stays, machine) for piece, accesses in touched]
     cycles = sum(cost.cycles / _speedup(cost.piece, threads) for cost in costs)
-    return NestCost(tuple(costs), sets, cycles + _launches(pieces, threads) * PARALLEL_CYCLES)
+    return NestCost(tuple(costs), sets, machine, cycles + _launches(pieces, threads) * PARALLEL_CYCLES)
 
 
 def _misses(
@@ -102,7 +105,8 @@ def _misses(
     return tuple(misses)
 
 
-def _piece_cost(piece: Piece, misses: tuple[float, ...], machine: Machine) -> PieceCost:
+def _piece_cost(piece: Piece, accesses: Sequence[History], stays: Residency, machine: Machine) -> PieceCost:
+    misses = _misses(piece, accesses, stays, machine)
     count = piece.instructions
     spilled = max(0.0, piece.live - machine.registers)
     loads, stores = count.loads + spilled, count.stores + spilled
@@ -121,7 +125,14 @@ def _piece_cost(piece: Piece, misses: tuple[float, ...], machine: Machine) -> Pi
         chain /= max(1.0, machine.window / total)
     memory = tuple(n * cache.cycles for n, cache in zip(misses, machine.caches, strict=True))
     return PieceCost(
-        piece, piece.visits * ports, piece.visits * chain, _entries(piece), memory, misses, spilled
+        piece=piece,
+        accesses=tuple(accesses),
+        ports=piece.visits * ports,
+        chain=piece.visits * chain,
+        entries=_entries(piece),
+        memory=memory,
+        misses=misses,
+        spilled=spilled,
     )
 
 

@@ -216,7 +216,9 @@ class Counter:
             moves = 0.0
             if stride not in (0, 1):  # a tile whose rows become columns
                 lanes = self.machine.vector_bits / 8 / access.size_bytes
-                shuffles = self.tile.vectors(self.machine.slot_bits, access.size_bytes) * log2(max(2.0, lanes))
+                shuffles = self.tile.vectors(self.machine.slot_bits, access.size_bytes) * log2(
+                    max(2.0, lanes)
+                )
         elif lane is not None and stride != 0:
             moves, shuffles = self._vector_moves(access, stride)
         self.found.shuffles += copies * shuffles

@@ -1,7 +1,7 @@
 """How often loops run and conditions hold, on average over the iterations of the loops around them.
 
-Tails make the end of a loop depend on the loops around, as in ``range(min(6, 1024 - 96*io - 6*ii))``. The mean
-is taken over every iteration of those loops where they are few, else over points spread evenly.
+Tails make the end of a loop depend on the loops around, as in ``range(min(6, 1024 - 96*io - 6*ii))``. The
+mean is taken over every iteration of those loops where they are few, else over points spread evenly.
 """
 
 from __future__ import annotations

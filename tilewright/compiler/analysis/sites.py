@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tilewright.compiler.analysis.iteration_counts import IterationCounts
 from tilewright.compiler.ir.loops import (
@@ -73,50 +73,55 @@ class Site:
 def find_sites(nest: LoopNest, constants: Collection[str] = ()) -> list[Site]:
     """The stores of a nest in order, without those that are done once, ahead, from constant operands."""
     body = divide_constants(nest, constants).run if constants else nest.body
-    return list(_Walk(IterationCounts(nest.ranges)).visit(body, (), (), 1.0, ()))
+    return list(_visit(body, _Place(IterationCounts(nest.ranges))))
 
 
 @dataclass(frozen=True, slots=True)
-class _Walk:
+class _Place:
+    """What is around a statement."""
+
     counts: IterationCounts
+    loops: tuple[Loop, ...] = ()
+    around: tuple[For, ...] = ()
+    share: float = 1.0
+    conditions: tuple[Expr, ...] = ()
+    is_called: bool = False  # inside what an intrinsic stands for
 
-    def visit(
-        self,
-        stmt: Stmt,
-        loops: tuple[Loop, ...],
-        around: tuple[For, ...],
-        share: float,
-        conditions: tuple[Expr, ...],
-        is_called: bool = False,
-    ) -> Iterator[Site]:
-        match stmt:
-            case Store():
-                yield Site(stmt, loops, share, conditions)
-            case Block() | Assign():
-                for part in stmt.body if isinstance(stmt, Block) else stmt.stores:
-                    yield from self.visit(part, loops, around, share, conditions, is_called)
-            case Alloc():
-                yield from self.visit(stmt.body, loops, around, share, conditions, is_called)
-            case Intrinsic():
-                yield from self.visit(stmt.body, loops, around, share, conditions, True)
-            case If():
-                holds = self.counts.share(stmt.condition, around)
-                tested = (*conditions, stmt.condition)
-                yield from self.visit(stmt.then, loops, around, share * holds, tested, is_called)
-                if stmt.otherwise is not None and holds < 1:
-                    rest = share * (1 - holds)
-                    yield from self.visit(stmt.otherwise, loops, around, rest, tested, is_called)
-            case For():
-                loop = self._loop(stmt, around, is_called)
-                if not loop.is_written_out:
-                    conditions = ()
-                    for outer in loops:
-                        outer.is_innermost = False
-                yield from self.visit(
-                    stmt.body, (*loops, loop), (*around, stmt), share, conditions, is_called
-                )
 
-    def _loop(self, loop: For, around: tuple[For, ...], is_called: bool) -> Loop:
-        trips = self.counts.trips(loop, around)
-        written_out = is_called or (loop.kind in _WRITTEN_OUT and loop.factor == 0)
-        return Loop(loop.var, loop.kind, loop.factor, trips, written_out, loop.partition)
+def _visit(stmt: Stmt, place: _Place) -> Iterator[Site]:
+    match stmt:
+        case Store():
+            yield Site(stmt, place.loops, place.share, place.conditions)
+        case Block() | Assign():
+            for part in stmt.body if isinstance(stmt, Block) else stmt.stores:
+                yield from _visit(part, place)
+        case Alloc():
+            yield from _visit(stmt.body, place)
+        case Intrinsic():
+            yield from _visit(stmt.body, replace(place, is_called=True))
+        case If():
+            yield from _visit_if(stmt, place)
+        case For():
+            yield from _visit(stmt.body, _enter(stmt, place))
+
+
+def _visit_if(stmt: If, place: _Place) -> Iterator[Site]:
+    holds = place.counts.share(stmt.condition, place.around)
+    tested = (*place.conditions, stmt.condition)
+    yield from _visit(stmt.then, replace(place, share=place.share * holds, conditions=tested))
+    if stmt.otherwise is not None and holds < 1:
+        rest = place.share * (1 - holds)
+        yield from _visit(stmt.otherwise, replace(place, share=rest, conditions=tested))
+
+
+def _enter(stmt: For, place: _Place) -> _Place:
+    """What is around the body of a loop."""
+    trips = place.counts.trips(stmt, place.around)
+    is_written_out = place.is_called or (stmt.kind in _WRITTEN_OUT and stmt.factor == 0)
+    if not is_written_out:
+        for outer in place.loops:
+            outer.is_innermost = False
+    loop = Loop(stmt.var, stmt.kind, stmt.factor, trips, is_written_out, stmt.partition)
+    conditions = place.conditions if is_written_out else ()
+    around = (*place.around, stmt)
+    return replace(place, loops=(*place.loops, loop), around=around, conditions=conditions)

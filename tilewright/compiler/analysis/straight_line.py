@@ -1,7 +1,7 @@
 """Straight-line code: the stores that run one after another, without a loop between, as one piece.
 
-Unrolled loops and lanes are written out in it. What runs again and again is such a piece, so it is what a core's
-ports, its registers and the chains of dependent instructions are held against.
+Unrolled loops and lanes are written out in it. What runs again and again is such a piece, so it is what a
+core's ports, its registers and the chains of dependent instructions are held against.
 """
 
 from __future__ import annotations
@@ -27,14 +27,18 @@ FORWARDING_CYCLES = 5.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Touch:
-    """An access to memory with the iterations of the straight-line loops around it.
+    """An access to memory in straight-line code.
 
-    ``share`` is the share of the visits in which it takes place.
+    Attributes:
+        trips: the iterations of the straight-line loops around it.
+        share: the share of the visits in which it takes place.
+        lane_stride: elements between two lanes; 0 where there are no lanes, None where they lie anywhere.
     """
 
     access: Access
     trips: dict[Var, float]
     share: float
+    lane_stride: int | None
 
 
 @dataclass(slots=True, eq=False)
@@ -97,7 +101,8 @@ def _piece(sites: Sequence[Site], machine: Machine, book: AddressBook) -> Piece:
                 needed = tile_registers(access, tile, machine)
                 held[access.buffer] = max(held.get(access.buffer, 0.0), needed)
             else:
-                piece.touches.append(Touch(access, within, site.share))
+                stride = 0 if tile.lane is None else access.stride(tile.lane)
+                piece.touches.append(Touch(access, within, site.share, stride))
         operands = max(operands, operand_registers(counter.accesses, tile, machine))
     piece.accumulators = sum(held.values())
     piece.live = piece.accumulators + operands

@@ -23,7 +23,9 @@ Residency = dict[Path, tuple[float, ...]]
 
 def residency(sets: Mapping[Path, WorkingSet], caches: Sequence[Cache]) -> Residency:
     """How much of each working set stays in each cache: 1 all of it, 0 nothing."""
-    return {path: tuple(_fitting(occupancy(found, cache)) for cache in caches) for path, found in sets.items()}
+    return {
+        path: tuple(_fitting(occupancy(found, cache)) for cache in caches) for path, found in sets.items()
+    }
 
 
 def _fitting(occupied: float) -> float:
