@@ -19,8 +19,8 @@ from tilewright.compiler.analysis.working_sets import History, Path, WorkingSet,
 from tilewright.compiler.ir.loops import LoopKind, LoopNest
 from tilewright.compiler.target import Target
 
-# What bounds are added with: of two equal ones the sum is a quarter more than either.
-OVERLAP_EXPONENT = 3.0
+# What bounds are added with: of two equal ones the sum is a fifth more than either.
+OVERLAP_EXPONENT = 4.0
 # To come to a loop, and to leave it after more iterations than a branch predictor remembers.
 LOOP_ENTRY_CYCLES, LOOP_EXIT_CYCLES, REMEMBERED_TRIPS = 1.0, 16.0, 32.0
 # The count, the comparison and the jump of a loop, and an address that is kept up.

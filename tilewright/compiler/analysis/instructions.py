@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import ceil, log2
 
 from tilewright.compiler.analysis.accesses import IN_REGISTERS, Access, AddressBook
+from tilewright.compiler.analysis.iteration_counts import Cases
 from tilewright.compiler.analysis.machine import LINE_BYTES, Machine
 from tilewright.compiler.ir.loops import Store
 from tilewright.compiler.te.expr import (
@@ -83,7 +84,7 @@ class Tile:
     Attributes:
         copies: the iterations of each unrolled loop.
         lane: the variable of the lanes, if there are such.
-        width: how many lanes.
+        widths: the numbers of lanes, with the share of each.
         rolled: the variables of the loops around that stay loops.
         peeled: those of loops that are cut where conditions change.
         border: the share of a peeled loop's iterations in which conditions may still fail.
@@ -91,7 +92,7 @@ class Tile:
 
     copies: Mapping[Var, float]
     lane: Var | None
-    width: float
+    widths: Cases
     rolled: frozenset[Var]
     peeled: frozenset[Var] = frozenset()
     border: float = 1.0
@@ -105,8 +106,15 @@ class Tile:
         return result
 
     def vectors(self, bits: int, size_bytes: int) -> float:
-        """Vectors of so many bits that the lanes fill."""
-        return float(ceil(self.width * size_bytes * 8 / bits)) if self.lane is not None else 1.0
+        """Vectors of so many bits that the lanes fill, on average."""
+        if self.lane is None:
+            return 1.0
+        return sum(ceil(count * size_bytes * 8 / bits) * share for count, share in self.widths)
+
+    @property
+    def width(self) -> float:
+        """How many lanes there are, on average."""
+        return sum(count * share for count, share in self.widths)
 
     def is_in_registers(self, access: Access) -> bool:
         """Whether what is accessed is part of a tile that is kept in registers."""

@@ -1,4 +1,4 @@
-"""How often loops run and conditions hold, on average over the iterations of the loops around them.
+"""How often loops run and conditions hold, over the iterations of the loops around them.
 
 Tails make the end of a loop depend on the loops around, as in ``range(min(6, 1024 - 96*io - 6*ii))``. The
 mean is taken over every iteration of those loops where they are few, else over points spread evenly.
@@ -19,6 +19,10 @@ from tilewright.compiler.ir.visit import variables
 from tilewright.compiler.te.expr import Binary, Const, Expr, Unary, Var
 
 POINTS_LIMIT = 4096
+# Of more different values the mean is taken.
+CASES_LIMIT = 8
+# Numbers of iterations, and the share of the times that each is met.
+Cases = tuple[tuple[float, float], ...]
 Points = dict[Var, npt.NDArray[np.int64]]
 Values = npt.NDArray[Any]
 
@@ -46,7 +50,7 @@ class UnknownValueError(Exception):
 
 
 class IterationCounts:
-    """Means over the iterations of loops; what was asked once is remembered.
+    """Counts over the iterations of loops; what was asked once is remembered.
 
     Args:
         ranges: the inclusive range of every loop variable.
@@ -54,35 +58,41 @@ class IterationCounts:
 
     def __init__(self, ranges: Ranges) -> None:
         self._ranges = ranges
-        self._known: dict[Hashable, float] = {}
+        self._known: dict[Hashable, Cases] = {}
 
-    def trips(self, loop: For, around: Sequence[For]) -> float:
-        """The mean number of iterations each time that the loop is come to."""
+    def trips(self, loop: For, around: Sequence[For]) -> Cases:
+        """The numbers of iterations that the loop has when it is come to."""
         if isinstance(loop.begin, Const) and isinstance(loop.end, Const):
-            return float(max(0, int(loop.end.value) - int(loop.begin.value)))
+            return ((float(max(0, int(loop.end.value) - int(loop.begin.value))), 1.0),)
         low, high = self._ranges.get(loop.var, (0, 0))
         name = (key(loop.begin), key(loop.end))
-        return self._mean(name, (loop.end, loop.begin), around, float(high - low + 1))
+        return self._cases(name, (loop.end, loop.begin), around, float(high - low + 1))
 
     def share(self, condition: Expr, around: Sequence[For]) -> float:
         """The share of the iterations around in which a condition holds; 1 where it depends on data."""
-        return self._mean(key(condition), (condition,), around, 1.0)
+        cases = self._cases(key(condition), (condition,), around, 1.0)
+        return sum(value * weight for value, weight in cases)
 
-    def _mean(self, name: Hashable, exprs: Sequence[Expr], around: Sequence[For], otherwise: float) -> float:
+    def _cases(self, name: Hashable, exprs: Sequence[Expr], around: Sequence[For], otherwise: float) -> Cases:
         if name not in self._known:
             try:
                 self._known[name] = self._evaluate(exprs, around)
             except UnknownValueError:
-                self._known[name] = otherwise
+                self._known[name] = ((otherwise, 1.0),)
         return self._known[name]
 
-    def _evaluate(self, exprs: Sequence[Expr], around: Sequence[For]) -> float:
-        """The mean of an expression, or of what a second one leaves of it, where the loops around are run."""
+    def _evaluate(self, exprs: Sequence[Expr], around: Sequence[For]) -> Cases:
+        """The values of an expression, or of what a second one leaves of it, where the loops around run."""
         points, is_run = self._points(exprs, around)
-        values = [evaluate(expr, points) for expr in exprs]
-        result = values[0] if len(values) == 1 else np.maximum(values[0] - values[1], 0)
+        found = [evaluate(expr, points) for expr in exprs]
+        result = found[0] if len(found) == 1 else np.maximum(found[0] - found[1], 0)
         result = np.broadcast_to(result, is_run.shape)[is_run]
-        return float(result.mean()) if result.size else 0.0
+        if not result.size:
+            return ((0.0, 1.0),)
+        values, counts = np.unique(result, return_counts=True)
+        if len(values) > CASES_LIMIT:
+            return ((float(result.mean()), 1.0),)
+        return tuple(zip(values.astype(float).tolist(), (counts / result.size).tolist(), strict=True))
 
     def _points(self, exprs: Iterable[Expr], around: Sequence[For]) -> tuple[Points, npt.NDArray[np.bool_]]:
         """Iterations of the loops that expressions depend on, and which of them are run at all."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from tilewright.compiler.analysis.iteration_counts import IterationCounts
+from tilewright.compiler.analysis.iteration_counts import Cases, IterationCounts
 from tilewright.compiler.ir.loops import (
     Alloc,
     Assign,
@@ -29,7 +29,8 @@ class Loop:
     """A loop around a store.
 
     Attributes:
-        trips: its mean number of iterations each time that it is come to.
+        cases: the numbers of iterations that it has when it is come to, with the share of each.
+        trips: their mean.
         is_written_out: whether its iterations are straight-line code: unrolled, or the lanes of vectors.
         is_peeled: whether conditions that depend on it are resolved by cutting it.
         is_innermost: whether no loop that stays one is inside.
@@ -37,11 +38,14 @@ class Loop:
 
     var: Var
     kind: LoopKind
-    factor: int
-    trips: float
+    cases: Cases
     is_written_out: bool
     is_peeled: bool = False
     is_innermost: bool = True
+    trips: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.trips = sum(count * share for count, share in self.cases)
 
     @property
     def is_lanes(self) -> bool:
@@ -116,12 +120,12 @@ def _visit_if(stmt: If, place: _Place) -> Iterator[Site]:
 
 def _enter(stmt: For, place: _Place) -> _Place:
     """What is around the body of a loop."""
-    trips = place.counts.trips(stmt, place.around)
+    cases = place.counts.trips(stmt, place.around)
     is_written_out = place.is_called or (stmt.kind in _WRITTEN_OUT and stmt.factor == 0)
     if not is_written_out:
         for outer in place.loops:
             outer.is_innermost = False
-    loop = Loop(stmt.var, stmt.kind, stmt.factor, trips, is_written_out, stmt.partition)
+    loop = Loop(stmt.var, stmt.kind, cases, is_written_out, stmt.partition)
     conditions = place.conditions if is_written_out else ()
     around = (*place.around, stmt)
     return replace(place, loops=(*place.loops, loop), around=around, conditions=conditions)

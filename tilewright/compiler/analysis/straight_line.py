@@ -117,10 +117,10 @@ def _tile(site: Site, automatic: float) -> Tile:
     fixed = frozenset(loop.var for loop in rolled)
     peeled = [loop for loop in rolled if loop.is_peeled]
     border = min(1.0, 2 / max(1.0, peeled[0].trips)) if peeled else 1.0
-    lane, width = (lanes.var, lanes.trips) if lanes else (None, 1.0)
+    lane, widths = (lanes.var, lanes.cases) if lanes else (None, ((1.0, 1.0),))
     if automatic > 1:
-        lane, width = rolled[-1].var, automatic
-    return Tile(copies, lane, width, fixed, frozenset(loop.var for loop in peeled), border)
+        lane, widths = rolled[-1].var, ((automatic, 1.0),)
+    return Tile(copies, lane, widths, fixed, frozenset(loop.var for loop in peeled), border)
 
 
 def _automatic_lanes(sites: Sequence[Site], machine: Machine, book: AddressBook) -> float:

@@ -46,11 +46,12 @@ def occupancy(found: WorkingSet, cache: Cache) -> float:
 def _stacked(touched: Footprint, cache: Cache) -> float:
     """How many stretches come together in a set, as a share of its ways, where they are more than those."""
     way = cache.size_bytes // cache.ways
-    stretches, places = 1.0, touched.run_bytes / LINE_BYTES
+    lines = max(1.0, touched.run_bytes / LINE_BYTES)
+    stretches, places = 1.0, lines
     for unit, count in touched.repeats:
         stretches *= count
         places *= min(count, way // gcd(way, int(unit)))
-    stacked = stretches * max(1.0, touched.run_bytes / LINE_BYTES) / min(max(1.0, places), way / LINE_BYTES)
+    stacked = stretches * lines / min(places, way / LINE_BYTES)
     return stacked / cache.ways if stacked > cache.ways else 0.0
 
 
