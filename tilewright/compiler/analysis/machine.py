@@ -61,7 +61,7 @@ class Machine:
     def of(target: Target) -> Machine:
         """The core of a target."""
         caches = (
-            Cache(target.l1_bytes, LINE_BYTES, 2.0, 8),
+            Cache(target.l1_bytes, LINE_BYTES, 1.5, 8),
             Cache(target.l2_bytes, LINE_BYTES, 2.5, 8),
             Cache(target.l3_bytes, LINE_BYTES, 12.0, 16),
             Cache(64 * PAGE_BYTES, PAGE_BYTES, 7.0, 64),
