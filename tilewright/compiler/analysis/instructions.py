@@ -198,7 +198,7 @@ class Counter:
             case Call():
                 return FUNCTION_COSTS.get(expr.name.split(":")[0], OTHER_FUNCTION_COST)
             case Select() if _is_of_indices(expr.condition):
-                return 0.0 if isinstance(expr.then, Load) else self._tested(used)
+                return self._tested(used)  # a mask, or a choice
             case Binary() | Unary() | Select() | Cast():
                 return 1.0
             case _:

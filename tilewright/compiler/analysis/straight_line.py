@@ -94,7 +94,9 @@ def _piece(sites: Sequence[Site], machine: Machine, book: AddressBook) -> Piece:
         counter = Counter(machine, book, tile)
         piece.instructions.add(counter.count(site.store), site.share)
         _note_shape(piece, tile, machine, BYTES[site.store.buffer.dtype])
-        _follow_chain(piece, site, tile, counter.accesses, machine, automatic > 1)
+        if site.store.update:
+            begins = any(s.store.buffer is site.store.buffer and not s.store.update for s in sites)
+            _follow_chain(piece, tile, counter.accesses[-1], machine, automatic > 1, begins)
         within = {**tile.copies, **({} if tile.lane is None else {tile.lane: tile.width})}
         for access in counter.accesses:
             if tile.is_in_registers(access):
@@ -147,17 +149,14 @@ def _note_shape(piece: Piece, tile: Tile, machine: Machine, size_bytes: int) -> 
 
 
 def _follow_chain(
-    piece: Piece, site: Site, tile: Tile, accesses: Sequence[Access], machine: Machine, interleaved: bool
+    piece: Piece, tile: Tile, target: Access, machine: Machine, is_interleaved: bool, begins: bool
 ) -> None:
-    """Take note of how long an accumulation takes to come back to its element."""
-    if not site.store.update:
-        return
-    target = accesses[-1]
+    """Take note of how long an accumulation takes to come back to its element; ``begins``: it begins here."""
     steps = prod(count for var, count in tile.copies.items() if var not in target.variables)
     latency = machine.latency if tile.is_in_registers(target) else machine.latency + FORWARDING_CYCLES
-    if interleaved:
+    if is_interleaved:
         latency = machine.latency / INTERLEAVED
     innermost = piece.loops[-1].var if piece.loops else None
-    is_carried = innermost is not None and (innermost not in target.variables)
     piece.chain_cycles = max(piece.chain_cycles, steps * latency)
+    is_carried = innermost is not None and innermost not in target.variables and not begins
     piece.is_carried = piece.is_carried or is_carried
