@@ -27,6 +27,8 @@ LOOP_ENTRY_CYCLES, LOOP_EXIT_CYCLES, REMEMBERED_TRIPS = 1.0, 16.0, 32.0
 LOOP_INSTRUCTIONS = 3.0
 # To hand iterations to other threads, and to wait for them.
 PARALLEL_CYCLES = 8000.0
+# Stores, and as many loads, for each register too many: what is needed soon is put away too.
+SPILL_STORES = 2.0
 # Lines that are written are read before, and go back.
 WRITE_WEIGHT = 2.0
 
@@ -109,8 +111,9 @@ def _piece_cost(piece: Piece, accesses: Sequence[History], stays: Residency, mac
     misses = _misses(piece, accesses, stays, machine)
     count = piece.instructions
     spilled = max(0.0, piece.live - machine.registers)
-    loads, stores = count.loads + spilled, count.stores + spilled
-    total = count.issued + 2 * spilled + LOOP_INSTRUCTIONS
+    put_away = spilled * SPILL_STORES * machine.vector_bits / machine.slot_bits
+    loads, stores = count.loads + put_away, count.stores + put_away
+    total = count.issued + 2 * spilled * SPILL_STORES + LOOP_INSTRUCTIONS
     issue = machine.issue if total <= machine.decoded else machine.issue / 2
     ports = max(
         count.arithmetic / machine.arithmetic,
