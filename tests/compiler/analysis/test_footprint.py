@@ -42,7 +42,7 @@ def estimated_lines(access: Access, loops: list[IterVar]) -> float:
     ),
     st.sampled_from([16, 48, 128, 250]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_lines_are_about_those_of_all_addresses(terms: list[tuple[int, int]], row: int) -> None:
     loops = [IterVar(f"i{n}", extent) for n, (extent, _) in enumerate(terms)]
     place: Expr = const(0)

@@ -20,6 +20,7 @@ class Access:
 
     Attributes:
         terms: the element's place in its buffer, as elements to step times a variable or another index.
+        steps: the terms of variables, in bytes; ``parts``: the others.
         variables: those that the place depends on.
         size_bytes: of an element.
         buffer_bytes: of the whole buffer.
@@ -31,6 +32,8 @@ class Access:
     is_write: bool
     size_bytes: int
     buffer_bytes: int
+    steps: tuple[tuple[Var, int], ...]
+    parts: tuple[tuple[Expr, int], ...]
 
     def stride(self, var: Var) -> int | None:
         """Elements between two iterations of a loop; None where they are not always as many."""
@@ -44,12 +47,13 @@ class Access:
 
     def pairs(self, trips: Trips) -> list[tuple[int, float]]:
         """Steps in bytes and how many places each has while loops run so often, the shortest step first."""
-        size = self.size_bytes
         found: dict[int, float] = {}
-        for step, atom in self.terms:
-            count = trips.get(atom, 1.0) if isinstance(atom, Var) else values_of(atom, trips)
+        for var, stride in self.steps:
+            if var in trips and trips[var] > 1:
+                found[stride] = found.get(stride, 1.0) + trips[var] - 1
+        for part, stride in self.parts:
+            count = values_of(part, trips)
             if count > 1:
-                stride = abs(step) * size
                 found[stride] = found.get(stride, 1.0) + count - 1
         return sorted(found.items())
 
@@ -110,8 +114,10 @@ class AddressBook:
         terms: list[Term] = []
         for index, stride in zip(indices, strides, strict=True):
             _collect(index, stride, terms)
-        used = {v for _, atom in terms for v in ((atom,) if isinstance(atom, Var) else variables(atom))}
-        return Access(buffer, tuple(terms), frozenset(used), is_write, size, total)
+        steps = tuple((atom, abs(step) * size) for step, atom in terms if isinstance(atom, Var))
+        parts = tuple((atom, abs(step) * size) for step, atom in terms if not isinstance(atom, Var))
+        used = {var for var, _ in steps}.union(*(variables(part) for part, _ in parts))
+        return Access(buffer, tuple(terms), frozenset(used), is_write, size, total, steps, parts)
 
 
 def _collect(index: Expr, scale: int, terms: list[Term]) -> None:

@@ -28,29 +28,35 @@ class Footprint:
 def footprint(access: Access, trips: Trips) -> Footprint:
     """What an access touches while the loops in ``trips`` run as often as it says, the others standing still.
 
-    Steps are joined from the shortest on: one that is no longer than what is covered lengthens a stretch or
-    adds to the row of them; a longer one repeats all.
+    Steps are joined from the shortest on. One that is no longer than what is covered lengthens a stretch; one
+    that leads to places of the row of stretches before it lengthens that; any other one repeats all.
     """
     size = access.size_bytes
-    run, repeats = float(size), list[tuple[float, float]]()
+    run, span, repeats = float(size), float(size), list[tuple[float, float]]()
+    lines, pages, repeated = 0.0, 0.0, 0.0
     is_aligned = True
     for stride, values in access.pairs(trips):
+        span += stride * (values - 1)
         if not repeats and stride <= max(run, LINE_BYTES):
-            run += stride * (values - 1)
+            run = span
             continue
         is_aligned = is_aligned and not stride % LINE_BYTES
-        if repeats and stride <= repeats[-1][0] * repeats[-1][1]:
-            unit, count = repeats[-1]
+        unit, count = repeats[-1] if repeats else (0.0, 0.0)
+        if unit and stride <= unit * count and not stride % unit:
             repeats[-1] = unit, count + stride / unit * (values - 1)
         else:
+            if not repeats:
+                lines, pages = _blocks(run, size, LINE_BYTES, is_aligned), max(1.0, run / PAGE_BYTES)
+            repeated = lines
             repeats.append((float(stride), values))
-    lines, pages = _blocks(run, size, LINE_BYTES, is_aligned), max(1.0, run / PAGE_BYTES)
-    for unit, count in repeats:
-        lines *= count
-        pages *= count if unit >= PAGE_BYTES else max(1.0, count * unit / PAGE_BYTES)
+        lines = min(repeated * repeats[-1][1], span / LINE_BYTES + 1)
+        pages = min(pages * values, span / PAGE_BYTES + 1)
+    if not repeats:
+        lines, pages = _blocks(run, size, LINE_BYTES, is_aligned), max(1.0, run / PAGE_BYTES)
     total = access.buffer_bytes
-    lines, pages = min(lines, total / LINE_BYTES + 1), min(pages, total / PAGE_BYTES + 1)
-    return Footprint(lines, pages, run, tuple(repeats))
+    return Footprint(
+        min(lines, total / LINE_BYTES + 1), min(pages, total / PAGE_BYTES + 1), run, tuple(repeats)
+    )
 
 
 def _blocks(run: float, size: int, block: int, is_aligned: bool) -> float:

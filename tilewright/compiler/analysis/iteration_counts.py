@@ -83,10 +83,14 @@ class IterationCounts:
 
     def _evaluate(self, exprs: Sequence[Expr], around: Sequence[For]) -> Cases:
         """The values of an expression, or of what a second one leaves of it, where the loops around run."""
-        points, is_run = self._points(exprs, around)
+        loops = _loops_of(exprs, around)
+        points = _spread([(loop.var, *self._ranges.get(loop.var, (0, 0))) for loop in loops])
         found = [evaluate(expr, points) for expr in exprs]
         result = found[0] if len(found) == 1 else np.maximum(found[0] - found[1], 0)
-        result = np.broadcast_to(result, is_run.shape)[is_run]
+        is_run = _where_run(loops, points)
+        if is_run is not None:
+            result, is_run = np.broadcast_arrays(result, is_run)
+            result = result[is_run]
         if not result.size:
             return ((0.0, 1.0),)
         values, counts = np.unique(result, return_counts=True)
@@ -94,32 +98,44 @@ class IterationCounts:
             return ((float(result.mean()), 1.0),)
         return tuple(zip(values.astype(float).tolist(), (counts / result.size).tolist(), strict=True))
 
-    def _points(self, exprs: Iterable[Expr], around: Sequence[For]) -> tuple[Points, npt.NDArray[np.bool_]]:
-        """Iterations of the loops that expressions depend on, and which of them are run at all."""
-        used: set[Var] = set().union(*(variables(expr) for expr in exprs))
-        loops: list[For] = []
-        for loop in reversed(around):
-            if loop.var in used:
-                loops.append(loop)
-                used |= variables(loop.begin) | variables(loop.end)
-        points = _spread([(loop.var, *self._ranges.get(loop.var, (0, 0))) for loop in loops])
-        size = len(next(iter(points.values()))) if points else 1
-        is_run = np.ones(size, dtype=bool)
-        for loop in loops:
-            at = points[loop.var]
-            is_run &= (at >= evaluate(loop.begin, points)) & (at < evaluate(loop.end, points))
-        return points, is_run
+
+def _loops_of(exprs: Iterable[Expr], around: Sequence[For]) -> list[For]:
+    """The loops that expressions depend on, and those that these depend on, the innermost first."""
+    used: set[Var] = set().union(*(variables(expr) for expr in exprs))
+    loops: list[For] = []
+    for loop in reversed(around):
+        if loop.var in used:
+            loops.append(loop)
+            used |= variables(loop.begin) | variables(loop.end)
+    return loops
+
+
+def _where_run(loops: Sequence[For], points: Points) -> npt.NDArray[np.bool_] | None:
+    """Which points are iterations; None where all are, since the loops have constant ends."""
+    result: npt.NDArray[np.bool_] | None = None
+    for loop in loops:
+        if isinstance(loop.begin, Const) and isinstance(loop.end, Const):
+            continue
+        at = points[loop.var]
+        inside = (at >= evaluate(loop.begin, points)) & (at < evaluate(loop.end, points))
+        result = inside if result is None else result & inside
+    return result
 
 
 def _spread(ranges: Sequence[tuple[Var, int, int]]) -> Points:
-    """Every combination of the variables' values, or points of a lattice that fills their box evenly."""
-    size = prod(high - low + 1 for _, low, high in ranges)
-    if size <= POINTS_LIMIT:
-        grid = np.indices([high - low + 1 for _, low, high in ranges]).reshape(len(ranges), size)
-        return {var: grid[place] + low for place, (var, low, _) in enumerate(ranges)}
+    """Every combination of the variables' values, or points of a lattice that fills their box evenly.
+
+    Combinations are an open grid: each variable has a dimension of its own.
+    """
+    points: Points = {}
+    if prod(high - low + 1 for _, low, high in ranges) <= POINTS_LIMIT:
+        for place, (var, low, high) in enumerate(ranges):
+            shape = [1] * len(ranges)
+            shape[place] = -1
+            points[var] = np.arange(low, high + 1).reshape(shape)
+        return points
     # Kronecker's lattice: multiples of the square roots of primes, whose fractions are spread evenly.
     steps = np.arange(POINTS_LIMIT)
-    points: Points = {}
     for (var, low, high), number in zip(ranges, _PRIMES, strict=False):
         points[var] = low + (steps * sqrt(number) % 1.0 * (high - low + 1)).astype(np.int64)
     return points
