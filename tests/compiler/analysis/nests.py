@@ -50,6 +50,20 @@ def tiled_matmul(
     return lower_for_analysis(s, [a, b, c], TARGET)
 
 
+def plain_tiled_matmul(m: int, n: int, k: int, rows: int, lanes: int) -> LoopNest:
+    """The same without a stage for the tile: the compiler is to find that it fits the registers."""
+    a, b = te.placeholder((m, k), name="A"), te.placeholder((k, n), name="B")
+    r = te.reduce_axis((0, k), "k")
+    c = te.compute((m, n), lambda i, j: te.sum(a[i, r] * b[r, j], axis=r), name="C")
+    s = create_schedule(c)
+    i, j = s[c].op.axis
+    io, jo, ii, ji = s[c].tile(i, j, rows, lanes)
+    s[c].reorder(io, jo, s[c].op.reduce_axis[0], ii, ji)
+    s[c].unroll(ii)
+    s[c].vectorize(ji)
+    return lower_for_analysis(s, [a, b, c], TARGET)
+
+
 def copy(rows: int, columns: int, is_transposed: bool = False, lanes: int = 16) -> LoopNest:
     """Elements moved, by vectors; those of a transposed array lie a row apart."""
     shape = (columns, rows) if is_transposed else (rows, columns)

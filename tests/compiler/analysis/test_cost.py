@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tests.compiler.analysis.nests import TARGET, copy, cost, tiled_matmul
+from tests.compiler.analysis.nests import TARGET, copy, cost, plain_tiled_matmul, tiled_matmul
 from tilewright.compiler import te
 from tilewright.compiler.build import lower_for_analysis
 from tilewright.compiler.ir.loops import LoopNest
@@ -23,6 +23,12 @@ def test_a_tile_that_spills_costs_more_than_one_that_fits() -> None:
     assert max(piece.spilled for piece in fits.pieces) == 0
     assert max(piece.spilled for piece in spills.pieces) > 0
     assert spills.cycles > 1.1 * fits.cycles
+
+
+@pytest.mark.parametrize("m", [48, 49])
+def test_a_tile_that_the_compiler_finds_costs_about_as_much_as_one_of_a_stage(m: int) -> None:
+    found, stated = (cost(make(m, 128, 256, 6, 64)) for make in (plain_tiled_matmul, tiled_matmul))
+    assert found.cycles == pytest.approx(stated.cycles, rel=0.3)
 
 
 def test_one_accumulator_waits_for_itself() -> None:

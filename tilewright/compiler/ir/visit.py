@@ -150,10 +150,10 @@ def statements(stmt: Stmt) -> Iterator[Stmt]:
     while waiting:
         node = waiting.pop()
         yield node
-        waiting += _parts(node)[::-1]
+        waiting += parts(node)[::-1]
 
 
-def _parts(stmt: Stmt) -> tuple[Stmt, ...]:
+def parts(stmt: Stmt) -> tuple[Stmt, ...]:
     """The statements directly inside."""
     match stmt:
         case Block():
