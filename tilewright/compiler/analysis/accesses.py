@@ -21,6 +21,7 @@ class Access:
     Attributes:
         terms: the element's place in its buffer, as elements to step times a variable or another index.
         steps: the terms of variables, in bytes; ``parts``: the others.
+        offset: elements from the first one, where all variables are 0.
         variables: those that the place depends on.
         size_bytes: of an element.
         buffer_bytes: of the whole buffer.
@@ -34,6 +35,7 @@ class Access:
     buffer_bytes: int
     steps: tuple[tuple[Var, int], ...]
     parts: tuple[tuple[Expr, int], ...]
+    offset: int
 
     def stride(self, var: Var) -> int | None:
         """Elements between two iterations of a loop; None where they are not always as many."""
@@ -112,34 +114,37 @@ class AddressBook:
             self._shapes[buffer] = buffer.strides, size, buffer.size * size
         strides, size, total = self._shapes[buffer]
         terms: list[Term] = []
+        offset = 0
         for index, stride in zip(indices, strides, strict=True):
-            _collect(index, stride, terms)
+            offset += _collect(index, stride, terms)
         steps = tuple((atom, abs(step) * size) for step, atom in terms if isinstance(atom, Var))
         parts = tuple((atom, abs(step) * size) for step, atom in terms if not isinstance(atom, Var))
         used = {var for var, _ in steps}.union(*(variables(part) for part, _ in parts))
-        return Access(buffer, tuple(terms), frozenset(used), is_write, size, total, steps, parts)
+        return Access(buffer, tuple(terms), frozenset(used), is_write, size, total, steps, parts, offset)
 
 
-def _collect(index: Expr, scale: int, terms: list[Term]) -> None:
-    """Add the terms of a multiple of an index; a bound that an index is clamped to leaves it as it is."""
+def _collect(index: Expr, scale: int, terms: list[Term]) -> int:
+    """Add the terms of a multiple of an index, and return its constant.
+
+    A bound that an index is clamped to leaves it as it is.
+    """
     match index:
         case Const():
-            return
+            return scale * int(index.value)
         case Binary(op="+"):
-            _collect(index.a, scale, terms)
-            _collect(index.b, scale, terms)
+            return _collect(index.a, scale, terms) + _collect(index.b, scale, terms)
         case Binary(op="-"):
-            _collect(index.a, scale, terms)
-            _collect(index.b, -scale, terms)
+            return _collect(index.a, scale, terms) + _collect(index.b, -scale, terms)
         case Unary(op="neg"):
-            _collect(index.value, -scale, terms)
+            return _collect(index.value, -scale, terms)
         case Binary(op="*", b=Const(value=factor)):
-            _collect(index.a, scale * int(factor), terms)
+            return _collect(index.a, scale * int(factor), terms)
         case Binary(op="*", a=Const(value=factor)):
-            _collect(index.b, scale * int(factor), terms)
+            return _collect(index.b, scale * int(factor), terms)
         case Binary(op="min" | "max", b=Const()):
-            _collect(index.a, scale, terms)
+            return _collect(index.a, scale, terms)
         case Binary(op="min" | "max", a=Const()):
-            _collect(index.b, scale, terms)
+            return _collect(index.b, scale, terms)
         case _:
             terms.append((scale, index))
+            return 0

@@ -101,7 +101,9 @@ def _misses(
         is_paged = cache.block_bytes != LINE_BYTES
         total = 0.0
         for history in accesses:
-            weight = WRITE_WEIGHT if history.touch.access.is_write and not is_paged else 1.0
+            access = history.touch.access
+            is_read_too = access.is_write and not is_paged and not access.buffer.nontemporal
+            weight = WRITE_WEIGHT if is_read_too else 1.0
             total += blocks_missed(piece, history, stays, level, is_paged) * weight * history.touch.share
         misses.append(total)
     return tuple(misses)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from math import ceil, log2
+from math import log2
 
-from tilewright.compiler.analysis.accesses import IN_REGISTERS, Access, AddressBook
-from tilewright.compiler.analysis.iteration_counts import Cases
+from tilewright.compiler.analysis.accesses import Access, AddressBook
 from tilewright.compiler.analysis.machine import LINE_BYTES, Machine
+from tilewright.compiler.analysis.tile import Tile
 from tilewright.compiler.ir.loops import Store
+from tilewright.compiler.ir.visit import walk
 from tilewright.compiler.te.expr import (
     BYTES,
+    FLOATS,
     INDEX,
     Binary,
     Call,
@@ -24,6 +26,7 @@ from tilewright.compiler.te.expr import (
     Var,
     children,
 )
+from tilewright.compiler.te.words import dot_dtypes
 
 # Vector instructions that a function takes, and a division; all are about right for polynomials of float32.
 FUNCTION_COSTS: Mapping[str, float] = {
@@ -78,50 +81,6 @@ class Instructions:
 
 
 @dataclass(slots=True)
-class Tile:
-    """The straight-line loops around a store: iterations that are written out, and lanes.
-
-    Attributes:
-        copies: the iterations of each unrolled loop.
-        lane: the variable of the lanes, if there are such.
-        widths: the numbers of lanes, with the share of each.
-        rolled: the variables of the loops around that stay loops.
-        peeled: those of loops that are cut where conditions change.
-        border: the share of a peeled loop's iterations in which conditions may still fail.
-    """
-
-    copies: Mapping[Var, float]
-    lane: Var | None
-    widths: Cases
-    rolled: frozenset[Var]
-    peeled: frozenset[Var] = frozenset()
-    border: float = 1.0
-
-    def repeats(self, used: frozenset[Var]) -> float:
-        """How often what depends on some variables is computed."""
-        result = 1.0
-        for var, count in self.copies.items():
-            if var in used:
-                result *= count
-        return result
-
-    def vectors(self, bits: int, size_bytes: int) -> float:
-        """Vectors of so many bits that the lanes fill, on average."""
-        if self.lane is None:
-            return 1.0
-        return sum(ceil(count * size_bytes * 8 / bits) * share for count, share in self.widths)
-
-    @property
-    def width(self) -> float:
-        """How many lanes there are, on average."""
-        return sum(count * share for count, share in self.widths)
-
-    def is_in_registers(self, access: Access) -> bool:
-        """Whether what is accessed is part of a tile that is kept in registers."""
-        return access.buffer.scope in IN_REGISTERS and self.rolled.isdisjoint(access.variables)
-
-
-@dataclass(slots=True)
 class Counter:
     """Counts the instructions of one store; what is written twice is computed once.
 
@@ -149,8 +108,8 @@ class Counter:
         match expr:
             case Load():
                 access = self.book.read(expr)
-                name: Hashable = (id(access.buffer), tuple((step, id(a)) for step, a in access.terms))
-                name = name if all(isinstance(a, Var) for _, a in access.terms) else repr(expr)
+                place = frozenset((step, id(var)) for var, step in access.steps)
+                name = (id(access.buffer), access.offset, place, repr(expr) if access.parts else "")
                 return self._known(name) or self._load(name, access)
             case Const():
                 return self._number((expr.dtype, expr.value), frozenset())
@@ -192,11 +151,11 @@ class Counter:
             case Binary() if expr.a.dtype == INDEX:
                 return CONDITION_COST * self._tested(used)
             case Binary(op="+" | "-") if _is_product(expr.b) or _is_product(expr.a):
-                return 0.0  # one instruction with the multiplication
+                return 0.0  # one instruction with the product
             case Binary(op="/"):
                 return DIVISION_COST
             case Call():
-                return FUNCTION_COSTS.get(expr.name.split(":")[0], OTHER_FUNCTION_COST)
+                return FUNCTION_COSTS.get(expr.name.split(".")[0], OTHER_FUNCTION_COST)
             case Select() if _is_of_indices(expr.condition):
                 return self._tested(used)  # a mask, or a choice
             case Binary() | Unary() | Select() | Cast():
@@ -211,6 +170,10 @@ class Counter:
         return 0.0 if self.tile.peeled or not used & self.tile.rolled else 1.0
 
     def _load(self, name: Hashable, access: Access) -> int:
+        for part, _ in access.parts:
+            for node in walk(part):
+                if isinstance(node, Load):
+                    self._visit(node)
         self.accesses.append(access)
         self._memory(access)
         return self._number(name, access.variables)
@@ -250,8 +213,8 @@ class Counter:
     def _is_aligned(self, access: Access) -> bool:
         """Whether vectors begin where vectors may, so that none lies in two cache lines."""
         block = min(LINE_BYTES, self.machine.vector_bits // 8)
-        lane = self.tile.lane
-        return all(step * access.size_bytes % block == 0 for step, atom in access.terms if atom is not lane)
+        steps = [step for step, atom in access.terms if atom is not self.tile.lane]
+        return all(step * access.size_bytes % block == 0 for step in (*steps, access.offset))
 
     def _known(self, name: Hashable) -> int:
         return self._numbers.get(name, 0)
@@ -275,7 +238,10 @@ def _operand_dtype(expr: Expr) -> str:
 
 
 def _is_product(expr: Expr) -> bool:
-    return isinstance(expr, Binary) and expr.op == "*" and expr.dtype.startswith("float")
+    """Whether an instruction exists that adds to a product of this kind."""
+    if isinstance(expr, Call):
+        return dot_dtypes(expr) is not None
+    return isinstance(expr, Binary) and expr.op == "*" and expr.dtype in FLOATS
 
 
 def _is_of_indices(expr: Expr) -> bool:

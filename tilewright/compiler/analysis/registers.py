@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tilewright.compiler.analysis.accesses import Access
-from tilewright.compiler.analysis.instructions import Tile
 from tilewright.compiler.analysis.machine import Machine
+from tilewright.compiler.analysis.tile import Tile
 
 
 def tile_registers(access: Access, tile: Tile, machine: Machine) -> float:

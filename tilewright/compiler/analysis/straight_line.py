@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from math import prod
 
 from tilewright.compiler.analysis.accesses import Access, AddressBook
-from tilewright.compiler.analysis.instructions import Counter, Instructions, Tile
+from tilewright.compiler.analysis.instructions import Counter, Instructions
 from tilewright.compiler.analysis.machine import Machine
 from tilewright.compiler.analysis.registers import operand_registers, tile_registers
 from tilewright.compiler.analysis.sites import Loop, Site
+from tilewright.compiler.analysis.tile import Tile
 from tilewright.compiler.ir.loops import Buffer, LoopKind
 from tilewright.compiler.ir.visit import walk
 from tilewright.compiler.te.expr import BYTES, Load, Var
