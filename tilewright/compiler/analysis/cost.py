@@ -11,11 +11,18 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import ceil, log
 
-from tilewright.compiler.analysis.machine import LINE_BYTES, Machine
+from tilewright.compiler.analysis.machine import LINE_BYTES, Cache, Machine
 from tilewright.compiler.analysis.sites import Loop, find_sites
 from tilewright.compiler.analysis.straight_line import Piece, find_pieces
 from tilewright.compiler.analysis.traffic import Residency, blocks_missed, residency
-from tilewright.compiler.analysis.working_sets import History, Path, WorkingSet, histories, working_sets
+from tilewright.compiler.analysis.working_sets import (
+    History,
+    Path,
+    WorkingSet,
+    histories,
+    path_of,
+    working_sets,
+)
 from tilewright.compiler.ir.loops import LoopKind, LoopNest
 from tilewright.compiler.target import Target
 
@@ -58,9 +65,8 @@ class PieceCost:
 
     @property
     def cycles(self) -> float:
-        """All of them together."""
-        bounds = (max(self.ports, self.chain), *self.memory)
-        return float(sum(b**OVERLAP_EXPONENT for b in bounds) ** (1 / OVERLAP_EXPONENT)) + self.entries
+        """All of them together, by itself."""
+        return _joined((max(self.ports, self.chain), *self.memory)) + self.entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,29 +94,58 @@ def estimate_cost(
     sets = working_sets(touched)
     stays = residency(sets, machine.caches)
     costs = [_piece_cost(piece, accesses, stays, machine) for piece, accesses in touched]
-    cycles = sum(cost.cycles / _speedup(cost.piece, threads) for cost in costs)
+    cycles = sum(_bounded(group, threads) for group in _overlapping(costs))
     return NestCost(tuple(costs), sets, machine, cycles + _launches(pieces, threads) * PARALLEL_CYCLES)
 
 
+def _overlapping(costs: Sequence[PieceCost]) -> list[list[PieceCost]]:
+    """The pieces in groups that overlap: what lies directly around a loop is executed while that goes on.
+
+    Such are the beginning and the end of a tile, which are too short to be waited for.
+    """
+    paths = [path_of(cost.piece.loops) for cost in costs]
+    groups: dict[int, list[PieceCost]] = {}
+    for cost, path in zip(costs, paths, strict=True):
+        inside = (n for n, other in enumerate(paths) if other[: len(path)] == path)
+        groups.setdefault(max(inside, key=lambda n: costs[n].cycles), []).append(cost)
+    return list(groups.values())
+
+
+def _bounded(group: Sequence[PieceCost], threads: int) -> float:
+    """The cycles of pieces that overlap, shared among threads."""
+    shares = [1 / _speedup(cost.piece, threads) for cost in group]
+    executed = sum(max(c.ports, c.chain) * share for c, share in zip(group, shares, strict=True))
+    entries = sum(c.entries * share for c, share in zip(group, shares, strict=True))
+    memory = [
+        sum(cycles * share for cycles, share in zip(level, shares, strict=True))
+        for level in zip(*(c.memory for c in group), strict=True)
+    ]
+    return _joined((executed, *memory)) + entries
+
+
+def _joined(bounds: Sequence[float]) -> float:
+    """About the greatest bound; others that are as great add to it."""
+    return float(sum(bound**OVERLAP_EXPONENT for bound in bounds) ** (1 / OVERLAP_EXPONENT))
+
+
 def _misses(
-    piece: Piece, accesses: Sequence[History], stays: Residency, machine: Machine
-) -> tuple[float, ...]:
-    """The lines and pages that come into each cache for a piece, in a call."""
-    misses = []
-    for level, cache in enumerate(machine.caches):
-        is_paged = cache.block_bytes != LINE_BYTES
-        total = 0.0
-        for history in accesses:
-            access = history.touch.access
-            is_read_too = access.is_write and not is_paged and not access.buffer.nontemporal
-            weight = WRITE_WEIGHT if is_read_too else 1.0
-            total += blocks_missed(piece, history, stays, level, is_paged) * weight * history.touch.share
-        misses.append(total)
-    return tuple(misses)
+    piece: Piece, accesses: Sequence[History], stays: Residency, cache: Cache, level: int
+) -> tuple[float, float]:
+    """The lines, or pages, that come into a cache for a piece in a call; and the cycles that this takes."""
+    is_paged = cache.block_bytes != LINE_BYTES
+    blocks, cycles = 0.0, 0.0
+    for history in accesses:
+        access = history.touch.access
+        is_read_too = access.is_write and not is_paged and not access.buffer.nontemporal
+        missed = blocks_missed(piece, history, stays, level, is_paged) * history.touch.share
+        missed *= WRITE_WEIGHT if is_read_too else 1.0
+        blocks += missed
+        cycles += missed * (cache.cycles + cache.surprise_cycles * history.surprises)
+    return blocks, cycles
 
 
 def _piece_cost(piece: Piece, accesses: Sequence[History], stays: Residency, machine: Machine) -> PieceCost:
-    misses = _misses(piece, accesses, stays, machine)
+    traffic = [_misses(piece, accesses, stays, cache, n) for n, cache in enumerate(machine.caches)]
     count = piece.instructions
     spilled = max(0.0, piece.live - machine.registers)
     put_away = spilled * SPILL_STORES * machine.vector_bits / machine.slot_bits
@@ -128,15 +163,14 @@ def _piece_cost(piece: Piece, accesses: Sequence[History], stays: Residency, mac
     chain = piece.chain_cycles
     if not piece.is_carried:
         chain /= max(1.0, machine.window / total)
-    memory = tuple(n * cache.cycles for n, cache in zip(misses, machine.caches, strict=True))
     return PieceCost(
         piece=piece,
         accesses=tuple(accesses),
         ports=piece.visits * ports,
         chain=piece.visits * chain,
         entries=_entries(piece),
-        memory=memory,
-        misses=misses,
+        memory=tuple(cycles for _, cycles in traffic),
+        misses=tuple(blocks for blocks, _ in traffic),
         spilled=spilled,
     )
 

@@ -8,6 +8,8 @@ from tilewright.compiler.target import Target
 
 LINE_BYTES = 64
 PAGE_BYTES = 4096
+# Prefetchers follow steps of up to so many bytes.
+LONGEST_FORESEEN_STEP = 2048
 # Cores that take two passes for a vector of 512 bits, and what one pass is.
 NARROW_DATAPATHS = {"znver4": 256}
 
@@ -21,12 +23,14 @@ class Cache:
         block_bytes: what comes into it at once.
         cycles: for a block to come from the next level into this one, in a stream of them.
         ways: its associativity.
+        surprise_cycles: more for a block that no prefetcher foresees, others being under way.
     """
 
     size_bytes: int
     block_bytes: int
     cycles: float
     ways: int
+    surprise_cycles: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +66,8 @@ class Machine:
         """The core of a target."""
         caches = (
             Cache(target.l1_bytes, LINE_BYTES, 1.5, 8),
-            Cache(target.l2_bytes, LINE_BYTES, 2.5, 8),
-            Cache(target.l3_bytes, LINE_BYTES, 12.0, 16),
+            Cache(target.l2_bytes, LINE_BYTES, 2.5, 8, 12.0),
+            Cache(target.l3_bytes, LINE_BYTES, 12.0, 16, 50.0),
             Cache(64 * PAGE_BYTES, PAGE_BYTES, 7.0, 64),
             Cache(2048 * PAGE_BYTES, PAGE_BYTES, 30.0, 8),
         )

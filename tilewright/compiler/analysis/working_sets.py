@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tilewright.compiler.analysis.footprint import Footprint, footprint
+from tilewright.compiler.analysis.machine import LINE_BYTES, LONGEST_FORESEEN_STEP
 from tilewright.compiler.analysis.sites import Loop
 from tilewright.compiler.analysis.straight_line import Piece, Touch
 from tilewright.compiler.ir.loops import Buffer
@@ -20,10 +21,12 @@ class History:
     """What an access touches while more and more of the loops around it run.
 
     ``footprints[d]`` is that of all loops from depth ``d`` on; the last one that of the straight-line code.
+    ``surprises`` is the share of the lines that no prefetcher foresees.
     """
 
     touch: Touch
     footprints: tuple[Footprint, ...]
+    surprises: float
 
 
 @dataclass(slots=True)
@@ -55,7 +58,8 @@ def histories(piece: Piece) -> list[History]:
         place = frozenset((step, id(atom)) for step, atom in access.terms)
         name = (access.buffer, access.is_write, place)
         if name not in found:
-            found[name] = History(touch, _footprints(touch, piece.loops))
+            footprints = _footprints(touch, piece.loops)
+            found[name] = History(touch, footprints, _surprises(touch, piece.loops, footprints[-1]))
     return list(found.values())
 
 
@@ -69,6 +73,17 @@ def _footprints(touch: Touch, loops: Sequence[Loop]) -> tuple[Footprint, ...]:
             current = footprint(access, trips)
         result.append(current)
     return tuple(reversed(result))
+
+
+def _surprises(touch: Touch, loops: Sequence[Loop], written_out: Footprint) -> float:
+    """The share of lines that come unforeseen: one a stretch, where stretches follow each other far apart."""
+    access, run = touch.access, written_out.run_bytes
+    moving = next((loop for loop in reversed(loops) if loop.var in access.variables and loop.trips > 1), None)
+    if moving is None:
+        return 0.0
+    step = access.stride(moving.var)
+    is_near = step is not None and abs(step) * access.size_bytes <= max(run, LONGEST_FORESEEN_STEP)
+    return 0.0 if is_near else min(1.0, LINE_BYTES / run)
 
 
 def working_sets(pieces: Sequence[tuple[Piece, list[History]]]) -> dict[Path, WorkingSet]:
