@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.compiler.analysis.cost import NestCost, PieceCost
-from tilewright.compiler.analysis.machine import LINE_BYTES
+from tilewright.compiler.analysis.machine import LINE_BYTES, PAGE_BYTES
 from tilewright.compiler.analysis.working_sets import History, path_of
 from tilewright.compiler.ir.loops import LoopKind
 
@@ -33,10 +33,11 @@ _CODE = ("arithmetic", "loads", "stores", "shuffles", "issued", "accumulators", 
 _BOUNDS = ("ports", "chains", "entries", *(f"{c}_missed" for c in _CACHES), *(f"{c}_cycles" for c in _CACHES))
 _MEMORY = (*(f"lines_{level}" for level in range(LEVELS)), *(f"pages_{level}" for level in range(LEVELS)))
 _KINDS = ("contiguous", "alike", "strided", "scattered")
+_STEPS = ("least_step", "mean_step", "greatest_step")
 _REUSE = ("least_reuse", "greatest_reuse", "least_distance", "greatest_distance")
 _SHARES = ("share", "idle_lanes", "used_registers", "intensity", "is_carried")
-_PIECE = (*_SHAPE, *_CODE, *_BOUNDS, *_MEMORY, *_KINDS, *_REUSE, *_SHARES)
-_TOTALS = (
+_PIECE = (*_SHAPE, *_CODE, *_BOUNDS, *_MEMORY, *_KINDS, *_STEPS, *_REUSE, *_SHARES)
+_COUNTS = (
     "cycles",
     "executed",
     "arithmetic",
@@ -47,6 +48,7 @@ _TOTALS = (
     "pieces",
     "entries",
 )
+_TOTALS = (*_COUNTS, "of_l1", "of_l2", "of_l3")
 FEATURE_NAMES = (*_TOTALS, *(f"main_{name}" for name in _PIECE), *(f"mean_{name}" for name in _PIECE))
 
 
@@ -73,8 +75,16 @@ def _totals(cost: NestCost) -> list[float]:
             sum(found.misses[0] for found, _, _ in pieces),
             len(pieces),
             sum(found.entries for found, _, _ in pieces),
+            *_shares_of_caches(cost),
         ]
     )
+
+
+def _shares_of_caches(cost: NestCost) -> list[float]:
+    """All memory that a call touches, against the size of each cache."""
+    whole = cost.working_sets.get(path_of(()))
+    touched = 0.0 if whole is None else sum(whole.lines.values()) * LINE_BYTES
+    return [touched / cache.size_bytes for cache in cost.machine.caches[:3]]
 
 
 def _piece_features(cost: NestCost, found: PieceCost) -> list[float]:
@@ -89,6 +99,7 @@ def _piece_features(cost: NestCost, found: PieceCost) -> list[float]:
         *_logs([found.ports, found.chain, found.entries, *found.misses, *found.memory]),
         *_working_sets(cost, found),
         *_kinds(found.accesses),
+        *_steps(found),
         *_reuse(cost, found),
         *_shares(cost, found),
     ]
@@ -108,6 +119,20 @@ def _kinds(accesses: Iterable[History]) -> list[float]:
     strides = [history.touch.lane_stride for history in accesses]
     near, alike, anywhere = strides.count(1), strides.count(0), strides.count(None)
     return _logs([near, alike, len(strides) - near - alike - anywhere, anywhere])
+
+
+def _steps(found: PieceCost) -> list[float]:
+    """Bytes between the places of an access in two iterations of the innermost loop that stays one."""
+    if not found.piece.loops or not found.accesses:
+        return [0.0] * len(_STEPS)
+    innermost = found.piece.loops[-1].var
+    accesses = [history.touch.access for history in found.accesses]
+    strides = [access.stride(innermost) for access in accesses]
+    steps = _logs(
+        PAGE_BYTES if stride is None else abs(stride) * access.size_bytes
+        for access, stride in zip(accesses, strides, strict=True)
+    )
+    return [min(steps), sum(steps) / len(steps), max(steps)]
 
 
 def _reuse(cost: NestCost, found: PieceCost) -> list[float]:

@@ -47,6 +47,30 @@ def test_masked_lanes_cost_as_much_as_whole_vectors() -> None:
     assert nests[0].cycles > 1.2 * nests[1].cycles
 
 
+def test_a_walk_down_columns_takes_longer_than_one_along_rows() -> None:
+    along, down = (cost(matrix_by_vector(is_walked_down)) for is_walked_down in (False, True))
+    assert down.cycles > 2 * along.cycles
+
+
+def matrix_by_vector(is_walked_down: bool) -> LoopNest:
+    """The sums of columns of a matrix larger than the second cache, whole rows or whole columns at a time."""
+    x = te.placeholder((512, 4096), name="X")
+    r = te.reduce_axis((0, 512), "r")
+    y = te.compute((4096,), lambda j: te.sum(x[r, j], axis=r), name="Y")
+    s = create_schedule(y)
+    outer, inner = s[y].split(s[y].op.axis[0], 16)
+    r = s[y].op.reduce_axis[0]
+    s[y].reorder(*((outer, r, inner) if is_walked_down else (r, outer, inner)))
+    s[y].vectorize(inner)
+    return lower_for_analysis(s, [x, y], TARGET)
+
+
+def test_the_end_of_a_tile_overlaps_with_the_next_one() -> None:
+    nest = cost(tiled_matmul(512, 512, 64, 6, 64))
+    assert len(nest.pieces) == 2
+    assert nest.cycles < sum(piece.cycles for piece in nest.pieces)
+
+
 def test_two_threads_share_parallel_work() -> None:
     nest = tiled_matmul(512, 512, 512, 8, 32, parallel=True)
     assert 1.5 < cost(nest).cycles / cost(nest, threads=2).cycles < 2.5

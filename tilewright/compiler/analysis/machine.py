@@ -10,8 +10,8 @@ LINE_BYTES = 64
 PAGE_BYTES = 4096
 # Prefetchers follow steps of up to so many bytes.
 LONGEST_FORESEEN_STEP = 2048
-# Cores that take two passes for a vector of 512 bits, and what one pass is.
-NARROW_DATAPATHS = {"znver4": 256}
+# Cores that take two passes for their widest vectors, and the bits of one pass.
+NARROW_DATAPATHS = {"znver1": 128, "znver4": 256}
 
 
 @dataclass(frozen=True, slots=True)
