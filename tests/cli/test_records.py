@@ -116,4 +116,4 @@ def test_check_finds_damage(tilewright: Tilewright, records: list[Record], tmp_p
     connection.close()
     answer = tilewright("log", "check", "--json", "--quiet")
     assert answer.status == 1
-    assert answer.json["problems"] == ["1 of 3 trials cannot be read"]
+    assert answer.json["problems"] == ["unreadable: row 1: Invalid enum value 'oK' - at `$.state`"]

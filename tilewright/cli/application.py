@@ -21,7 +21,7 @@ COMMANDS = {
     "best": "The best record of each workload.",
     "bench": "Time an operator beside its untuned default and other libraries.",
     "show": "The code of an operator at a stage of compilation.",
-    "log": "Export, import and inspect the records.",
+    "log": "Export, import, inspect and mend the records.",
     "replay": "Tuners on a recorded space, without measuring.",
 }
 

@@ -1,6 +1,7 @@
 """Opening a database: where it is, how SQLite is set up, and what its errors mean to a user."""
 
 import contextlib
+import functools
 import os
 import sqlite3
 import time
@@ -17,9 +18,13 @@ from tilewright.logs.errors import DatabaseError
 
 _HEADER = b"SQLite format 3\x00"
 _BUSY_SECONDS = 30
+_CACHE_KIBIBYTES = 1 << 16  # the indices of a million records in their busiest part
+# A byte that is no text spoils its own row, whose checksum tells, and no other.
+_decode_text = functools.partial(str, encoding="utf-8", errors="replace")
 _WAL_ATTEMPTS = 50
 _NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "fuse.sshfs"})
 _WRITES = "tilewright_writes"
+_SCHEMA_LOCK = 0x7469_6C65
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,8 @@ def open_engine(location: Location, *, read_only: bool) -> Engine:
         else:
             _prepare_writer(connection)
         connection.execute("PRAGMA wal_autocheckpoint=0")  # the store checkpoints, under its lock
+        connection.execute(f"PRAGMA cache_size=-{_CACHE_KIBIBYTES}")
+        connection.text_factory = _decode_text
         return connection
 
     engine = sqlalchemy.create_engine("sqlite://", creator=connect, poolclass=sqlalchemy.QueuePool)
@@ -102,10 +109,28 @@ def writing(engine: Engine) -> Connection:
     return engine.connect().execution_options(**{_WRITES: True})
 
 
+def exclude_others(connection: Connection) -> None:
+    """Let no other process change the tables until the transaction ends; SQLite has its lock already."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sqlalchemy.select(sqlalchemy.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+
+
 def checkpoint(engine: Engine) -> None:
     """Copy what readers allow of the write-ahead log into the file; the caller holds the write lock."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def compact(engine: Engine) -> None:
+    """Write the file anew without the space of removed rows; the caller holds the write lock."""
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        cursor.execute("VACUUM")
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        cursor.close()
+    finally:
+        connection.close()
 
 
 @contextlib.contextmanager
@@ -187,7 +212,7 @@ def _open_url(location: Location) -> Engine:
     except (sqlalchemy.exc.NoSuchModuleError, ImportError) as error:
         raise DatabaseError(
             f"{location.name}: its driver is missing ({_one_line(error)}); for PostgreSQL:"
-            " pip install 'psycopg[binary]'"
+            " pip install 'tilewright[postgres]'"
         ) from None
 
 

@@ -43,6 +43,10 @@ class RecordTable:
         """The best record of a key."""
         return self._best.get(key)
 
+    def all_best(self) -> list[Record]:
+        """The best record of each key, in the order in which the keys were met."""
+        return list(self._best.values())
+
 
 class Lookup:
     """The best records of several sources.
@@ -83,7 +87,7 @@ class Lookup:
         if not isinstance(argument, str | os.PathLike):
             return RecordTable(argument) if isinstance(argument, Iterable) else argument
         text = os.fspath(argument)
-        if "://" not in text and not _is_database(Path(text)):
+        if "://" not in text and not is_database(Path(text)):
             return _read_log(text)
         from tilewright.logs.store import RecordStore  # SQLAlchemy is slow to import
 
@@ -123,12 +127,17 @@ def _why_none(path: str) -> str:
     return "is not a SQLite database and holds no record"
 
 
-def _is_database(path: Path) -> bool:
+def is_database(path: Path) -> bool:
+    """Whether a file begins as a SQLite database does.
+
+    Raises:
+        DatabaseError: it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return file.read(len(_SQLITE_HEADER)) == _SQLITE_HEADER
     except OSError as error:
-        raise DatabaseError(f"apply_best: {path}: {error.strerror or error}") from None
+        raise DatabaseError(f"{path}: {error.strerror or error}") from None
 
 
 def _rank(record: Record) -> tuple[bool, float, float]:

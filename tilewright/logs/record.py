@@ -64,7 +64,7 @@ class OriginData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     facts: dict[str, Any]
 
 
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
     """One trial, self-contained.
 
     Attributes:
@@ -116,27 +116,30 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         if self.origin is not None:
             _check_json(self.origin.facts, "origin")
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """What a look-up has to match: workload, CPU, features and threads."""
         workload = {"op": self.workload.op, "args": self.workload.args}
         return record_key(workload, self.target.cpu, self.target.features, self.target.threads)
 
-    @property
+    @functools.cached_property
     def config_hash(self) -> str:
         """A hash of the knob values."""
         return hash_config(self.config)
 
-    @property
+    @functools.cached_property
     def id(self) -> str:
         """The trial's name: the same for the same key, configuration and attempt."""
-        return digest([self.key, self.config_hash, self.attempt])[:16]
+        return trial_id(self.key, self.config_hash, self.attempt)
 
     def to_json(self) -> str:
         """Encode as one line, without its end."""
+        crc = f"{zlib.crc32(_canonical(self)):08x}"
+        text = msgspec.json.encode(self).decode()
+        if text.startswith(_HEAD) and text.endswith(_TAIL):  # the usual case, five times as fast
+            return f'{_HEAD}"id":"{self.id}",{text[len(_HEAD) : -len(_TAIL)]},"crc":"{crc}"}}'
         fields = _fields(self)
-        line = {"v": fields.pop("v"), "id": self.id, **fields, "crc": _checksum(fields, self.v)}
-        return msgspec.json.encode(line).decode()
+        return msgspec.json.encode({"v": fields.pop("v"), "id": self.id, **fields, "crc": crc}).decode()
 
     @classmethod
     def from_json(cls, line: str | bytes) -> "Record":
@@ -145,24 +148,24 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Raises:
             RecordError: the line is malformed, altered or impossible.
         """
+        if not isinstance(line, str | bytes | bytearray):
+            raise RecordError(f"a {type(line).__name__} is no line")
         if len(line) > MAXIMUM_LINE_BYTES:
             raise RecordError(f"line of {len(line)} characters is longer than {MAXIMUM_LINE_BYTES}")
         try:
             decoded = _line_decoder.decode(line)
-            fields = _fields(decoded)
-            crc, name = fields.pop("crc"), fields.pop("id")
             record = cls(**{field: getattr(decoded, field) for field in cls.__struct_fields__})
-            expected = _checksum({k: v for k, v in fields.items() if k != "v"}, record.v)
+            expected = f"{zlib.crc32(_canonical(record)):08x}"
         except (msgspec.MsgspecError, ValueError, OverflowError, TypeError) as error:
             raise RecordError(one_line(error)) from None
         except RecursionError:
             raise RecordError("nested too deeply") from None
-        if crc != expected:
+        if decoded.crc != expected:
             raise RecordError(
-                f"checksum {crc} does not match the contents ({expected}): the line was altered"
+                f"checksum {decoded.crc} does not match the contents ({expected}): the line was altered"
             )
-        if name != record.id:
-            raise RecordError(f"id {name} does not belong to this trial ({record.id})")
+        if decoded.id != record.id:
+            raise RecordError(f"id {decoded.id} does not belong to this trial ({record.id})")
         return record
 
 
@@ -228,6 +231,11 @@ def record_key(workload: Mapping[str, Any], cpu: str, features: str, threads: in
     return digest([workload["op"], workload["args"], cpu, features, threads])[:32]
 
 
+def trial_id(key: str, config_hash: str, attempt: int) -> str:
+    """The name of a trial."""
+    return digest([key, config_hash, attempt])[:16]
+
+
 def hash_config(config: Mapping[str, Any]) -> str:
     """A hash of knob values, whatever their order."""
     return digest(config)[:32]
@@ -264,6 +272,9 @@ def plain(value: Any) -> Any:
     return value
 
 
+_HEAD = f'{{"v":{VERSION},'
+_TAIL = ',"kinds":null,"origin":null}'
+_FOLLOWING = {"kinds": b'"noisy":', "origin": b'"reference_ratio":'}
 _line_decoder = msgspec.json.Decoder(_Line)
 
 
@@ -275,9 +286,16 @@ def _fields(record: Record) -> dict[str, Any]:
     return fields
 
 
-def _checksum(fields: dict[str, Any], version: int) -> str:
-    canonical = msgspec.json.encode({**fields, "v": version}, order="sorted")
-    return f"{zlib.crc32(canonical):08x}"
+def _canonical(record: Record) -> bytes:
+    """What the checksum is taken of: the fields in the order of their names, absent new ones left out."""
+    text = msgspec.json.encode(record, order="sorted")
+    for name, following in _FOLLOWING.items():
+        if getattr(record, name) is None:
+            absent = b'"%s":null,' % name.encode()
+            if text.count(absent + following) != 1:  # a workload or a configuration has these names too
+                return msgspec.json.encode(_fields(record), order="sorted")
+            text = text.replace(absent + following, following)
+    return text
 
 
 def _check_facts(record: Record) -> None:

@@ -1,8 +1,11 @@
-"""The tables. Truth is append-only: rows of trials and play-offs are never changed; leases are not truth."""
+"""The tables. Rows of trials and play-offs are never changed; leases are not truth.
+
+What `prune` removes is counted in `pruned`. A change here is a new version, with its step in `migrations`.
+"""
 
 from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
@@ -52,4 +55,14 @@ leases = Table(
     Column("config_hash", String(32), primary_key=True),
     Column("owner", String(64), nullable=False),
     Column("expires", Float, nullable=False),
+)
+
+pruned = Table(
+    "pruned",
+    metadata,
+    Column("key", String(32), primary_key=True),
+    Column("state", String(32), primary_key=True),
+    Column("signal", String(32), primary_key=True),  # empty where there was none
+    Column("trials", Integer, nullable=False),
+    Column("messages", Text, nullable=False),  # a JSON list
 )

@@ -1,21 +1,23 @@
 """The store of records: append-only, durable, shared by processes."""
 
 import contextlib
+import itertools
 import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 import sqlalchemy
-from sqlalchemy import Table, delete, func, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Select, delete, func, insert, select
 from sqlalchemy.engine import Connection
 
 from tilewright.logs.engine import (
     check_file,
     checkpoint,
+    compact,
     explained,
     is_writable,
     locate,
@@ -23,14 +25,19 @@ from tilewright.logs.engine import (
     writing,
 )
 from tilewright.logs.errors import DatabaseError, RecordError
-from tilewright.logs.record import Record, hash_config
-from tilewright.logs.schema import leases, playoffs, trials
+from tilewright.logs.record import Record, hash_config, trial_id
+from tilewright.logs.rows import insert_new, playoff_row, trial_row
+from tilewright.logs.schema import leases, playoffs, pruned, trials
 from tilewright.logs.schema_check import ensure_schema
 from tilewright.logs.write_lock import WriteLock
 
 _logger = logging.getLogger(__name__)
 
 _WRITES_BETWEEN_CHECKPOINTS = 200
+_CANDIDATES = 8
+_LONGEST_LOG_BYTES = 16 << 20
+_PAGE = 1000
+_SCHEMA_OF_PRUNED = 2
 LEASE_SECONDS = 120.0
 
 
@@ -38,6 +45,10 @@ class RecordStore:
     """Records in a database: a path is SQLite, `x://` a URL.
 
     A file that may not be written is opened for reading.
+
+    Attributes:
+        read_only: nothing can be stored.
+        schema: the version of the tables; an older one where it was opened for reading.
     """
 
     def __init__(self, source: str | os.PathLike[str], *, read_only: bool = False) -> None:
@@ -54,7 +65,7 @@ class RecordStore:
             self._lock = WriteLock(path) if path is not None and writable else None
             try:
                 with contextlib.nullcontext() if read_only else self._locked():
-                    ensure_schema(self._engine, self._location.name, read_only=read_only)
+                    self.schema = ensure_schema(self._engine, self._location, read_only=read_only)
             except BaseException:
                 self.close()
                 raise
@@ -76,11 +87,11 @@ class RecordStore:
 
     def add_all(self, records: Iterable[Record]) -> int:
         """Store trials in one transaction; the number of those that are new."""
-        rows = [_trial_row(record) for record in records]
+        rows = [trial_row(record) for record in records]
         if not rows:
             return 0
-        with self._transaction() as connection:
-            return _insert_new(connection, trials, rows)
+        with self.transaction() as connection:
+            return insert_new(connection, trials, rows)
 
     def add_playoff(self, winner: Record) -> None:
         """Store the winner of a run's play-off, with its seconds and interval there."""
@@ -88,53 +99,72 @@ class RecordStore:
             raise RecordError(
                 f"play-off of {winner.workload.op}: the winner's state is {winner.state}, not ok"
             )
-        row = {
-            "key": winner.key,
-            "op": winner.workload.op,
-            "config": _json(winner.config),
-            "seconds": winner.seconds,
-            "at": winner.at.isoformat(),
-            "line": winner.to_json(),
-        }
-        with self._transaction() as connection:
-            connection.execute(insert(playoffs).values(row))
+        with self.transaction() as connection:
+            connection.execute(insert(playoffs).values(playoff_row(winner)))
 
     def trials(self, key: str) -> list[Record]:
         """The trials of a key in the order in which they were stored."""
-        return list(self._decode(select(trials.c.line).where(trials.c.key == key).order_by(trials.c.id)))
+        return self._of_key(select(trials.c.line).where(trials.c.key == key).order_by(trials.c.id), key)
+
+    def attempts_of(self, key: str, config_hash: str) -> list[Record]:
+        """The trials of a configuration."""
+        query = select(trials.c.line).where(trials.c.key == key, trials.c.config_hash == config_hash)
+        return self._of_key(query.order_by(trials.c.attempt), key)
 
     def iter_trials(self) -> Iterator[Record]:
-        """All trials in the order in which they were stored."""
-        return self._decode(select(trials.c.line).order_by(trials.c.id))
+        """All trials in the order in which they were stored; few are in memory at a time."""
+        return self._decode(self._pages(select(trials.c.id, trials.c.line)))
+
+    def iter_failures(self, key: str | None = None) -> Iterator[Record]:
+        """The trials that gave no time, in the order in which they were stored."""
+        failed = trials.c.state.not_in(("ok", "slow"))
+        if key is not None:
+            return iter([record for record in self.trials(key) if record.state not in ("ok", "slow")])
+        return self._decode(self._pages(select(trials.c.id, trials.c.line).where(failed)))
+
+    def iter_rows(self) -> Iterator[tuple[Any, ...]]:
+        """All trials as rows: the number, then the columns that queries use, the line last."""
+        names = ("key", "config_hash", "attempt", "op", "state", "seconds", "reference_ratio", "line")
+        return self._pages(select(trials.c.id, *(trials.c[name] for name in names)))
+
+    def find(self, start: str) -> list[Record]:
+        """The trials whose id begins so."""
+        found = [
+            number
+            for number, *parts in self._pages(
+                select(trials.c.id, trials.c.key, trials.c.config_hash, trials.c.attempt)
+            )
+            if trial_id(*parts).startswith(start)
+        ]
+        queries = (select(trials.c.line).where(trials.c.id == number) for number in found)
+        return [record for query in queries for record in self._decode(self._fetch(query))]
 
     def best(self, key: str) -> Record | None:
         """The winner of the key's latest play-off, else its lowest cost."""
         won = select(playoffs.c.line).where(playoffs.c.key == key).order_by(playoffs.c.id.desc())
-        valid = select(trials.c.line).where(trials.c.key == key, trials.c.state == "ok")
-        # The ratio to the reference loop compares runs on days of different speed; seconds do not.
-        lowest = valid.order_by(
-            trials.c.reference_ratio.is_(None), trials.c.reference_ratio, trials.c.seconds, trials.c.id
-        )
-        for query in (won, lowest):
-            for record in self._decode(query.limit(8)):
-                return record
-        return None
+        return next((record for query in (won, *_by_cost(key)) for record in self._valid(query, key)), None)
 
-    def playoffs(self, key: str) -> list[Record]:
-        """What the play-offs of a key stored, the latest last."""
-        return list(
-            self._decode(select(playoffs.c.line).where(playoffs.c.key == key).order_by(playoffs.c.id))
-        )
+    def best_trials(self, key: str, count: int) -> list[Record]:
+        """The valid trials of lowest cost, the lowest first."""
+        valid = (record for query in _by_cost(key) for record in self._valid(query, key))
+        return list(itertools.islice(valid, count))
+
+    def playoffs(self, key: str | None = None) -> list[Record]:
+        """What the play-offs of a key, or of all, stored, the latest last."""
+        query = select(playoffs.c.line).order_by(playoffs.c.id)
+        return list(self._decode(self._fetch(query if key is None else query.where(playoffs.c.key == key))))
 
     def iter_best(self, op: str | None = None) -> Iterator[Record]:
         """The best record of each key that has one, by operator and time of the first trial."""
-        query = select(trials.c.key).where(trials.c.state == "ok").group_by(trials.c.key, trials.c.op)
-        if op is not None:
-            query = query.where(trials.c.op == op)
-        for (key,) in self._fetch(query.order_by(trials.c.op, func.min(trials.c.id))):
-            record = self.best(key)
-            if record is not None:
-                yield record
+        first = func.min(trials.c.id)
+        query = select(trials.c.key).where(trials.c.state == "ok").group_by(trials.c.key).order_by(first)
+        found = [record for key in self._column(query) if (record := self.best(key)) is not None]
+        wanted = (record for record in found if op is None or record.workload.op == op)
+        return iter(sorted(wanted, key=lambda record: record.workload.op))
+
+    def keys(self) -> list[str]:
+        """The keys that have trials."""
+        return sorted(self._column(select(trials.c.key).distinct()))
 
     def count(self, key: str | None = None) -> int:
         """The number of trials, of all keys or of one."""
@@ -165,26 +195,31 @@ class RecordStore:
         """Claim several configurations in one transaction; which of them are the owner's."""
         now = time.time()  # shared by processes; only expiry depends on it
         granted = []
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             over = (leases.c.expires < now) | (leases.c.owner == owner)
             for config in configs:
                 name = hash_config(config)
                 same = (leases.c.key == key) & (leases.c.config_hash == name)
                 connection.execute(delete(leases).where(same, over))
                 row = {"key": key, "config_hash": name, "owner": owner, "expires": now + seconds}
-                granted.append(_insert_new(connection, leases, [row]) == 1)
+                granted.append(insert_new(connection, leases, [row]) == 1)
         return granted
 
     def lease_owners(self, key: str) -> list[str]:
         """Who holds leases on configurations of a key."""
-        return [
-            owner for (owner,) in self._fetch(select(leases.c.owner).where(leases.c.key == key).distinct())
-        ]
+        return self._column(select(leases.c.owner).where(leases.c.key == key).distinct())
 
     def release(self, owner: str) -> None:
         """Give up all leases of an owner."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             connection.execute(delete(leases).where(leases.c.owner == owner))
+
+    def pruned(self) -> list[dict[str, Any]]:
+        """What was pruned, as `{"key", "state", "signal", "trials", "messages"}`."""
+        if self.schema < _SCHEMA_OF_PRUNED:
+            return []
+        rows = self._fetch(select(pruned).order_by(*pruned.primary_key))
+        return [{**row._mapping, "messages": msgspec.json.decode(row.messages)} for row in rows]
 
     def problems(self) -> list[str]:
         """What SQLite's own check finds wrong with the file; nothing for a sound one."""
@@ -192,6 +227,13 @@ class RecordStore:
             return []
         rows = self._fetch(sqlalchemy.text("PRAGMA integrity_check"))
         return [str(row[0]) for row in rows if row[0] != "ok"]
+
+    def compact(self) -> None:
+        """Give the space of removed rows back; what they held is then nowhere in the file."""
+        if self._location.path is None:
+            return
+        with explained(self._location), self._locked():
+            compact(self._engine)
 
     def close(self) -> None:
         """Write the log back into the file and let go of it."""
@@ -206,7 +248,7 @@ class RecordStore:
         return contextlib.nullcontext() if self._lock is None else self._lock.held()
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def transaction(self) -> Iterator[Connection]:
         """A transaction that is durable when the block ends without an exception."""
         if self.read_only:
             raise DatabaseError(f"cannot write {self.name}: it is read-only")
@@ -214,43 +256,60 @@ class RecordStore:
             with writing(self._engine) as connection, connection.begin():
                 yield connection
             self._writes += 1
-            if self._lock is not None and self._writes % _WRITES_BETWEEN_CHECKPOINTS == 0:
+            if self._location.path is not None and self._is_log_long(self._location.path):
                 checkpoint(self._engine)
+
+    def _is_log_long(self, path: Path) -> bool:
+        if self._writes % _WRITES_BETWEEN_CHECKPOINTS == 0:
+            return True
+        with contextlib.suppress(OSError):
+            return os.stat(f"{path}-wal").st_size > _LONGEST_LOG_BYTES
+        return False
 
     def _fetch(self, query: Any) -> list[Any]:
         with explained(self._location), self._engine.connect() as connection:
             return list(connection.execute(query).all())
 
-    def _decode(self, query: Any) -> Iterator[Record]:
-        for (line,) in self._fetch(query):
+    def _column(self, query: Any) -> list[str]:
+        return [str(value) for (value,) in self._fetch(query)]
+
+    def _pages(self, query: "Select[Any]") -> Iterator[Any]:
+        """The rows of a query on trials, by their number, which is the first column; a page at a time."""
+        last = 0
+        ordered = query.order_by(trials.c.id).limit(_PAGE)
+        while rows := self._fetch(ordered.where(trials.c.id > last)):
+            yield from rows
+            last = rows[-1][0]
+
+    def _valid(self, query: "Select[Any]", key: str) -> Iterator[Record]:
+        """What may win of a query's rows, a few at a time."""
+        for start in itertools.count(0, _CANDIDATES):
+            rows = self._fetch(query.limit(_CANDIDATES).offset(start))
+            yield from (r for r in self._decode(rows) if r.key == key and r.state == "ok")
+            if len(rows) < _CANDIDATES:
+                return
+
+    def _of_key(self, query: "Select[Any]", key: str) -> list[Record]:
+        return [record for record in self._decode(self._fetch(query)) if record.key == key]
+
+    def _decode(self, rows: Iterable[Any]) -> Iterator[Record]:
+        """The records of rows whose last column is a line."""
+        for row in rows:
             try:
-                yield Record.from_json(line)
+                yield Record.from_json(row[-1])
             except RecordError as error:
                 _logger.warning("%s: skipped a damaged row: %s", self.name, error)
 
 
-def _trial_row(record: Record) -> dict[str, Any]:
-    return {
-        "key": record.key,
-        "config_hash": record.config_hash,
-        "attempt": record.attempt,
-        "op": record.workload.op,
-        "cpu": record.target.cpu,
-        "threads": record.target.threads,
-        "config": _json(record.config),
-        "state": record.state,
-        "seconds": record.seconds,
-        "reference_ratio": record.reference_ratio,
-        "at": record.at.isoformat(),
-        "line": record.to_json(),
-    }
+def _by_cost(key: str) -> "tuple[Select[Any], Select[Any]]":
+    """The lines of valid trials by cost: those timed beside the reference loop, then the others.
 
-
-def _insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> int:
-    """Insert the rows that clash with none; how many they were."""
-    statement = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
-    return connection.execute(statement.on_conflict_do_nothing(), rows).rowcount
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+    The ratio to the loop compares runs on days of different speed; seconds do not. Each half is a walk along
+    the index.
+    """
+    valid = select(trials.c.line).where(trials.c.key == key, trials.c.state == "ok")
+    ratio = trials.c.reference_ratio
+    return (
+        valid.where(ratio.is_not(None)).order_by(ratio, trials.c.seconds, trials.c.id),
+        valid.where(ratio.is_(None)).order_by(trials.c.seconds, trials.c.id),
+    )
