@@ -41,7 +41,7 @@ def prune(store: RecordStore, keep: int, *, dry: bool = False) -> PruneReport:
     if keep < 1:
         raise DatabaseError(f"prune: keep at least 1 trial of each workload, not {keep}")
     report = PruneReport(removed=0, kept=0, workloads=0)
-    for key in store.keys():
+    for key in store.workload_keys():
         doomed = _doomed(store, key, keep)
         report["workloads"] += 1
         report["removed"] += len(doomed)

@@ -8,10 +8,11 @@ import hashlib
 import importlib.metadata
 import math
 import platform
+import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -22,9 +23,12 @@ VERSION = 1
 MAXIMUM_LINE_BYTES = 1 << 20
 _MAXIMUM_DEPTH = 16
 _MAXIMUM_THREADS = 1 << 16
+_TEXT = "text"
+_PLAIN = frozenset({int, str, bool, type(None)})
 _PACKAGES = ("tilewright", "llvmlite", "numpy")
 _LEFT_OUT_WHEN_ABSENT = ("kinds", "origin")  # lines from before these fields keep their checksums
 
+T = TypeVar("T")
 Kind = Literal["split", "reorder", "annotate", "other"]
 
 
@@ -35,21 +39,35 @@ class _TargetFacts(Protocol):
     def feature_hash(self) -> str: ...
 
 
-class WorkloadData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _remembered(Generic[T]):  # noqa: N801 - it is used as a decorator
+    """A property that is computed once; unlike functools' of Python 3.11, it takes no lock."""
+
+    def __init__(self, function: Callable[[Any], T]) -> None:
+        self._function = function
+        self._name = function.__name__
+        self.__doc__ = function.__doc__
+
+    def __get__(self, instance: Any, owner: type | None = None) -> T:
+        value = self._function(instance)
+        instance.__dict__[self._name] = value
+        return value
+
+
+class WorkloadData(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A workload as plain data."""
 
     op: str
     args: dict[str, Any]
 
 
-class TemplateData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TemplateData(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The template that made the program: its name and the hash of its source."""
 
     name: str
     source: str = ""
 
 
-class TargetData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TargetData(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The machine: CPU name, hash of its features, threads."""
 
     cpu: str
@@ -57,7 +75,7 @@ class TargetData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int = 1
 
 
-class OriginData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OriginData(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Where a record of another program came from: its format, and what no other field of ours holds."""
 
     format: str
@@ -116,34 +134,46 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         if self.origin is not None:
             _check_json(self.origin.facts, "origin")
 
-    @functools.cached_property
+    @_remembered
     def key(self) -> str:
         """What a look-up has to match: workload, CPU, features and threads."""
         workload = {"op": self.workload.op, "args": self.workload.args}
         return record_key(workload, self.target.cpu, self.target.features, self.target.threads)
 
-    @functools.cached_property
+    @_remembered
     def config_hash(self) -> str:
         """A hash of the knob values."""
         return hash_config(self.config)
 
-    @functools.cached_property
+    @_remembered
     def id(self) -> str:
         """The trial's name: the same for the same key, configuration and attempt."""
         return trial_id(self.key, self.config_hash, self.attempt)
 
+    @_remembered
+    def crc(self) -> str:
+        """The checksum of all fields, whatever their order in a line."""
+        return f"{zlib.crc32(_canonical(self)):08x}"
+
     def to_json(self) -> str:
         """Encode as one line, without its end."""
-        crc = f"{zlib.crc32(_canonical(self)):08x}"
+        text = self.__dict__.get(_TEXT)
+        return self._encode() if text is None else str(text, "utf-8")
+
+    def _encode(self) -> str:
         text = msgspec.json.encode(self).decode()
         if text.startswith(_HEAD) and text.endswith(_TAIL):  # the usual case, five times as fast
-            return f'{_HEAD}"id":"{self.id}",{text[len(_HEAD) : -len(_TAIL)]},"crc":"{crc}"}}'
+            return f'{_HEAD}"id":"{self.id}",{text[len(_HEAD) : -len(_TAIL)]},"crc":"{self.crc}"}}'
         fields = _fields(self)
-        return msgspec.json.encode({"v": fields.pop("v"), "id": self.id, **fields, "crc": crc}).decode()
+        return msgspec.json.encode({"v": fields.pop("v"), "id": self.id, **fields, "crc": self.crc}).decode()
 
     @classmethod
-    def from_json(cls, line: str | bytes) -> "Record":
+    def from_json(cls, line: str | bytes, *, keep_text: bool = False) -> "Record":
         """Decode one line strictly.
+
+        Args:
+            line: one record, with or without the end of the line.
+            keep_text: `to_json` shall give this very text, not encode anew, where it is as we write it.
 
         Raises:
             RecordError: the line is malformed, altered or impossible.
@@ -153,19 +183,21 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         if len(line) > MAXIMUM_LINE_BYTES:
             raise RecordError(f"line of {len(line)} characters is longer than {MAXIMUM_LINE_BYTES}")
         try:
-            decoded = _line_decoder.decode(line)
-            record = cls(**{field: getattr(decoded, field) for field in cls.__struct_fields__})
-            expected = f"{zlib.crc32(_canonical(record)):08x}"
+            text = (line.encode() if isinstance(line, str) else bytes(line)).strip()
+            record, name, crc, is_as_written = _decode(text)
+            expected = record.crc
         except (msgspec.MsgspecError, ValueError, OverflowError, TypeError) as error:
             raise RecordError(one_line(error)) from None
         except RecursionError:
             raise RecordError("nested too deeply") from None
-        if decoded.crc != expected:
+        if crc != expected:
             raise RecordError(
-                f"checksum {decoded.crc} does not match the contents ({expected}): the line was altered"
+                f"checksum {crc} does not match the contents ({expected}): the line was altered"
             )
-        if decoded.id != record.id:
-            raise RecordError(f"id {decoded.id} does not belong to this trial ({record.id})")
+        if name != record.id:
+            raise RecordError(f"id {name} does not belong to this trial ({record.id})")
+        if keep_text and is_as_written:
+            record.__dict__[_TEXT] = text
         return record
 
 
@@ -275,7 +307,20 @@ def plain(value: Any) -> Any:
 _HEAD = f'{{"v":{VERSION},'
 _TAIL = ',"kinds":null,"origin":null}'
 _FOLLOWING = {"kinds": b'"noisy":', "origin": b'"reference_ratio":'}
+_WRITTEN = re.compile(rb'\{"v":(\d+),"id":"([0-9a-f]{16})"(,".*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
+_record_decoder = msgspec.json.Decoder(Record)
 _line_decoder = msgspec.json.Decoder(_Line)
+
+
+def _decode(line: bytes) -> tuple[Record, str, str, bool]:
+    """The record of a line, its id, its checksum, and whether the line is as we write it."""
+    written = _WRITTEN.fullmatch(line)
+    if written is not None:  # nearly always; a third faster
+        version, name, rest, crc = written.groups()
+        return _record_decoder.decode(b'{"v":%b%b}' % (version, rest)), name.decode(), crc.decode(), True
+    decoded = _line_decoder.decode(line)
+    record = Record(**{field: getattr(decoded, field) for field in Record.__struct_fields__})
+    return record, decoded.id, decoded.crc, False
 
 
 def _fields(record: Record) -> dict[str, Any]:
@@ -317,15 +362,17 @@ def _check_json(value: Any, name: str, depth: int = 0) -> None:
     """Refuse what JSON cannot hold, or what would not come back as it went."""
     if depth > _MAXIMUM_DEPTH:
         raise ValueError(f"{name} is nested too deeply")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{name} holds {value}")
     if isinstance(value, dict):
-        for key, item in value.items():
+        for key in value:
             if not isinstance(key, str):
                 raise ValueError(f"{name} has the key {key!r}, which is not a string")
-            _check_json(item, name, depth + 1)
-    elif isinstance(value, list):
+        value = list(value.values())
+    if isinstance(value, list):
         for item in value:
-            _check_json(item, name, depth + 1)
-    elif not (value is None or isinstance(value, bool | int | float | str)):
+            if type(item) not in _PLAIN:  # most are leaves, for which a call would be slow
+                _check_json(item, name, depth + 1)
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{name} holds {value}")
+    elif not (value is None or isinstance(value, bool | int | str)):
         raise ValueError(f"{name} holds a {type(value).__name__}, which is not plain data")

@@ -40,7 +40,7 @@ def summarize_states(store: RecordStore) -> dict[str, Any]:
     failed = {state: count for state, count in sorted(states.items()) if state not in ("ok", "slow")}
     return {
         "trials": sum(states.values()),
-        "workloads": len(store.keys()),
+        "workloads": len(store.workload_keys()),
         "states": states,
         "failed": failed,
         "pruned": sum(row["trials"] for row in store.pruned()),

@@ -8,24 +8,33 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from tilewright.logs.record import Record
+from tilewright.logs.schema import trials
 
 
-def trial_row(record: Record) -> dict[str, Any]:
-    """The row of a trial: what queries need in columns, and the whole as a line."""
-    return {
-        "key": record.key,
-        "config_hash": record.config_hash,
-        "attempt": record.attempt,
-        "op": record.workload.op,
-        "cpu": record.target.cpu,
-        "threads": record.target.threads,
-        "config": _json(record.config),
-        "state": record.state,
-        "seconds": record.seconds,
-        "reference_ratio": record.reference_ratio,
-        "at": record.at.isoformat(),
-        "line": record.to_json(),
-    }
+_TRIAL = tuple(column.name for column in trials.columns if column.name != "id")
+
+
+def trial_row(record: Record) -> tuple[Any, ...]:
+    """The row of a trial but for its number: what queries need in columns, and the whole as a line."""
+    return (
+        record.key,
+        record.config_hash,
+        record.attempt,
+        record.workload.op,
+        record.target.cpu,
+        record.target.threads,
+        _json(record.config),
+        record.state,
+        record.seconds,
+        record.reference_ratio,
+        record.at.isoformat(),
+        record.to_json(),
+    )
+
+
+def insert_trials(connection: Connection, rows: list[tuple[Any, ...]]) -> int:
+    """Insert the trials that are new; how many they were."""
+    return insert_new(connection, trials, _TRIAL, rows)
 
 
 def playoff_row(winner: Record) -> dict[str, Any]:
@@ -40,10 +49,19 @@ def playoff_row(winner: Record) -> dict[str, Any]:
     }
 
 
-def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> int:
+def insert_new(
+    connection: Connection, table: Table, names: tuple[str, ...], rows: list[tuple[Any, ...]]
+) -> int:
     """Insert the rows that clash with none; how many they were."""
     statement = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
-    return connection.execute(statement.on_conflict_do_nothing(), rows).rowcount
+    compiled = statement.on_conflict_do_nothing().compile(dialect=connection.dialect, column_keys=names)
+    if not compiled.positional:
+        return connection.execute(
+            statement.on_conflict_do_nothing(), [dict(zip(names, row, strict=True)) for row in rows]
+        ).rowcount
+    # Tuples go to SQLite as they are; SQLAlchemy's own way would take as long as SQLite itself.
+    assert compiled.positiontup == list(names)
+    return connection.exec_driver_sql(str(compiled), rows).rowcount
 
 
 def _json(value: object) -> str:

@@ -26,7 +26,7 @@ from tilewright.logs.engine import (
 )
 from tilewright.logs.errors import DatabaseError, RecordError
 from tilewright.logs.record import Record, hash_config, trial_id
-from tilewright.logs.rows import insert_new, playoff_row, trial_row
+from tilewright.logs.rows import insert_new, insert_trials, playoff_row, trial_row
 from tilewright.logs.schema import leases, playoffs, pruned, trials
 from tilewright.logs.schema_check import ensure_schema
 from tilewright.logs.write_lock import WriteLock
@@ -35,9 +35,10 @@ _logger = logging.getLogger(__name__)
 
 _WRITES_BETWEEN_CHECKPOINTS = 200
 _CANDIDATES = 8
-_LONGEST_LOG_BYTES = 16 << 20
+_LONGEST_LOG_BYTES = 48 << 20
 _PAGE = 1000
 _SCHEMA_OF_PRUNED = 2
+_LEASE = tuple(leases.columns.keys())
 LEASE_SECONDS = 120.0
 
 
@@ -91,7 +92,7 @@ class RecordStore:
         if not rows:
             return 0
         with self.transaction() as connection:
-            return insert_new(connection, trials, rows)
+            return insert_trials(connection, rows)
 
     def add_playoff(self, winner: Record) -> None:
         """Store the winner of a run's play-off, with its seconds and interval there."""
@@ -162,7 +163,7 @@ class RecordStore:
         wanted = (record for record in found if op is None or record.workload.op == op)
         return iter(sorted(wanted, key=lambda record: record.workload.op))
 
-    def keys(self) -> list[str]:
+    def workload_keys(self) -> list[str]:
         """The keys that have trials."""
         return sorted(self._column(select(trials.c.key).distinct()))
 
@@ -201,8 +202,9 @@ class RecordStore:
                 name = hash_config(config)
                 same = (leases.c.key == key) & (leases.c.config_hash == name)
                 connection.execute(delete(leases).where(same, over))
-                row = {"key": key, "config_hash": name, "owner": owner, "expires": now + seconds}
-                granted.append(insert_new(connection, leases, [row]) == 1)
+                granted.append(
+                    insert_new(connection, leases, _LEASE, [(key, name, owner, now + seconds)]) == 1
+                )
         return granted
 
     def lease_owners(self, key: str) -> list[str]:

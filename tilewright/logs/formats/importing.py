@@ -12,7 +12,7 @@ from tilewright.logs.record import MAXIMUM_LINE_BYTES, Record, digest
 if TYPE_CHECKING:
     from tilewright.logs.store import RecordStore
 
-_BATCH = 500
+_BATCH = 5000
 _LONGEST = MAXIMUM_LINE_BYTES - 100  # the number of an attempt may have more digits
 
 

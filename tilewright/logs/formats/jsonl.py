@@ -1,5 +1,6 @@
 """Our own format: one record a line. Appending never joins a torn line; reading never raises for one."""
 
+import functools
 import os
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def read_jsonl(path: str | os.PathLike[str]) -> Iterator[Line[Record]]:
     """The lines of a file; empty ones are left out."""
-    return read_lines(path, Record.from_json)
+    return read_lines(path, functools.partial(Record.from_json, keep_text=True))
 
 
 def import_jsonl(store: "RecordStore", path: str | os.PathLike[str]) -> ImportReport:

@@ -1,0 +1,58 @@
+"""Row 19: `kill -9` of writers at random; nothing acknowledged is lost, nothing is stored twice."""
+
+import random
+import resource
+from pathlib import Path
+
+import pytest
+
+from tests.faults.writers import Stored, Writer, stored
+from tests.logs.records import make
+from tilewright.logs.store import RecordStore
+
+MANY = 100_000
+RESUME_RECORDS = 100_000
+RESUME_SECONDS = 2
+
+
+def kill_writers(path: Path, kills: int, records: int) -> None:
+    """Two writers at a time are killed after a random number of acknowledgements, until there are enough."""
+    chance = random.Random(19)
+    acknowledged: list[Stored] = []
+    for _ in range(kills // 2):
+        writers = [Writer(path, MANY, owner="a"), Writer(path, MANY, owner="b")]
+        for writer in writers:
+            acknowledged += writer.acknowledged(chance.randrange(1, 2 * records // kills))
+        for writer in writers:
+            acknowledged += writer.kill()
+    found = stored(path)
+    lost = set(acknowledged) - set(found)
+    assert len(lost) == 0
+    assert len(acknowledged) == len(set(acknowledged)), "a trial was acknowledged as new twice"
+    assert len(found) == len(set(found)) >= records
+    with RecordStore(path) as store:
+        assert store.problems() == []
+
+
+def test_row_19_kills_lose_no_acknowledged_record(tmp_path: Path) -> None:
+    kill_writers(tmp_path / "tune.db", kills=12, records=300)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_row_19_of_200_kills_over_10000_records_none_loses_or_doubles_one(tmp_path: Path) -> None:
+    kill_writers(tmp_path / "tune.db", kills=200, records=10_000)
+
+
+@pytest.mark.slow
+def test_row_19_100000_records_are_resumed_within_2_seconds_of_the_processor(tmp_path: Path) -> None:
+    path = tmp_path / "tune.db"
+    with RecordStore(path) as store:
+        store.add_all(make(config={"i": i}) for i in range(RESUME_RECORDS))
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    with RecordStore(path) as store:
+        found = store.trials(make().key)
+        known = {record.id for record in found}
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    assert len(known) == RESUME_RECORDS
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < RESUME_SECONDS
