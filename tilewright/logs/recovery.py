@@ -19,6 +19,7 @@ from tilewright.logs.sqlite_pages import read_rows
 from tilewright.logs.store import RecordStore
 
 _BATCH = 500
+_PIECE = 1 << 20
 _START_OF_LINE = b'{"v":'
 _SUFFIX = ".recovered.db"
 
@@ -96,11 +97,21 @@ def recover(source: PathArgument, into: PathArgument) -> RecoveryReport:
 def _fill(path: Path, target: Path) -> RecoveryReport:
     with explained(locate(path)), RecordStore(target) as store:
         salvage = _Salvage(store)
-        if not is_database(path):
-            _salvage_log(path, salvage)
-        if is_database(path) or not salvage.finish()["trials"]:
+        if _may_be_database(path):
             _salvage_pages(path, salvage)
+            report = salvage.finish()
+            if report["trials"] + report["playoffs"]:
+                return report
+        _salvage_log(path, salvage)
         return salvage.finish()
+
+
+def _may_be_database(path: Path) -> bool:
+    """Whether a file is to be read by pages first: also where its header is lost, but not where it is text."""
+    if is_database(path):
+        return True
+    with path.open("rb") as file:
+        return any(b"\0" in piece for piece in iter(lambda: file.read(_PIECE), b""))
 
 
 def _salvage_pages(path: Path, salvage: _Salvage) -> None:
