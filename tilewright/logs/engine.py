@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ _decode_text = functools.partial(str, encoding="utf-8", errors="replace")
 _WAL_ATTEMPTS = 50
 _NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "fuse.sshfs"})
 _WRITES = "tilewright_writes"
+_NEEDED_BYTES = 1 << 20  # the pages of a transaction, and room for the checkpoint that follows
 _SCHEMA_LOCK = 0x7469_6C65
 
 
@@ -152,7 +154,7 @@ def _explain(name: str, message: str) -> str:
     lowered = message.lower()
     for words, explanation in _EXPLANATIONS.items():
         if words in lowered:
-            return explanation.format(name=name)
+            return explanation.format(name=name, free=_free_bytes(name), needed=_NEEDED_BYTES)
     return f"{name}: {_one_line(message)}"
 
 
@@ -160,11 +162,19 @@ _EXPLANATIONS = {
     "not a database": "{name} is not a SQLite database: give another file, or import it as a log",
     "malformed": "{name} is damaged: `tilewright log recover` saves what can be read",
     "disk i/o error": "{name}: the disk fails to read or write; what was stored before stays valid",
-    "is full": "cannot write {name}: the disk is full; what was stored before stays valid",
+    "is full": "cannot write {name}: the disk is full ({free} bytes are free, some {needed} are needed); what was"
+        " stored before stays valid",
     "readonly": "cannot write {name}: it is read-only",
     "unable to open": "cannot open {name}: is its folder there, and writable?",
     "locked": "{name} is locked: another process has been writing for 30 s",
 }
+
+
+def _free_bytes(name: str) -> int:
+    try:
+        return shutil.disk_usage(os.path.dirname(os.path.abspath(name))).free
+    except OSError:
+        return 0
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -5,9 +5,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from tilewright.logs.errors import DatabaseError
+from tilewright.logs.errors import DatabaseError, RecordError
 from tilewright.logs.formats.lines import Line
-from tilewright.logs.formats.registry import FORMATS, detect_format
+from tilewright.logs.formats.registry import FORMATS, SPACE, detect_format
 from tilewright.logs.lookup import RecordTable, is_database
 from tilewright.logs.record import Record
 from tilewright.logs.store import RecordStore
@@ -34,7 +34,10 @@ def read_log(path: PathArgument) -> Iterator[Line[Record]]:
         RecordError: it is in none.
         DatabaseError: it cannot be read.
     """
-    return FORMATS[detect_format(path)].read(path)
+    name = detect_format(path)
+    if name == SPACE:
+        raise RecordError(f"{os.fspath(path)} holds a recorded space, not records")
+    return FORMATS[name].read(path)
 
 
 def best_records(source: PathArgument) -> list[Record]:
