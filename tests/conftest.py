@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.allowed_skips import pytest_collectreport, pytest_runtest_logreport, pytest_sessionfinish
 from tilewright import deploy
+
+__all__ = ["pytest_collectreport", "pytest_runtest_logreport", "pytest_sessionfinish"]
 
 
 @pytest.fixture(scope="session")

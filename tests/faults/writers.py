@@ -22,7 +22,7 @@ class Writer:
     With an owner it stores as many of its own in between, so that another, ahead of it, leaves it something.
     """
 
-    def __init__(self, path: Path, count: int, *, owner: str = "", leased: bool = False) -> None:
+    def __init__(self, path: Path | str, count: int, *, owner: str = "", leased: bool = False) -> None:
         self._answers, child = CONTEXT.Pipe(duplex=False)
         self._process: ForkServerProcess = CONTEXT.Process(
             target=_write, args=(path, count, owner, leased, child)
@@ -74,7 +74,7 @@ def stored(path: Path) -> list[Stored]:
         return [(record.config["owner"], record.config["i"]) for record in store.iter_trials()]
 
 
-def _write(path: Path, count: int, owner: str, leased: bool, answers: Connection) -> None:
+def _write(path: Path | str, count: int, owner: str, leased: bool, answers: Connection) -> None:
     owners = ("", owner) if owner else ("",)
     with RecordStore(path) as store:
         for number in range(count):

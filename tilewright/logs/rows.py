@@ -53,14 +53,14 @@ def insert_new(
     connection: Connection, table: Table, names: tuple[str, ...], rows: list[tuple[Any, ...]]
 ) -> int:
     """Insert the rows that clash with none; how many they were."""
-    statement = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
-    compiled = statement.on_conflict_do_nothing().compile(dialect=connection.dialect, column_keys=names)
-    if not compiled.positional:
-        return connection.execute(
-            statement.on_conflict_do_nothing(), [dict(zip(names, row, strict=True)) for row in rows]
-        ).rowcount
-    # Tuples go to SQLite as they are; SQLAlchemy's own way would take as long as SQLite itself.
+    if connection.dialect.name == "postgresql":
+        # Its driver does not count the rows of many; those that come back are the new ones.
+        returning = postgresql.insert(table).on_conflict_do_nothing().returning(table.c[names[0]])
+        return len(connection.execute(returning, [dict(zip(names, row, strict=True)) for row in rows]).all())
+    statement = sqlite.insert(table).on_conflict_do_nothing()
+    compiled = statement.compile(dialect=connection.dialect, column_keys=names)
     assert compiled.positiontup == list(names)
+    # Tuples go to SQLite as they are; SQLAlchemy's own way would take as long as SQLite itself.
     return connection.exec_driver_sql(str(compiled), rows).rowcount
 
 
