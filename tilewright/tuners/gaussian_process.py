@@ -1,91 +1,140 @@
-"""A Gaussian process with a Matern kernel: sure near what was measured, unsure elsewhere."""
-
-from dataclasses import dataclass
+"""A Gaussian process over the knobs: sure near what was measured, unsure elsewhere."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.tuners.cost_model import Vector
+from tilewright.templates.space import ConfigSpace
+from tilewright.tuners.features import knob_table
+from tilewright.tuners.knob_kernel import KnobKernel, Matrix
+from tilewright.tuners.points import Points
+from tilewright.tuners.prior import Vector
 
-Points = NDArray[np.float64]
-LENGTHS = (0.4, 0.8, 1.6, 3.2)
-NOISES = (1e-4, 1e-2, 1e-1)
 POINTS_LIMIT = 200
-_SWEEPS = 2
-_GAIN = 0.1
-_CHUNK = 8192
-_BLOCK = 24
+_STEPS = 8
+_CHUNK = 2048
+_JITTER = 1e-6
 
-
-@dataclass(frozen=True, slots=True)
-class _Fit:
-    """A kernel's scales and noise, and what they give for the data."""
-
-    loss: float
-    scales: Vector
-    noise: float
-    whitened: Vector
+Places = list[NDArray[np.int64]]
 
 
 class GaussianProcess:
-    """Exact regression; the features' scales and the noise are those of highest marginal likelihood."""
+    """Exact regression on the choices of the knobs, in any number of fits on growing data.
 
-    def fit(self, features: NDArray[np.float32], targets: Vector) -> None:
-        """Learn the targets of feature rows; of many, the lowest and an even share of the others."""
+    The kernel's parameters are those of highest posterior density; a fit begins where the last one ended.
+    """
+
+    def __init__(self, space: ConfigSpace) -> None:
+        self._varying = [column for column, knob in enumerate(space.knobs) if len(knob) > 1]
+        self._tables = [_unit_range(knob_table(space.knobs[column])) for column in self._varying]
+        self._kernel = KnobKernel(len(self._varying))
+        self._parameters = self._kernel.start
+        self.guided = True
+
+    def fit(self, points: Points, targets: Vector) -> None:
+        """Learn the targets of points; of many, the lowest and an even share of the others."""
         chosen = _most_telling(targets)
-        points, targets = features[chosen].astype(np.float64), targets[chosen]
-        self._shift, deviation = points.mean(axis=0), points.std(axis=0)
-        self._unit = np.where(deviation < 1e-9, 1.0, deviation)
-        self._points = (points - self._shift) / self._unit
+        targets = targets[chosen]
+        self._known = points[chosen]
+        dims = len(self._varying) + self._known.guesses.shape[1]
+        if self._kernel.knobs != dims:
+            self._kernel = KnobKernel(dims)
+            self._parameters = self._kernel.start
         self._mean, self._deviation = float(targets.mean()), float(targets.std()) + 1e-9
-        self._distances = (self._points[:, None, :] - self._points[None, :, :]) ** 2
-        fitted = self._choose_scales((targets - self._mean) / self._deviation)
-        _, unwhitening = _factorise(self._covariance(fitted.scales, fitted.noise), np.eye(len(points)))
-        self._scales, self._whitening = fitted.scales, unwhitening.T
-        self._variance = float(fitted.whitened @ fitted.whitened) / len(points)
-        self._weights = np.einsum("ij,j->i", unwhitening, fitted.whitened)
+        scores = (targets - self._mean) / self._deviation
+        self._parameters = self._most_likely(scores)
+        covariance = self._covariance(self._known).astype(np.float64)
+        covariance.flat[:: len(scores) + 1] += self._kernel.noise(self._parameters) + _JITTER
+        lower = np.linalg.cholesky(covariance)
+        inverse = np.linalg.inv(lower)
+        self._weights = inverse.T @ (inverse @ scores)
+        self._whitening = inverse.astype(np.float32)
 
-    def predict(self, features: NDArray[np.float32]) -> tuple[Vector, Vector]:
-        """Return the mean and the standard deviation of the targets of feature rows."""
-        parts = [self._predict(features[low : low + _CHUNK]) for low in range(0, len(features), _CHUNK)]
+    def predict(self, points: Points) -> tuple[Vector, Vector]:
+        """Return the mean and the standard deviation of the targets of points."""
+        parts = [self._predict(points[low : low + _CHUNK]) for low in range(0, len(points), _CHUNK)]
         mean, spread = (np.concatenate(part) for part in zip(*parts, strict=True))
         return mean, spread
 
-    def _predict(self, features: NDArray[np.float32]) -> tuple[Vector, Vector]:
-        points = (features.astype(np.float64) - self._shift) / self._unit * self._scales
-        known = self._points * self._scales
-        squares = (points**2).sum(axis=1)[:, None] + (known**2).sum(axis=1)[None, :] - 2 * points @ known.T
-        shared = _matern(np.maximum(squares, 0.0))
-        explained = self._whitening @ shared.T
-        variance = np.maximum(1.0 - (explained**2).sum(axis=0), 1e-9) * self._variance
-        return shared @ self._weights * self._deviation + self._mean, np.sqrt(variance) * self._deviation
+    def _predict(self, points: Points) -> tuple[Vector, Vector]:
+        shared = self._covariance(points)
+        explained = shared @ self._whitening.T
+        variance = self._kernel.variance(self._parameters)
+        left = np.maximum(variance - np.einsum("ij,ij->i", explained, explained), _JITTER * variance)
+        mean = shared @ self._weights * self._deviation + self._mean
+        return mean, np.sqrt(left).astype(np.float64) * self._deviation
 
-    def _choose_scales(self, targets: Vector) -> _Fit:
-        """Try common lengths and noises, then halve or double the scale of one feature after the other."""
-        width = self._points.shape[1]
-        ones = np.ones(width) / np.sqrt(max(width, 1))
-        best = min(
-            (self._fit(targets, ones * length, noise) for length in LENGTHS for noise in NOISES),
-            key=lambda fit: fit.loss,
+    def _covariance(self, points: Points) -> NDArray[np.float32]:
+        """Return the covariance of points with the known ones, by tables of the choices that occur."""
+        distances, rows, columns = [], [], []
+        for column, table in zip(self._varying, self._tables, strict=True):
+            asked, row = np.unique(points.choices[:, column], return_inverse=True)
+            known, place = np.unique(self._known.choices[:, column], return_inverse=True)
+            distances.append(_squared_distances(table[asked], table[known]))
+            rows.append(row)
+            columns.append(place)
+        for column in range(points.guesses.shape[1]):
+            asked, known = points.guesses[:, column], self._known.guesses[:, column]
+            distances.append(_squared_distances(asked[:, None] / 2.0, known[:, None] / 2.0))
+            rows.append(np.arange(len(asked)))
+            columns.append(np.arange(len(known)))
+        return self._kernel.covariance(self._parameters, distances, rows, columns)
+
+    def _most_likely(self, scores: Vector) -> Vector:
+        """Return the parameters of highest posterior density, by a few steps of L-BFGS."""
+        from scipy.optimize import minimize
+
+        squares = self._known_distances()
+        start, kernel = self._parameters, self._kernel
+        found = minimize(
+            lambda parameters: self._loss(parameters, squares, scores),
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=kernel.bounds,
+            options={"maxiter": _STEPS},
         )
-        for _ in range(_SWEEPS):
-            for column in range(width):
-                for factor in (0.5, 2.0):
-                    scales = best.scales.copy()
-                    scales[column] *= factor
-                    other = self._fit(targets, scales, best.noise)
-                    best = other if other.loss < best.loss - _GAIN else best
-        return best
+        return np.asarray(found.x)
 
-    def _fit(self, targets: Vector, scales: Vector, noise: float) -> _Fit:
-        cholesky, (whitened,) = _factorise(self._covariance(scales, noise), targets[None, :])
-        variance = max(float(whitened @ whitened) / len(targets), 1e-12)
-        loss = 0.5 * len(targets) * np.log(variance) + np.log(np.diag(cholesky)).sum()
-        return _Fit(float(loss), scales, noise, whitened)
+    def _known_distances(self) -> Matrix:
+        tables = zip(self._varying, self._tables, strict=True)
+        rows = [table[self._known.choices[:, column]] for column, table in tables]
+        rows += [guess[:, None] / 2.0 for guess in self._known.guesses.T]
+        empty = np.zeros((0, len(self._known), len(self._known)))
+        return np.stack([_squared_distances(row, row) for row in rows]) if rows else empty
 
-    def _covariance(self, scales: Vector, noise: float) -> Points:
-        squares = np.einsum("ijk,k->ij", self._distances, scales**2)
-        return _matern(squares) + noise * np.eye(len(squares))
+    def _loss(self, parameters: Vector, squares: Matrix, scores: Vector) -> tuple[float, Vector]:
+        """Return the negative logarithm of the posterior density, up to a constant, and its slopes."""
+        from scipy.linalg.lapack import dpotrf, dpotri
+
+        size, kernel = len(scores), self._kernel
+        covariance, slopes = kernel.with_slopes(parameters, squares)
+        noise = kernel.noise(parameters)
+        covariance.flat[:: size + 1] += noise + _JITTER
+        lower, failed = dpotrf(covariance, lower=1)
+        if failed:
+            return 1e10, np.zeros_like(parameters)
+        inverse = _mirror(dpotri(lower, lower=1)[0])
+        weights = inverse @ scores
+        slope = (inverse - np.outer(weights, weights)) / 2
+        likelihood = scores @ weights / 2 + np.log(np.diag(lower)).sum()
+        strayed = (parameters - kernel.start) / kernel.doubt
+        by_parameters = np.append(slopes.pull(slope), noise * np.trace(slope))
+        return float(likelihood + strayed @ strayed / 2), by_parameters + strayed / kernel.doubt
+
+
+def _mirror(lower: Matrix) -> Matrix:
+    return np.tril(lower) + np.tril(lower, -1).T
+
+
+def _unit_range(table: NDArray[np.float32]) -> Matrix:
+    """Scale each column to values from 0 to 1."""
+    span = np.ptp(table, axis=0)
+    return (table - table.min(axis=0)) / np.where(span > 0, span, 1.0).astype(np.float64)
+
+
+def _squared_distances(rows: Matrix, columns: Matrix) -> Matrix:
+    difference = rows[:, None, :] - columns[None, :, :]
+    return np.einsum("ijk,ijk->ij", difference, difference)
 
 
 def _most_telling(targets: Vector) -> NDArray[np.int64]:
@@ -96,28 +145,3 @@ def _most_telling(targets: Vector) -> NDArray[np.int64]:
     half = POINTS_LIMIT // 2
     others = order[half:]
     return np.concatenate([order[:half], others[np.linspace(0, len(others) - 1, half).astype(int)]])
-
-
-def _factorise(matrix: Points, rows: Points) -> tuple[Points, Points]:
-    """Return the Cholesky factor L of a matrix, and rows times the inverse of L transposed.
-
-    The blocks are so small that BLAS stays on one thread: on busy cores a threaded factorisation of 200 rows
-    took 100 ms instead of 1, and it would disturb the measurements beside it.
-    """
-    size = len(matrix)
-    full = np.vstack([matrix, rows])
-    for low in range(0, size, _BLOCK):
-        high = min(low + _BLOCK, size)
-        corner = np.linalg.cholesky(full[low:high, low:high])
-        panel = full[high:, low:high] @ np.linalg.inv(corner).T
-        full[low:high, low:high], full[high:, low:high] = corner, panel
-        for left in range(high, size, _BLOCK):
-            right = min(left + _BLOCK, size)
-            full[left:, left:right] -= panel[left - high :] @ panel[left - high : right - high].T
-    return np.tril(full[:size]), full[size:]
-
-
-def _matern(squares: Points) -> Points:
-    """Return the Matern 5/2 kernel of unit length for squared distances."""
-    distance = np.sqrt(5 * squares)
-    return np.asarray((1 + distance + distance**2 / 3) * np.exp(-distance))

@@ -10,9 +10,9 @@ from tilewright.templates.config import Config
 from tilewright.templates.constraints import Ordinals
 from tilewright.templates.errors import ConfigError
 from tilewright.templates.space import ConfigSpace
-from tilewright.tuners.cost_model import Prior
 from tilewright.tuners.features import FeatureMap, knob_features
 from tilewright.tuners.observation import Observation
+from tilewright.tuners.prior import Prior
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class Tuner(ABC):
         start: Configurations to propose first.
         history: What is known already; never proposed, but learned from.
         features: Makes the function from indices to feature rows.
-        prior: A guess of the logarithm of relative costs, from other workloads or machines.
+        priors: Guesses of the logarithm of relative costs, from other workloads, machines or an analysis.
         bounds: The part of the indices to search, `[first, last)`; all by default.
     """
 
@@ -38,14 +38,14 @@ class Tuner(ABC):
         start: Iterable[Config] = (),
         history: Iterable[Observation] = (),
         features: FeatureMap = knob_features,
-        prior: Prior | None = None,
+        priors: Iterable[Prior] = (),
         bounds: tuple[int, int] | None = None,
     ) -> None:
         self.space = space
         self.bounds = space.check_range(*(bounds or (None, None)))
         self.rng = np.random.default_rng(seed)
         self.features = features
-        self.prior = prior
+        self.priors = tuple(priors)
         self.costs: dict[int, float | None] = {}
         self._proposed: set[int] = set()
         self._start = [index for config in start if (index := self._index_of(config)) is not None]

@@ -54,6 +54,7 @@ def replay(
     *,
     trials: int = 200,
     seeds: int = 20,
+    warm: Sequence[RecordedSpace] = (),
     run: Callable[[Callable[[int], Curve], Iterable[int]], Iterable[Curve]] = map,
 ) -> ReplayResult:
     """Let a tuner search a recorded space once for each of the seeds 0, 1, ...
