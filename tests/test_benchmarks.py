@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tilewright as tw
 from tilewright.compiler.target import Target
 from tilewright.measure.inputs import make_inputs
 from tilewright.templates.task import Task
@@ -94,3 +95,21 @@ def test_every_operator_has_a_workload_to_compile() -> None:
     from tilewright.templates.registry import OPERATORS
 
     assert set(module("compile_time").WORKLOADS) >= set(OPERATORS)
+
+
+def test_ranks_that_agree_correlate_whatever_the_distances() -> None:
+    spearman = module("cost_model").spearman
+    values = np.array([1.0, 2.0, 2.0, 50.0])
+    assert spearman(values, values**3) == pytest.approx(1)
+    assert spearman(values, -values) == pytest.approx(-1)
+    assert abs(spearman(np.arange(4.0), np.array([1.0, 0.0, 0.0, 1.0]))) < 1e-9
+
+
+def test_the_table_of_estimates_reads_what_tuning_wrote(tmp_path: Path) -> None:
+    cost_model, database = module("cost_model"), tmp_path / "few.db"
+    tw.tune("softmax", shape=(8, 32), tuner="random", trials=3, threads=1, db=database)
+    (found,) = cost_model.read_workloads([database, database]).items()
+    row = cost_model._rank(*found)
+    assert (row.workload, row.trials) == ("few", 3)
+    assert row.top_5 == 1
+    assert row.default >= 1

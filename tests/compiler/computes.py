@@ -166,6 +166,49 @@ def stencil(h: int, w: int) -> Compute:
     return Compute("stencil", [x], [scaled, out], out, reference)
 
 
+def band(m: int, n: int, k: int, shift: int, width: int) -> Compute:
+    """A product with a band of a matrix: below a diagonal, and not more than ``width`` below it."""
+    a, b = te.placeholder((m, k), name="A"), te.placeholder((k, n), name="B")
+    r = te.reduce_axis((0, k), "k")
+    twice = te.compute((m, k), lambda i, j: a[i, j] * 2.0, name="twice")
+
+    def product(i: te.IterVar, j: te.IterVar) -> te.Expr:
+        inside = te.all(r <= i + shift, r > i + shift - width)
+        return te.sum(twice[i, r] * b[r, j], axis=r, where=inside)
+
+    c = te.compute((m, n), product, name="C")
+
+    def reference(x: Array, y: Array) -> Array:
+        return (np.tril(x, shift) - np.tril(x, shift - width)) * 2 @ y
+
+    return Compute("band", [a, b], [twice, c], c, reference)
+
+
+def running(m: int, n: int, step: int) -> Compute:
+    """The sum and the least element of the first elements of each row, ``step`` more in each."""
+    x = te.placeholder((m, n), name="X")
+    r = te.reduce_axis((0, n), "r")
+    less = te.compute((m, n), lambda i, j: x[i, j] - 1.0, name="less")
+
+    def total(i: te.Expr) -> te.Expr:
+        value = less[i, r]
+        return te.fold(
+            r,
+            (0.0, 5.0),
+            lambda added, least: (added + value, te.minimum(least, value)),
+            lambda added, least: added + least,
+            where=r < i * step + 1,
+        )
+
+    out = te.compute((m,), total, name="out")
+
+    def reference(v: Array) -> Array:
+        rows = [row[: i * step + 1] - 1.0 for i, row in enumerate(v)]
+        return np.array([row.sum() + row.min() for row in rows], np.float32)
+
+    return Compute("running", [x], [less, out], out, reference)
+
+
 def transposition(m: int, n: int, p: int) -> Compute:
     x = te.placeholder((m, n, p), name="X")
     out = te.compute((p, m, n), lambda i, j, k: x[j, k, i] + 1.0, name="T")
@@ -183,4 +226,6 @@ def all_computes(size: Callable[[int], int]) -> list[Callable[[], Compute]]:
         lambda: furthest(size(9), size(31)),
         lambda: stencil(size(17), size(33)),
         lambda: transposition(size(7), size(19), size(11)),
+        lambda: band(size(13), size(21), size(17), size(12) - 6, size(9)),
+        lambda: running(size(11), size(37), size(5)),
     ]

@@ -18,7 +18,7 @@ PRIMITIVES = (
     "cache_inplace", "cache_inplace", "cache_inplace", "cache_inplace", "cache_read", "pack", "compute_at",
     "compute_at", "compute_inline", "compute_inline", "decompose_reduction", "outline", "loop_partition",
     "rfactor", "rfactor", "rfactor", "pragma", "prefetch", "storage_align",
-    "store_nontemporal",
+    "store_nontemporal", "trim", "trim",
 )  # fmt: skip
 T = TypeVar("T")
 SCOPES = ("register", "stack", "thread", "call")
@@ -191,6 +191,9 @@ class Drawer:
 
     def draw_store_nontemporal(self) -> None:
         self.stage().store_nontemporal()
+
+    def draw_trim(self) -> None:
+        self.pick([stage for stage in self.stages() if stage.op.reduce_axis]).trim()
 
     def draw_storage_align(self) -> None:
         inner = [s for s in self.stages() if s.tensor.name != self.result.compute.output.name]

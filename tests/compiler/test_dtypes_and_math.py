@@ -42,6 +42,7 @@ def elementwise(
     ("name", "reference"),
     [
         ("exp", np.exp),
+        ("exp2", np.exp2),
         ("log", lambda x: np.log(np.abs(x) + 0.1)),
         ("sqrt", lambda x: np.sqrt(np.abs(x))),
         ("rsqrt", lambda x: 1 / np.sqrt(np.abs(x) + 0.1)),

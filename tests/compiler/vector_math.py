@@ -20,7 +20,8 @@ Array = npt.NDArray[Any]
 Reference = Callable[[Array], Array]
 # As docs/reference/python.md states them; sigmoid's without fused multiply-adds is another.
 BOUNDS = {
-    "exp": 1.5, "log": 1.0, "tanh": 1.5, "sigmoid": 2.0, "rsqrt": 1.5, "erf": 2.5, "sin": 2.5, "cos": 2.5,
+    "exp": 1.5, "exp2": 1.5, "log": 1.0, "tanh": 1.5, "sigmoid": 2.0, "rsqrt": 1.5, "erf": 2.5, "sin": 2.5,
+    "cos": 2.5,
 }  # fmt: skip
 SIGMOID_WITHOUT_FMA = 2.5
 POWER_BOUND = 1.5
@@ -75,6 +76,7 @@ def _sigmoid(x: Array) -> Array:
 
 REFERENCES: dict[str, Reference] = {
     "exp": np.exp,
+    "exp2": np.exp2,
     "log": np.log,
     "tanh": np.tanh,
     "sigmoid": _sigmoid,

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tilewright.compiler.backends.llvm_module import ModuleText, write_module
 from tilewright.compiler.errors import CompileError
-from tilewright.compiler.ir.loops import For, LoopKind, LoopNest, Stmt
-from tilewright.compiler.ir.visit import statements
+from tilewright.compiler.ir.loops import For, LoopKind, LoopNest, Stmt, Store, constant_extent
+from tilewright.compiler.ir.visit import parts, statements
 from tilewright.compiler.lower import lower_schedule
-from tilewright.compiler.lower.accumulators import hold_accumulators
+from tilewright.compiler.lower.accumulators import hold_accumulators, is_accumulation
 from tilewright.compiler.lower.jam import jam_loops
 from tilewright.compiler.lower.plain_loops import tile_plain_loops
 from tilewright.compiler.program import Program, TensorSpec
+from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.target import Target
+from tilewright.compiler.te.tensor import Tensor
 
 LINE_LIMIT = 2000
 LINE_LIMIT_MOST = 6000
@@ -48,7 +51,37 @@ def lower_program(program: Program, partition: bool = True) -> LoopNest:
 
 def lower_for_target(program: Program, target: Target) -> LoopNest:
     """The loop nest of a program as it is compiled: what depends on the machine's registers included."""
-    return jam_loops(hold_accumulators(tile_plain_loops(lower_program(program), target), target))
+    return _fit_registers(lower_program(program), target)
+
+
+def _fit_registers(nest: LoopNest, target: Target) -> LoopNest:
+    """The nest with what a schedule leaves to the compiler decided for the machine's registers."""
+    return jam_loops(hold_accumulators(tile_plain_loops(nest, target), target))
+
+
+def lower_for_analysis(schedule: Schedule, args: Sequence[Tensor], target: Target) -> LoopNest:
+    """The loop nest of a schedule as analyses read it: tails are in the bounds of loops, not peeled.
+
+    It says as much of where time goes as what :func:`lower_for_target` returns, in less time. Tails are
+    peeled only where what is accumulated in memory would else seem to stay there.
+    """
+    nest = lower_schedule(schedule, args, partition=False)
+    if _accumulates_in_a_tail(nest.body, False):
+        nest = lower_schedule(schedule, args)
+    return _fit_registers(nest, target)
+
+
+def _accumulates_in_a_tail(stmt: Stmt, in_tail: bool) -> bool:
+    """Whether something is accumulated in memory inside a loop that is written out and has a variable end."""
+    match stmt:
+        case Store():
+            return in_tail and stmt.buffer.scope not in ("register", "stack") and is_accumulation(stmt)
+        case For():
+            is_written_out = stmt.kind in (LoopKind.UNROLL, LoopKind.VECTORIZE)
+            is_tail = is_written_out and constant_extent(stmt) is None
+            return _accumulates_in_a_tail(stmt.body, in_tail or is_tail)
+        case _:
+            return any(_accumulates_in_a_tail(part, in_tail) for part in parts(stmt))
 
 
 def write_llvm(

@@ -23,6 +23,7 @@ _ERF = np.vectorize(math.erf, otypes=[np.float64])
 # Gimpel, "Gaussian Error Linear Units", 2016, with 0.5 * (1 + tanh(t)) = sigmoid(2 * t).
 _GELU_SCALE = 2 * math.sqrt(2 / math.pi)
 _GELU_CUBE = 0.044715 * _GELU_SCALE
+_LOG2_E = math.log2(math.e)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,8 @@ def _ramp(x: te.Expr) -> te.Expr:
 
 
 def _gate(x: te.Expr, negated: te.Expr) -> te.Expr:
-    """``x * sigmoid(-negated)`` by one division: less than the steps that make a sigmoid exact."""
-    return x / (te.exp(negated) + 1)
+    """``x / (1 + 2**negated)``, by one division: less than the steps that make a sigmoid exact."""
+    return x / (te.exp2(negated) + 1)
 
 
 def _gelu_tanh(x: Array) -> Array:
@@ -79,9 +80,11 @@ FUNCTIONS = {
         is_costly=True,
     ),
     "gelu_tanh": Function(
-        lambda x: _gate(x, x * (-_GELU_SCALE + x * x * -_GELU_CUBE)), _gelu_tanh, is_costly=True
+        lambda x: _gate(x, x * (-_LOG2_E * _GELU_SCALE + x * x * (-_LOG2_E * _GELU_CUBE))),
+        _gelu_tanh,
+        is_costly=True,
     ),
-    "silu": Function(lambda x: _gate(x, -x), lambda x: x * _sigmoid(x), is_costly=True),
+    "silu": Function(lambda x: _gate(x, x * -_LOG2_E), lambda x: x * _sigmoid(x), is_costly=True),
     "hardsigmoid": Function(lambda x: _ramp(x), lambda x: np.clip(x / 6 + 0.5, 0, 1)),
     "hardswish": Function(lambda x: x * _ramp(x), lambda x: x * np.clip(x / 6 + 0.5, 0, 1)),
     "abs": Function(te.abs, np.abs),

@@ -8,7 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from tilewright.compiler.analysis.flops import count_flops
+from tilewright.compiler.build import lower_for_analysis
 from tilewright.compiler.errors import TilewrightError
+from tilewright.compiler.ir.loops import LoopNest
 from tilewright.compiler.program import Program
 from tilewright.compiler.target import Target
 from tilewright.templates.collector import ChosenConfig, SpaceCollector, TemplateConfig, use_config
@@ -80,6 +82,18 @@ class Task:
         schedule, tensors = self._run(ChosenConfig(config, self.target, self.threads))
         try:
             return Program.from_schedule(schedule, tensors, self.constants)
+        except TilewrightError as error:
+            raise InvalidConfigError(f"{self.workload}, configuration {config}: {error}") from error
+
+    def lower_for_analysis(self, config: Config) -> LoopNest:
+        """Return the loop nest of one configuration for cost models, without compiling anything.
+
+        Raises:
+            InvalidConfigError: the configuration cannot be lowered.
+        """
+        schedule, tensors = self._run(ChosenConfig(config, self.target, self.threads))
+        try:
+            return lower_for_analysis(schedule, tensors, self.target)
         except TilewrightError as error:
             raise InvalidConfigError(f"{self.workload}, configuration {config}: {error}") from error
 

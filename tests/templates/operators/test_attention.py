@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import tilewright as tw
+from tilewright.compiler.build import LINE_LIMIT_MOST, compile_program
+from tilewright.deploy import make_task
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.operators.attention import reference
+
+Array = npt.NDArray[Any]
 
 
 def test_heads_are_views_of_one_projection() -> None:
@@ -33,6 +39,57 @@ def test_a_query_that_sees_no_key_has_no_result() -> None:
     y = kernel(q, k, v)
     assert np.isnan(y[0, 0, 0]).all()
     np.testing.assert_allclose(y[0, 0, 1], v[0, 0, 0], rtol=1e-6)
+
+
+def run_with(knobs: dict[str, int], inputs: Sequence[Array], **params: Any) -> Array:
+    """The result of a configuration that differs from the default in some knobs."""
+    q, k, *_ = inputs
+    sizes = {"b": 1, "heads": q.shape[1], "m": q.shape[2], "n": k.shape[2], "d": q.shape[3]}
+    task = make_task("attention", None, 1, sizes | params)
+    config = task.default_config.to_json() | knobs
+    result: Array = tw.build("attention", threads=1, config=config, **sizes, **params)(*inputs)
+    return result
+
+
+BLOCKS = [{"panels": 0}, {"panels": 1, "vectors": 1}, {"panels": 1, "vectors": 1, "rows": 2, "tiles": 4}]
+
+
+@pytest.mark.parametrize("knobs", BLOCKS)
+def test_what_a_query_cannot_see_has_no_effect(knobs: dict[str, int]) -> None:
+    q, k, v = np.random.default_rng(0).standard_normal((3, 1, 2, 70, 16)).astype(np.float32)
+    expected = run_with(knobs, (q, k, v), causal=True)
+    for first in (69, 40, 33):
+        k[:, :, first:], v[:, :, first:] = np.nan, np.inf
+        found = run_with(knobs, (q, k, v), causal=True)
+        np.testing.assert_array_equal(found[:, :, :first], expected[:, :, :first])
+        assert np.isnan(found[:, :, first:]).all()
+
+
+@pytest.mark.parametrize("knobs", BLOCKS)
+def test_a_mask_may_hide_whole_blocks(knobs: dict[str, int]) -> None:
+    """Hidden ahead of what is seen, behind it, and in all blocks; scores of very different size."""
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.standard_normal((1, 1, size, 16)).astype(np.float32) for size in (8, 150, 150))
+    mask = rng.uniform(-200, 200, (8, 150)).astype(np.float32)
+    mask[0, :100], mask[1, 50:], mask[2, 1:149], mask[3] = (-np.inf,) * 4
+    mask[4] = np.finfo(np.float32).min
+    found = run_with(knobs, (q, k, v, mask), mask=(8, 150))
+    with np.errstate(invalid="ignore"):
+        wide = (x.astype(np.float64) for x in (q, k, v, mask))
+        expected = reference(*wide, causal=False, scale=None)
+    assert np.isnan(expected[0, 0, 3]).all()
+    expected[0, 0, 4] = v[0, 0].mean(axis=0)  # in float32 the mask leaves nothing of the scores
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_memory_for_scores_does_not_grow_with_the_keys() -> None:
+    def scratch(n: int, panels: int) -> int:
+        task = make_task("attention", None, 1, {"b": 1, "heads": 1, "m": 64, "n": n, "d": 16})
+        config = task.space.from_values(task.default_config.to_json() | {"vectors": 1, "panels": panels})
+        code = compile_program(task.instantiate(config), task.target, line_limit=LINE_LIMIT_MOST)
+        return code.scratch_bytes - n * 16 * 4  # the keys' copy
+
+    assert scratch(1024, 2) == scratch(2048, 2) < scratch(1024, 0) < scratch(2048, 0)
 
 
 @pytest.mark.parametrize(

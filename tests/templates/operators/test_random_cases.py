@@ -49,7 +49,7 @@ EXAMPLES = {
     "layer_norm": 80,
     "rms_norm": 60,
     "group_norm": 50,
-    "attention": 100,
+    "attention": 140,
     "batch_norm": 40,
     "elementwise": 120,
     "transpose": 100,

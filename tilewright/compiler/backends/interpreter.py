@@ -212,6 +212,7 @@ def call_math(name: str, *args: float) -> Scalar:
 
 MATH: dict[str, Callable[..., Any]] = {
     "exp": np.exp,
+    "exp2": np.exp2,
     "log": np.log,
     "sqrt": np.sqrt,
     "rsqrt": lambda x: np.divide(1.0, np.sqrt(x)),

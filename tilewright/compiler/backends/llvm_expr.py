@@ -40,6 +40,7 @@ BITWISE = {"&": "and", "|": "or", "^": "xor"}
 PREDICATES = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
 INTRINSICS = {
     "exp": "exp",
+    "exp2": "exp2",
     "log": "log",
     "sqrt": "sqrt",
     "sin": "sin",

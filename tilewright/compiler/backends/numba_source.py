@@ -32,6 +32,7 @@ Array = npt.NDArray[Any]
 UNSUPPORTED = ("float16", "bfloat16")
 MATH = {
     "exp": "math.exp({})",
+    "exp2": "np.exp2({})",
     "log": "math.log({})",
     "sqrt": "math.sqrt({})",
     "rsqrt": "(1 / math.sqrt({}))",

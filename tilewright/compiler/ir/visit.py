@@ -76,9 +76,11 @@ def transform(expr: Expr, f: Callable[[Expr], Expr | None]) -> Expr:
 
 def walk(expr: Expr) -> Iterator[Expr]:
     """Every node, outer before inner."""
-    yield expr
-    for child in children(expr):
-        yield from walk(child)
+    waiting = [expr]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += children(node)[::-1]
 
 
 def variables(expr: Expr) -> set[Var]:
@@ -144,20 +146,26 @@ def substitute_stmt(stmt: Stmt, values: Mapping[Var, Expr]) -> Stmt:
 
 def statements(stmt: Stmt) -> Iterator[Stmt]:
     """Every statement, outer before inner."""
-    yield stmt
+    waiting = [stmt]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += parts(node)[::-1]
+
+
+def parts(stmt: Stmt) -> tuple[Stmt, ...]:
+    """The statements directly inside."""
     match stmt:
         case Block():
-            parts: tuple[Stmt, ...] = stmt.body
+            return stmt.body
         case For() | Alloc() | Intrinsic():
-            parts = (stmt.body,)
+            return (stmt.body,)
         case If():
-            parts = (stmt.then,) if stmt.otherwise is None else (stmt.then, stmt.otherwise)
+            return (stmt.then,) if stmt.otherwise is None else (stmt.then, stmt.otherwise)
         case Assign():
-            parts = stmt.stores
+            return stmt.stores
         case _:
-            parts = ()
-    for part in parts:
-        yield from statements(part)
+            return ()
 
 
 def own_exprs(stmt: Stmt) -> tuple[Expr, ...]:

@@ -17,17 +17,11 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import groupby
 
-from tilewright.compiler.ir.affine import Linear, Ranges, bounds, linear, simplify_index
+from tilewright.compiler.ir.affine import Ranges, bounds, simplify_index
 from tilewright.compiler.ir.loops import For, If, LoopKind, LoopNest, Stmt, Store, block
-from tilewright.compiler.ir.visit import (
-    map_children,
-    map_stmt,
-    own_exprs,
-    statements,
-    substitute_stmt,
-    variables,
-    walk,
-)
+from tilewright.compiler.ir.visit import map_children, map_stmt, statements, substitute_stmt, variables
+from tilewright.compiler.lower.comparisons import conjuncts, slack_form, tests_on
+from tilewright.compiler.lower.peel_bounds import peel_by_bounds
 from tilewright.compiler.te.expr import INDEX, Binary, Const, Expr, Select, Var
 
 # A loop of more is left as it is: each of its iterations is looked at.
@@ -53,7 +47,7 @@ def hoist_conditions(stmt: Stmt) -> Stmt:
     if stmt.kind is LoopKind.VECTORIZE and isinstance(stmt.body.then, Store) and not stmt.body.then.update:
         # What several stores share, such as a tile turned around, is to be computed ahead of their tests.
         return stmt
-    parts = _conjuncts(stmt.body.condition)
+    parts = conjuncts(stmt.body.condition)
     outside = [part for part in parts if stmt.var not in variables(part)]
     if not outside:
         return stmt
@@ -77,7 +71,8 @@ class _Pass:
 
     def _loop(self, loop: For) -> Stmt:
         if not (isinstance(loop.begin, Const) and isinstance(loop.end, Const)):
-            return loop.replace(body=self.visit(loop.body))
+            loops = peel_by_bounds(loop, self.ranges) if loop.partition else [loop]
+            return block([part.replace(body=self.visit(part.body)) for part in loops])
         begin, end = int(loop.begin.value), int(loop.end.value)
         if not loop.partition:
             # A loop whose tail was cut off runs over less than its variable may be elsewhere.
@@ -109,11 +104,11 @@ class _Pass:
         """The longest run of iterations in which every condition on the loop's variable holds."""
         if end - begin > MOST_ITERATIONS:
             return begin, end
-        tests = [test for test in _tests(loop.body) if loop.var in variables(test)]
+        tests = tests_on(loop.var, loop.body)
 
         def holds(place: int) -> bool:
             at = {**self.ranges, loop.var: (place, place)}
-            forms = [_form(test, at) for test in tests]
+            forms = [slack_form(test, at) for test in tests]
             return all(form is None or bounds(form, at)[0] >= 0 for form in forms)
 
         found = (begin, begin)
@@ -122,47 +117,6 @@ class _Pass:
             if is_met and len(places) > found[1] - found[0]:
                 found = (places[0], places[-1] + 1)
         return found
-
-
-def _tests(body: Stmt) -> list[Expr]:
-    """The comparisons that choices in a body depend on."""
-    conditions = [
-        node.condition
-        for stmt in statements(body)
-        for expr in own_exprs(stmt)
-        for node in walk(expr)
-        if isinstance(node, Select)
-    ]
-    conditions += [stmt.condition for stmt in statements(body) if isinstance(stmt, If)]
-    return [part for condition in conditions for part in _conjuncts(condition)]
-
-
-def _conjuncts(condition: Expr) -> list[Expr]:
-    if isinstance(condition, Binary) and condition.op == "and":
-        return _conjuncts(condition.a) + _conjuncts(condition.b)
-    return [condition]
-
-
-def _form(test: Expr, ranges: Ranges) -> Linear | None:
-    """A comparison of indices as a form that is at least zero where it holds."""
-    if not isinstance(test, Binary) or test.a.dtype != INDEX:
-        return None
-    a, b = linear(test.a, ranges), linear(test.b, ranges)
-    match test.op:
-        case ">=":
-            return a.add(b, -1)
-        case ">":
-            return _less_one(a.add(b, -1))
-        case "<=":
-            return b.add(a, -1)
-        case "<":
-            return _less_one(b.add(a, -1))
-        case _:
-            return None
-
-
-def _less_one(form: Linear) -> Linear:
-    return Linear(form.terms, form.const - 1)
 
 
 def resolve(stmt: Stmt, ranges: Ranges) -> Stmt:
@@ -192,8 +146,8 @@ def resolve(stmt: Stmt, ranges: Ranges) -> Stmt:
 def _resolve(condition: Expr, ranges: Ranges) -> Expr:
     """A condition without the parts that are known; a constant where all are."""
     kept: Expr | None = None
-    for part in _conjuncts(condition):
-        form = _form(part, ranges)
+    for part in conjuncts(condition):
+        form = slack_form(part, ranges)
         low, high = (0, 0) if form is None else bounds(form, ranges)
         if form is not None and high < 0:
             return Const(False, "bool")

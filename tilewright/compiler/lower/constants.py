@@ -49,10 +49,10 @@ def _divide(
 ) -> tuple[list[Stmt], list[Stmt]]:
     prepare: list[Stmt] = []
     run: list[Stmt] = []
-    for number, part in enumerate(parts):
-        others = [*parts[:number], *parts[number + 1 :]]
-        writes = _written(part)
-        is_alone = writes <= scratch and not any(writes & _written(other) for other in others)
+    written = [_written(part) for part in parts]
+    for number, (part, writes) in enumerate(zip(parts, written, strict=True)):
+        others = (*written[:number], *written[number + 1 :])
+        is_alone = writes <= scratch and not any(writes & other for other in others)
         if known and is_alone and _read(part) <= known | writes:
             prepare.append(part)
             known = known | writes

@@ -6,15 +6,16 @@ constant extent per dimension, with limits that cut it at tensor edges and at th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tilewright.compiler.errors import ScheduleError
-from tilewright.compiler.ir.affine import Linear, Ranges, bounds, key, linear
+from tilewright.compiler.ir.affine import FAR, Linear, Ranges, bounds, key, linear
 from tilewright.compiler.ir.visit import substitute, variables
+from tilewright.compiler.lower.comparisons import conjuncts, slack_form
 from tilewright.compiler.schedule import Schedule, Stage
 from tilewright.compiler.schedule.axes import axis_extents, axis_values
-from tilewright.compiler.te.expr import Binary, Const, Expr, IterVar, Load, Reduce, Select, Var, const
+from tilewright.compiler.te.expr import FLOATS, Binary, Const, Expr, IterVar, Load, Reduce, Select, Var, const
 from tilewright.compiler.te.tensor import ComputeOp, loads
 
 
@@ -23,25 +24,33 @@ class Limit:
     """``value < bound``, or ``value >= 0`` where ``bound`` is None.
 
     One ``of_reduction`` says which steps there are, not which elements; a guard is tested, not put into the
-    bounds of loops, and does not cut what the stage reads.
+    bounds of loops, and does not cut what the stage reads. What lies past a loose one is not needed: loops
+    that are not written out end there, and nothing is tested.
     """
 
     value: Expr
     bound: int | None
     of_reduction: bool = False
     is_guard: bool = False
+    is_loose: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Offsets ``x`` with ``x + form >= bound`` are not needed; a loose one comes of a loose limit."""
+
+    form: Linear
+    bound: int
+    is_loose: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One dimension of a region: ``[begin, begin + extent)``, and limits on the offset inside it.
-
-    Each cut is a linear form ``f``: offsets ``x`` with ``x + f >= bound`` are not needed.
-    """
+    """One dimension of a region: ``[begin, begin + extent)``, and cuts of the offsets inside it."""
 
     begin: Linear
     extent: int
-    cuts: tuple[tuple[Linear, int], ...] = ()
+    cuts: tuple[Cut, ...] = ()
 
 
 @dataclass(slots=True)
@@ -151,12 +160,18 @@ def _required(stage: Stage, regions: Regions, fixed: set[IterVar]) -> list[Span]
             )
         values = placement.absolute()
         for load in reads:
+            limits = [x for x in placement.limits if not x.is_loose or _may_be_anything(placement, load)]
             spans = [
-                span_of(substitute(index, values), placement.limits, fixed, regions.ranges)
-                for index in load.indices
+                span_of(substitute(index, values), limits, fixed, regions.ranges) for index in load.indices
             ]
             result = spans if result is None else _union(result, spans, stage, regions.ranges)
     return result
+
+
+def _may_be_anything(placement: Placement, load: Load) -> bool:
+    """Whether an element that is not needed may be undefined: a float that is no part of an index."""
+    indices = [index for other in loads(placement.body) for index in other.indices]
+    return load.dtype in FLOATS and not any(load is node for index in indices for node in loads(index))
 
 
 def span_of(index: Expr, limits: Sequence[Limit], fixed: set[IterVar], ranges: Ranges) -> Span:
@@ -171,8 +186,12 @@ def span_of(index: Expr, limits: Sequence[Limit], fixed: set[IterVar], ranges: R
             continue
         limit_held, limit_loose = _part(linear(limit.value, ranges), fixed)
         difference = limit_loose.add(loose, -1)
-        if not difference.terms and loose.terms:
-            cuts.append((Linear(limit_held.terms, limit_held.const + difference.const + low), limit.bound))
+        if not loose.terms or not difference.terms.keys().isdisjoint(loose.terms):
+            continue
+        least, _ = bounds(difference, ranges)
+        if not difference.terms or (limit.is_loose and least > -FAR):
+            form = Linear(limit_held.terms, limit_held.const + least + low)
+            cuts.append(Cut(form, limit.bound, limit.is_loose))
     return Span(Linear(held.terms, held.const + low), high - low + 1, tuple(cuts))
 
 
@@ -198,25 +217,24 @@ def _union(left: list[Span], right: list[Span], stage: Stage, ranges: Ranges) ->
         shift = difference.const
         begin = a.begin if shift >= 0 else b.begin
         extent = max(a.extent, shift + b.extent) - min(0, shift)
-        cuts = a.cuts if shift == 0 and _cut_keys(a) == _cut_keys(b) else ()
+        both = _cut_keys(b) if shift == 0 else {}
+        cuts = tuple(cut for k, cut in _cut_keys(a).items() if k in both)
         spans.append(Span(begin, extent, cuts))
     return spans
 
 
-def _cut_keys(span: Span) -> set[object]:
-    return {(key(form.to_expr()), bound) for form, bound in span.cuts}
+def _cut_keys(span: Span) -> dict[object, Cut]:
+    return {(key(cut.form.to_expr()), cut.bound, cut.is_loose): cut for cut in span.cuts}
 
 
 def _clip(span: Span, extent: int, ranges: Ranges) -> Span:
     """Cut a region at the edges of its tensor."""
     low, high = bounds(span.begin, ranges)
-    if span.extent >= extent:
-        return Span(Linear({}, 0), extent)
     if low == high:
         begin, end = max(0, low), min(extent, low + span.extent)
         kept = span.cuts if begin == low else ()
         return Span(Linear({}, begin), max(1, end - begin), kept)
-    return span
+    return Span(Linear({}, 0), extent) if span.extent >= extent else span
 
 
 def _place(
@@ -242,6 +260,11 @@ def _place(
     placement = Placement(stage, substitute(body, shared), begins, extents, values, limits, outer)
     replaced = {**shared, **placement.absolute()}
     limits += [Limit(substitute(value, replaced), bound, True) for value, bound in stage.limits]
+    if stage.trimmed:
+        limits += [
+            Limit(substitute(value, replaced), 1, True, is_loose=True)
+            for value in _contributing(placement.body)
+        ]
     placement.limits = _needed(limits, regions.ranges)
     if stage.rounded:
         _check_rounded(placement, regions.ranges)
@@ -277,6 +300,28 @@ def _step_conditions(body: Expr) -> list[tuple[Expr, int]]:
     return found
 
 
+def _contributing(body: Expr) -> list[Expr]:
+    """Indices that are at most zero in every step that does not leave a reduction as it was."""
+    if not isinstance(body, Reduce):
+        return []
+    kept = body.state or body.init
+    found: dict[Hashable, Expr] = {}
+    for number, (step, same) in enumerate(zip(body.update, kept, strict=True)):
+        tests: dict[Hashable, Expr] = {}
+        while isinstance(step, Select) and key(step.otherwise) == key(same):
+            tests |= _nonpositive(step.condition)
+            step = step.then
+        found = tests if not number else {k: value for k, value in found.items() if k in tests}
+    return list(found.values())
+
+
+def _nonpositive(condition: Expr) -> dict[Hashable, Expr]:
+    """Indices that are at most zero where a condition holds, by their keys."""
+    forms = [slack_form(test) for test in conjuncts(condition) if next(loads(test), None) is None]
+    values = [form.scale(-1).to_expr() for form in forms if form is not None]
+    return {key(value): value for value in values}
+
+
 def _is_below(index: Expr, extent: int, conditions: Sequence[tuple[Expr, int]], ranges: Ranges) -> bool:
     """Whether an index is inside a tensor, by its own bounds or by a condition."""
     form = linear(index, ranges)
@@ -298,7 +343,7 @@ def _accumulation_loops(stage: Stage, outer: tuple[IterVar, ...], regions: Regio
 
 
 def _edge_limits(value: Expr, span: Span, extent: int, ranges: Ranges) -> list[Limit]:
-    limits = [Limit(form.to_expr() + value, bound) for form, bound in span.cuts]
+    limits = [Limit(cut.form.to_expr() + value, cut.bound, is_loose=cut.is_loose) for cut in span.cuts]
     low, high = bounds(span.begin, ranges)
     if high + span.extent > extent:
         limits.append(Limit(span.begin.to_expr() + value, extent))
@@ -316,7 +361,7 @@ def _needed(limits: list[Limit], ranges: Ranges) -> list[Limit]:
         if (limit.bound is None and low < 0) or (limit.bound is not None and high >= limit.bound):
             value = form.to_expr()
             kept = replace(limit, value=value)
-            result[(key(value), kept.bound, kept.of_reduction, kept.is_guard)] = kept
+            result[(key(value), kept.bound, kept.of_reduction, kept.is_guard, kept.is_loose)] = kept
     return list(result.values())
 
 

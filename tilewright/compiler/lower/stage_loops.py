@@ -14,6 +14,7 @@ from tilewright.compiler.lower.prefetch import write_prefetches
 from tilewright.compiler.lower.regions import Limit, Placement, limit_condition
 from tilewright.compiler.lower.software_pipeline import check_groups, write_pipeline
 from tilewright.compiler.lower.tensorize import TensorizedLoops, write_call
+from tilewright.compiler.schedule.stage import LoopMark
 from tilewright.compiler.te.expr import Binary, Const, Expr, IterVar, Load, Reduce, Select, Var, binary, const
 from tilewright.compiler.te.intrinsics import all as all_of
 
@@ -177,8 +178,10 @@ class StageWriter:
         end: Expr = const(self.placement.extents[axis])
         begin: Expr = const(0)
         for limit in limits:
-            if limit.is_guard:
+            if limit.is_guard or (limit.is_loose and _is_written_out(mark)):
                 continue
+            if limit.is_loose:
+                begin = self._loose_begin(begin, limit, axis, order)
             if limit.bound is None:
                 begin = self._begin(begin, limit, axis, order)
             else:
@@ -207,22 +210,39 @@ class StageWriter:
 
     def _end(self, end: Expr, limit: Limit, axis: IterVar, order: Sequence[IterVar]) -> Expr:
         """The loop's end, cut where the limit fails for every iteration of the loops inside."""
+        scale, room = self._room(limit, axis, order)
+        if scale <= 0:
+            return end
+        cut = ceildiv(room, scale)
+        if bounds(cut, self.nest.regions.ranges)[0] >= self.placement.extents[axis]:
+            return end
+        return binary("min", end, cut)
+
+    def _loose_begin(self, begin: Expr, limit: Limit, axis: IterVar, order: Sequence[IterVar]) -> Expr:
+        """The loop's begin, ahead of which the limit fails for every iteration of the loops inside."""
+        scale, room = self._room(limit, axis, order)
+        if scale >= 0:
+            return begin
+        first = (const(0) - room) // -scale + 1
+        return simplify_index(binary("max", begin, first), self.nest.regions.ranges)
+
+    def _room(self, limit: Limit, axis: IterVar, order: Sequence[IterVar]) -> tuple[int, Expr]:
+        """``scale, room``: the limit is ``scale * axis < room`` where the loops inside leave most of it.
+
+        The scale is zero where the limit does not depend on the axis in this way.
+        """
         ranges = self.nest.regions.ranges
         form = linear(limit.value, ranges)
-        scale = form.coefficient(axis)
         rest = form.without(axis)
-        if scale <= 0 or axis in variables(rest.to_expr()):
-            return end
+        if axis in variables(rest.to_expr()):
+            return 0, const(0)
         inner = self._inner(axis, order)
         held = {k: t for k, t in rest.terms.items() if not variables(t[0]) & inner}
         loose = {k: t for k, t in rest.terms.items() if k not in held}
         low, _ = bounds(type(form)(loose, 0), ranges)
         known = type(form)(held, rest.const + low)
         assert limit.bound is not None
-        cut = ceildiv(const(limit.bound) - known.to_expr(), scale)
-        if bounds(cut, ranges)[0] >= self.placement.extents[axis]:
-            return end
-        return binary("min", end, cut)
+        return form.coefficient(axis), const(limit.bound) - known.to_expr()
 
     def _begin(self, begin: Expr, limit: Limit, axis: IterVar, order: Sequence[IterVar]) -> Expr:
         ranges = self.nest.regions.ranges
@@ -247,7 +267,8 @@ class StageWriter:
 
     def _guarded(self, body: Stmt, order: Sequence[IterVar], limits: Sequence[Limit]) -> Stmt:
         """Tests for the limits that no loop bound keeps."""
-        tests = [limit_condition(limit) for limit in limits if not self._is_met(limit, order)]
+        exact = [limit for limit in limits if not limit.is_loose]
+        tests = [limit_condition(limit) for limit in exact if not self._is_met(limit, order)]
         return If(all_of(*tests), body) if tests else body
 
     # -- statements -----------------------------------------------------------------------------
@@ -355,6 +376,10 @@ class StageWriter:
         if body.finish is not None:
             result = self._with_states(body, body.finish)
         return self._around(Store(buffer, indices, result))
+
+
+def _is_written_out(mark: LoopMark) -> bool:
+    return mark.kind is LoopKind.VECTORIZE or (mark.kind is LoopKind.UNROLL and mark.factor == 0)
 
 
 def _is_value(expr: Expr, value: object) -> bool:

@@ -84,6 +84,14 @@ def _round_up(schedule: Schedule, step: steps.RoundUp) -> Axes:
     return ()
 
 
+def _trim(schedule: Schedule, step: steps.Trim) -> Axes:
+    stage = scheduled(schedule, step.stage, "trim")
+    if not isinstance(stage.op, ComputeOp) or not isinstance(stage.op.body, Reduce):
+        raise ScheduleError(f"trim: {stage.name} is no reduction; trim the stage that reduces")
+    stage.trimmed = True
+    return ()
+
+
 def _fuse(schedule: Schedule, step: steps.Fuse) -> Axes:
     stage = scheduled(schedule, step.stage, "fuse")
     outer, inner = stage.loop(step.outer, "fuse"), stage.loop(step.inner, "fuse")
@@ -257,6 +265,7 @@ def _cache_write(schedule: Schedule, step: steps.CacheWrite) -> Axes:
     moved = renamed | dict(reduced.items())
     cache.limits = [(substitute(value, moved), bound) for value, bound in stage.limits]
     stage.limits = []
+    cache.trimmed, stage.trimmed = stage.trimmed, False
     for axis in stage.op.reduce_axis:
         stage.leaf.remove(axis)
     stage.op = ComputeOp(stage.op.name, stage.op.axis, Load(tensor, stage.op.axis))
@@ -318,6 +327,7 @@ def _move_reduction(
     cache = schedule.insert_stage(tensor, schedule.stages.index(stage), scope)
     cache.inplace = Inplace(stage.name, kept)
     cache.limits = limits
+    cache.trimmed, stage.trimmed = stage.trimmed, False
     cache.marks = {inner[a]: stage.marks[a] for a in moved if a in stage.marks}
     for a in moved:
         stage.leaf.remove(a)
@@ -352,6 +362,7 @@ REWRITES: dict[type, Callable[[Schedule, Any], Axes]] = {
     steps.Reorder: _reorder,
     steps.Annotate: _annotate,
     steps.RoundUp: _round_up,
+    steps.Trim: _trim,
     steps.Outline: _outline,
     steps.LoopPartition: _loop_partition,
     steps.ComputeAt: _compute_at,

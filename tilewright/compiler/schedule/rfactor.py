@@ -54,6 +54,7 @@ def rfactor(schedule: Schedule, step: steps.Rfactor) -> tuple[IterVar, ...]:
     tensor = Tensor(ComputeOp(schedule.fresh_name(f"{stage.name}.rf"), parts.axes, partial))
     new = schedule.insert_stage(tensor, schedule.stages.index(stage))
     new.limits = loops
+    new.trimmed = stage.trimmed
     for old, axes in {axis: parts.factor, **parts.moved}.items():
         if old in stage.marks:
             new.marks[axes] = stage.marks.pop(old)

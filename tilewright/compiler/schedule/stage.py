@@ -118,6 +118,7 @@ class Stage:
     tensorized: tuple[IterVar, TensorIntrin] | None = None
     rounded: set[IterVar] = field(default_factory=set)
     nontemporal: bool = False
+    trimmed: bool = False
 
     def __post_init__(self) -> None:
         for axis in (*self.op.axis, *self.op.reduce_axis):
@@ -232,6 +233,10 @@ class Stage:
     def round_up(self, axis: IterVar) -> None:
         """Compute what whole tiles of the reader ask for of an axis, past the tensor's end too."""
         self.schedule.apply(steps.RoundUp(self.name, self._name(axis, "round_up")))
+
+    def trim(self) -> None:
+        """Run the reduction's loops over just the steps that its ``where`` may not leave out."""
+        self.schedule.apply(steps.Trim(self.name))
 
     def outline(self, axis: IterVar) -> None:
         """Make a loop's body a function."""

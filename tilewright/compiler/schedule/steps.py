@@ -83,6 +83,22 @@ class RoundUp(msgspec.Struct, frozen=True, tag="round_up", tag_field="kind"):
     axis: str
 
 
+class Trim(msgspec.Struct, frozen=True, tag="trim", tag_field="kind"):
+    """End the loops of a reduction where the ``where`` of its steps fails for all that is computed inside.
+
+    ::
+
+        for i in range(n):                             ->  for i in range(n):
+            for k in range(n):                                 for k in range(min(n, i + 1)):
+                y[i] += select(k < i + 1, f(i, k), 0)              y[i] += select(k < i + 1, f(i, k), 0)
+
+    Stages that are computed inside another's loops compute no more than these steps read, rounded up to whole
+    vectors. (Halide's pass of that name, ``trim_no_ops``, does so unasked.)
+    """
+
+    stage: str
+
+
 class Outline(msgspec.Struct, frozen=True, tag="outline", tag_field="kind"):
     """Turn the body of a loop into one function, shared by all bodies of the same structure."""
 
@@ -302,6 +318,7 @@ Step = (
     | Reorder
     | Annotate
     | RoundUp
+    | Trim
     | Outline
     | LoopPartition
     | ComputeAt

@@ -29,6 +29,11 @@ def exp(x: ExprLike) -> Expr:
     return _math("exp", x)
 
 
+def exp2(x: ExprLike) -> Expr:
+    """2 to the power of x: cheaper than ``exp`` where log2(e) is part of a factor that x has anyway."""
+    return _math("exp2", x)
+
+
 def log(x: ExprLike) -> Expr:
     """The natural logarithm."""
     return _math("log", x)

@@ -99,6 +99,7 @@ def fold(
     update: Callable[..., Sequence[ExprLike]],
     finish: Callable[..., ExprLike],
     merge: Callable[[State, State], Sequence[ExprLike]] | None = None,
+    where: ExprLike | None = None,
 ) -> Expr:
     """A reduction with a state of several scalars, such as argmax, Welford's variance or online softmax.
 
@@ -108,6 +109,7 @@ def fold(
         update: the next state from the present one, ``update(s0, s1, ...)``; it reads tensors at ``axis``.
         finish: the result from the last state.
         merge: the state of two parts joined, which lets the fold run in parallel.
+        where: steps for which it does not hold leave the state as it is.
 
     Example, the position of a row's greatest element::
 
@@ -121,6 +123,8 @@ def fold(
     state = tuple(Var(f"state{n}", value.dtype) for n, value in enumerate(start))
     step = tuple(as_expr(value, like) for value, like in zip(update(*state), start, strict=True))
     step = tuple(cast(like.dtype, value) for value, like in zip(step, start, strict=True))
+    if where is not None:
+        step = tuple(if_then_else(where, value, old) for value, old in zip(step, state, strict=True))
     merged = None
     if merge is not None:
         other = tuple(Var(f"other{n}", value.dtype) for n, value in enumerate(start))
@@ -132,8 +136,8 @@ def fold(
 class Reducer(Protocol):
     """What :func:`comm_reducer` makes."""
 
-    def __call__(self, expr: ExprLike, axis: Axes) -> Expr:
-        """The reduction of ``expr`` over ``axis``."""
+    def __call__(self, expr: ExprLike, axis: Axes, where: ExprLike | None = None) -> Expr:
+        """The reduction of ``expr`` over ``axis``, without those for which ``where`` does not hold."""
 
 
 def comm_reducer(
@@ -155,7 +159,7 @@ def comm_reducer(
     def combine(x: Expr, y: Expr) -> ExprLike:
         return _single(name, "fcombine", fcombine(x, y))
 
-    def reduce(expr: ExprLike, axis: Axes) -> Expr:
+    def reduce(expr: ExprLike, axis: Axes, where: ExprLike | None = None) -> Expr:
         value = as_expr(_single(name, "the expression", expr))
         identity = as_expr(_single(name, "fidentity", fidentity(value.dtype)), value)
         return fold(
@@ -164,6 +168,7 @@ def comm_reducer(
             lambda state: (combine(state, value),),
             lambda state: state,
             lambda left, right: (combine(left[0], right[0]),),
+            where,
         )
 
     reduce.__name__ = name

@@ -1,126 +1,43 @@
 """Scaled dot-product attention in one kernel: ``softmax(q @ k.T * scale + mask) @ v`` for each head.
 
-A tile of queries at a time goes over all keys, its scores are turned into weights, and these multiply the
-values: the scores of a tile stay in the second cache even for ten thousands of keys, and no more are kept.
+A tile of queries at a time goes over all keys, or over blocks of them, each of which may serve several tiles.
+Its scores are turned into weights, and these multiply the values: no more scores than those of a tile and a
+block are kept. With a causal mask a tile ends at the last key that its last query sees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from tilewright.compiler import te
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
 from tilewright.compiler.te.expr import BYTES
-from tilewright.templates.analytic import fits_registers, tile_cycles
+from tilewright.templates.analytic import FMA_LATENCY, fits_registers
 from tilewright.templates.collector import TemplateConfig, get_config
-from tilewright.templates.errors import WorkloadError
-from tilewright.templates.operators.lanes import greatest_number, reduce_lanes
+from tilewright.templates.operators.attention_stages import Attention, Stages
+from tilewright.templates.operators.lanes import reduce_lanes
 from tilewright.templates.operators.product import compute_tile
 from tilewright.templates.operators.product_copies import copy_panel
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
-Shape = tuple[int, ...]
 AttentionDtype = Literal["float32", "float64", "bfloat16", "float16"]
 ROWS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14)
 VECTORS = (1, 2, 3, 4)
 # Keys, to a vector of them, of which each has its elements in the lanes.
 SIDE_BY_SIDE = 2
+# Panels of keys in a block, 0 for one block of all keys; and tiles of queries that a block serves.
+PANELS = (0, 1, 2, 4, 8, 16)
+TILES = (1, 2, 4, 8, 16)
+# Queries whose lanes are joined side by side: all at once is much code.
+JOINED_ROWS = 2
 # Queries too few for their tile to repay a packed copy of the keys.
 FEW = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Attention:
-    """The sizes of an attention.
-
-    Attributes:
-        b, heads: batch, and heads of the queries.
-        m, n: queries and keys.
-        d: elements of a query, a key and a value.
-        kv_heads: heads of keys and values; as many heads of queries share one.
-        causal: the last query sees all keys, each before it one less.
-        mask: the shape of what is added to the scores, which broadcasts to (b, heads, m, n); () for none.
-        scale: of the scores.
-        dtype: of all arrays; those of 16 bits are multiplied and added as float32.
-    """
-
-    b: int
-    heads: int
-    m: int
-    n: int
-    d: int
-    kv_heads: int
-    causal: bool
-    mask: Shape
-    scale: float
-    dtype: str
-
-    @classmethod
-    def of(
-        cls,
-        b: int,
-        heads: int,
-        m: int,
-        n: int,
-        d: int,
-        kv_heads: int | None,
-        causal: bool,
-        mask: Shape,
-        scale: float | None,
-        dtype: str,
-    ) -> Attention:
-        """From the operator's parameters.
-
-        Raises:
-            WorkloadError: heads cannot be grouped so, or the mask has no such shape.
-        """
-        groups = heads if kv_heads is None else kv_heads
-        if groups < 1 or heads % groups:
-            raise WorkloadError(f"attention: kv_heads={kv_heads} must divide heads={heads}")
-        full = (b, heads, m, n)
-        if len(mask) > 4 or any(e not in (1, size) for e, size in zip(mask[::-1], full[::-1], strict=False)):
-            raise WorkloadError(f"attention: mask={mask} does not broadcast to {full}")
-        return cls(b, heads, m, n, d, groups, causal, mask, d**-0.5 if scale is None else scale, dtype)
-
-    @property
-    def sum(self) -> str:
-        """The type of scores and sums."""
-        return "float64" if self.dtype == "float64" else "float32"
-
-    def cycles(self, tile: tuple[int, int, int], lanes: int) -> float:
-        """Cycles of both products of a head, by tiles of so many rows by vectors of keys, and of values."""
-        rows, keys, values = tile
-        scores = -(-self.n // (keys * lanes)) * self.d * tile_cycles(rows, keys)
-        sums = -(-self.d // (values * lanes)) * self.n * tile_cycles(rows, values)
-        return -(-self.m // rows) * (scores + sums)
-
-    def operands(self) -> list[Tensor]:
-        """Queries, keys, values, and the mask where there is one."""
-        sizes = {"q": (self.heads, self.m), "k": (self.kv_heads, self.n), "v": (self.kv_heads, self.n)}
-        shapes: dict[str, Shape] = {name: (self.b, *size, self.d) for name, size in sizes.items()}
-        if self.mask:
-            shapes["mask"] = self.mask
-        return [te.placeholder(shape, self.dtype, name=name) for name, shape in shapes.items()]
-
-    def finish_score(self, score: te.Expr, place: Sequence[IterVar], mask: Sequence[Tensor]) -> te.Expr:
-        """A score as the softmax takes it."""
-        *_, i, j = place
-        score = score * self.scale
-        for tensor in mask:
-            fitting = zip(place[4 - len(self.mask) :], self.mask, strict=True)
-            added = tensor[tuple(at if extent > 1 else te.const(0) for at, extent in fitting)]
-            score = score + added.astype(self.sum)
-        if self.causal:
-            score = te.if_then_else(j <= i + (self.n - self.m), score, float("-inf"))
-        return score
 
 
 def reference(q: Array, k: Array, v: Array, *mask: Array, causal: bool, scale: float | None) -> Array:
@@ -143,7 +60,7 @@ def flops(b: int, heads: int, m: int, n: int, d: int, **_: Any) -> int:
 
 
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
-    """The untuned configuration: the tiles that cover both products in the fewest cycles."""
+    """The untuned configuration: tiles that cover both products in the fewest cycles, blocks by caches."""
     attention = Attention.of(**arguments)
     lanes, registers = target.lanes(BYTES[attention.sum]), target.vector_registers
     choices = [
@@ -154,7 +71,33 @@ def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
         if rows <= attention.m and _fits(rows, keys, registers) and _fits(rows, values, registers)
     ]
     rows, keys, values = min(choices, key=lambda tile: (attention.cycles(tile, lanes), -tile[0]))
-    return {"rows": rows, "vectors": keys, "across": values, "pack": int(attention.m >= FEW)}
+    is_packed = attention.m >= FEW
+    return {
+        "rows": rows,
+        "vectors": keys,
+        "across": values,
+        "pack": int(is_packed),
+        "panels": _panels(attention, rows, keys * lanes, target) if is_packed else 0,
+        "tiles": 1,
+    }
+
+
+def _panels(attention: Attention, rows: int, columns: int, target: Target) -> int:
+    """Panels of keys in a block: none where what a tile of queries goes through takes half the second cache.
+
+    Else its scores and their powers may leave it while keys and values stream through: those of a block stay
+    in the first cache.
+    """
+    item, n = BYTES[attention.sum], attention.n
+    if 2 * n * (attention.d + rows) * item <= target.l2_bytes // 2:
+        return 0
+    fitting = [p for p in PANELS if p * columns < n and 2 * p * columns * rows * item <= target.l1_bytes]
+    return fitting[-1]
+
+
+def _may_block(n: int, lanes: int, vectors: int, pack: int, panels: int, tiles: int) -> bool:
+    """Whether keys can be taken by so many panels, and these serve so many tiles; 0 panels are all keys."""
+    return tiles == 1 if not panels else bool(pack) and panels * vectors * lanes < n
 
 
 def _vectors(extent: int, lanes: int) -> list[int]:
@@ -186,78 +129,23 @@ def attention(
     cfg.define_knob("vectors", _vectors(n, lanes))
     cfg.define_knob("across", _vectors(d, lanes))
     cfg.define_knob("pack", [1, 0])
+    cfg.define_knob("panels", [p for p in PANELS if p * lanes < n])
+    cfg.define_knob("tiles", [t for t in TILES if t <= m])
+    names = ("vectors", "pack", "panels", "tiles")
+    cfg.constrain(names, lambda *knobs: _may_block(n, lanes, *(knob.val for knob in knobs)))
     cfg.constrain(("rows", "vectors"), lambda rows, vectors: _fits(rows.val, vectors.val, registers))
     cfg.constrain(("rows", "across"), lambda rows, across: _fits(rows.val, across.val, registers))
-    stages = Stages.of(described)
+    cfg.constrain(("rows", "tiles"), lambda rows, tiles: rows.val * tiles.val <= m)
+    stages = Stages.of(described, cfg["panels"].val * cfg["vectors"].val * lanes)
     return _schedule(cfg, stages, lanes), [*stages.operands, stages.y]
 
 
 @dataclass(frozen=True, slots=True)
-class Stages:
-    """What is computed, in order.
+class Place:
+    """Where the scores of a tile of queries are computed: inside a loop of their last reader."""
 
-    Attributes:
-        operands: queries, keys, values and perhaps a mask.
-        wide: queries, keys and values as they are multiplied.
-        dots: of queries and keys.
-        scores: scaled and masked.
-        most: the greatest score of a query.
-        powers: of the scores less that.
-        total: of a query's powers.
-        share: one over that.
-        sums: of values by powers.
-        y: the result.
-    """
-
-    operands: list[Tensor]
-    wide: tuple[Tensor, ...]
-    dots: Tensor
-    scores: Tensor
-    most: Tensor
-    powers: Tensor
-    total: Tensor
-    share: Tensor
-    sums: Tensor
-    y: Tensor
-
-    @classmethod
-    def of(cls, attention: Attention) -> Stages:
-        """The stages of an attention."""
-        operands = attention.operands()
-        q, k, v = wide = tuple(_widen(tensor, attention.sum) for tensor in operands[:3])
-        mask = operands[3:]
-        m, n, d = attention.m, attention.n, attention.d
-        heads = (attention.b, attention.heads)
-        shared = attention.heads // attention.kv_heads
-        e = te.reduce_axis((0, d), "e")
-        r, t, u = (te.reduce_axis((0, n), name) for name in "rtu")
-
-        def dot(b: IterVar, h: IterVar, i: IterVar, j: IterVar) -> te.Expr:
-            return te.sum(q[b, h, i, e] * k[b, h // shared, j, e], axis=e)
-
-        dots = te.compute((*heads, m, n), dot, name="dots")
-        scores = te.compute(
-            (*heads, m, n), lambda *at: attention.finish_score(dots[at], at, mask), name="scores"
-        )
-        most = te.compute((*heads, m), lambda *at: greatest_number(scores[(*at, r)], r), name="most")
-        powers = te.compute((*heads, m, n), lambda *at: te.exp(scores[at] - most[at[:-1]]), name="powers")
-        total = te.compute((*heads, m), lambda *at: te.sum(powers[(*at, t)], axis=t), name="total")
-        share = te.compute((*heads, m), lambda *at: 1 / total[at], name="share")
-
-        def add_values(b: IterVar, h: IterVar, i: IterVar, o: IterVar) -> te.Expr:
-            return te.sum(powers[b, h, i, u] * v[b, h // shared, u, o], axis=u)
-
-        sums = te.compute((*heads, m, d), add_values, name="sums")
-        y = te.compute(
-            (*heads, m, d), lambda *at: (sums[at] * share[at[:-1]]).astype(attention.dtype), name="y"
-        )
-        return cls(operands, wide, dots, scores, most, powers, total, share, sums, y)
-
-
-def _widen(tensor: Tensor, dtype: str) -> Tensor:
-    if tensor.dtype == dtype:
-        return tensor
-    return te.compute(tensor.shape, lambda *at: tensor[at].astype(dtype), name=f"{tensor.name}.wide")
+    reader: Tensor
+    loop: IterVar
 
 
 def _schedule(cfg: TemplateConfig, stages: Stages, lanes: int) -> Schedule:
@@ -265,23 +153,80 @@ def _schedule(cfg: TemplateConfig, stages: Stages, lanes: int) -> Schedule:
     y = stages.y
     s = create_schedule(y)
     b, h, i, o = s[y].op.axis
-    block, i = s[y].split(i, cfg["rows"].val, tail="shift_inwards")
+    block, i = s[y].split(i, cfg["rows"].val * cfg["tiles"].val, tail="shift_inwards")
     across, o = s[y].split(o, cfg["across"].val * lanes)
-    s[y].reorder(b, h, block, across, i, o)
+    is_blocked = stages.share is None
+    s[y].reorder(b, h, block, *((i, across) if is_blocked else (across, i)), o)
     loop = s[y].fuse(b, h, block)
     s[y].parallel(loop)
-    s[y].unroll(i)
     s[y].vectorize(o)
-    _sum_values(s, stages, across)
-    _score(s, cfg, stages, lanes, loop)
-    reduce_lanes(s, stages.most, lanes, 2, 1, y, loop)
-    _raise(s, stages.powers, lanes)
-    reduce_lanes(s, stages.total, lanes, 2, 1, y, loop)
-    s[stages.share].vectorize(s[stages.share].op.axis[-1])
-    for tensor in (stages.scores, stages.powers, stages.share):
-        s[tensor].compute_at(s[y], loop)
+    for reduction in (stages.most, stages.total, stages.sums):
+        s[reduction].trim()
+    if is_blocked:
+        s[stages.mean].compute_at(s[y], loop)
+        place = _join_blocks(s, cfg, stages, lanes)
+    else:
+        place = Place(y, loop)
+        s[y].unroll(i)
+        _finish(s, stages, place, across)
+    _weigh(s, cfg, stages, lanes, place)
     _widen_operands(s, cfg, stages, lanes, loop)
     return s
+
+
+def _finish(s: Schedule, stages: Stages, place: Place, across: IterVar) -> None:
+    """A register tile of the result, accumulated over all keys."""
+    assert stages.share is not None
+    s[stages.mean].compute_inline()
+    s[stages.share].compute_at(s[place.reader], place.loop)
+    s[stages.share].vectorize(s[stages.share].op.axis[-1])
+    tile = _sum_values(s, stages)
+    s[stages.sums].compute_inline()
+    s[tile].compute_at(s[place.reader], across)
+
+
+def _join_blocks(s: Schedule, cfg: TemplateConfig, stages: Stages, lanes: int) -> Place:
+    """Each block of keys and values serves several tiles of queries while it is in the second cache."""
+    mean, sums = s[stages.mean], stages.sums
+    mean.trim()
+    (b, h, i, o), (c,) = mean.op.axis, mean.op.reduce_axis
+    tile, i = mean.split(i, cfg["rows"].val)
+    vectors, o = mean.split(o, lanes)
+    mean.reorder(b, h, c, tile, i, vectors, o)
+    mean.vectorize(o)
+    register_tile = _sum_values(s, stages)
+    *_, i, o = s[sums].op.axis
+    across, o = s[sums].split(o, cfg["across"].val * lanes)
+    s[sums].reorder(across, i, o)
+    s[sums].unroll(i)
+    s[sums].vectorize(o)
+    s[register_tile].compute_at(s[sums], across)
+    s[sums].compute_at(mean, tile)
+    return Place(stages.mean, tile)
+
+
+def _sum_values(s: Schedule, stages: Stages) -> Tensor:
+    """A register tile of sums; only where the last keys are some queries cannot see is that tested."""
+    tile = s.cache_write(stages.sums, "register")
+    compute_tile(s, tile, 1)
+    s[tile].loop_partition(s[tile].op.reduce_axis[0])
+    return tile
+
+
+def _weigh(s: Schedule, cfg: TemplateConfig, stages: Stages, lanes: int, place: Place) -> None:
+    """The powers of the scores of a tile of queries, and what they are relative to."""
+    reader = s[place.reader]
+    _score(s, cfg, stages, lanes, place)
+    vectors = 1 if cfg["rows"].val >= FMA_LATENCY else 2  # rows hide the latency as well
+    reduce_lanes(s, stages.most, lanes, vectors, 1, place.reader, place.loop, JOINED_ROWS)
+    *_, i, j = s[stages.powers].op.axis
+    outer, j = s[stages.powers].split(j, lanes)
+    s[stages.powers].reorder(outer, i, j)
+    s[stages.powers].unroll(outer, 1)
+    s[stages.powers].unroll(i)
+    s[stages.powers].vectorize(j)
+    reduce_lanes(s, stages.total, lanes, vectors, 1, place.reader, place.loop, JOINED_ROWS)
+    s[stages.powers].compute_at(reader, place.loop)
 
 
 def _widen_operands(s: Schedule, cfg: TemplateConfig, stages: Stages, lanes: int, loop: IterVar) -> None:
@@ -301,20 +246,13 @@ def _widen_operands(s: Schedule, cfg: TemplateConfig, stages: Stages, lanes: int
     s[values].parallel(s[values].fuse(*around))
 
 
-def _sum_values(s: Schedule, stages: Stages, across: IterVar) -> None:
-    """A register tile of the result, accumulated over all keys."""
-    tile = s.cache_write(stages.sums, "register")
-    s[stages.sums].compute_inline()
-    s[tile].compute_at(s[stages.y], across)
-    compute_tile(s, tile, 1)
-
-
-def _score(s: Schedule, cfg: TemplateConfig, stages: Stages, lanes: int, loop: IterVar) -> None:
+def _score(s: Schedule, cfg: TemplateConfig, stages: Stages, lanes: int, place: Place) -> None:
     """Scores in register tiles over packed keys; or, for a few queries, a key's elements in the lanes."""
     scores, dots = stages.scores, stages.dots
     *_, i, j = s[scores].op.axis
     columns = cfg["vectors"].val * (lanes if cfg["pack"].val else SIDE_BY_SIDE)
     keys, j = s[scores].split(j, columns)
+    s[scores].compute_at(s[place.reader], place.loop)
     s[scores].reorder(keys, i, j)
     s[scores].unroll(i)
     s[scores].vectorize(j)
@@ -327,12 +265,3 @@ def _score(s: Schedule, cfg: TemplateConfig, stages: Stages, lanes: int, loop: I
     compute_tile(s, tile, 1)
     packed = s.pack(stages.wide[1], tile, {2: columns})
     copy_panel(s, packed, 2, columns, lanes, parallel=True)
-
-
-def _raise(s: Schedule, powers: Tensor, lanes: int) -> None:
-    *_, i, j = s[powers].op.axis
-    vectors, j = s[powers].split(j, lanes)
-    s[powers].reorder(vectors, i, j)
-    s[powers].unroll(vectors, 1)
-    s[powers].unroll(i)
-    s[powers].vectorize(j)

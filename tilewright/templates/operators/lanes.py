@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from tilewright.compiler import te
 from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.te import IterVar, Tensor
@@ -39,11 +41,18 @@ def compute_lanes(s: Schedule, stage: Tensor, unroll_k: int) -> None:
 
 
 def reduce_lanes(
-    s: Schedule, total: Tensor, lanes: int, vectors: int, unroll: int, reader: Tensor, loop: IterVar
+    s: Schedule,
+    total: Tensor,
+    lanes: int,
+    vectors: int,
+    unroll: int,
+    reader: Tensor,
+    loop: IterVar,
+    copies: int = 0,
 ) -> list[Tensor]:
     """Reduce contiguous rows inside a loop of their reader: in lanes, all rows side by side, then those.
 
-    The stages of the lanes.
+    The stages of the lanes. The lanes of so many ``copies`` of rows are joined side by side, 0 being all.
     """
     partial = halve_lanes(s, total, lanes, vectors)
     for part in (*partial, total):
@@ -54,19 +63,22 @@ def reduce_lanes(
         is_long = part is partial[0]  # the few steps after it are written out for each row
         s[part].reorder(*others, *((*steps, row) if is_long else (row, *steps)), lane)
         s[part].unroll(steps[-1], unroll if is_long else 0)
-        s[part].unroll(row)
+        s[part].unroll(row, 0 if is_long else copies)
         s[part].vectorize(lane)
-    s[total].unroll(s[total].op.axis[-1])
+    s[total].unroll(s[total].op.axis[-1], copies)
     s[total].unroll(s[total].op.reduce_axis[0])
     return partial
 
 
-def greatest_number(value: te.Expr, axis: IterVar) -> te.Expr:
+def greatest_number(
+    value: te.Expr, axis: IterVar, where: te.Expr | None = None, least: float = -math.inf
+) -> te.Expr:
     """The greatest value that is no NaN: one instruction a step, where ``te.max`` takes three.
 
-    What is subtracted from values ahead of ``exp``: a NaN comes through those.
+    What is subtracted from values ahead of ``exp``: a NaN comes through those. It is at least ``least``, and
+    values for which ``where`` does not hold are left out.
     """
     greatest = te.comm_reducer(
-        lambda x, y: te.if_then_else(x > y, x, y), lambda dtype: te.const(float("-inf"), dtype)
+        lambda x, y: te.if_then_else(x > y, x, y), lambda dtype: te.const(least, dtype)
     )
-    return greatest(value, axis)
+    return greatest(value, axis, where)

@@ -7,7 +7,7 @@ from functools import cache, partial
 
 from tilewright.compiler.backends.llvm_types import vector
 from tilewright.compiler.backends.vector_math.error_function import ERROR_FUNCTION
-from tilewright.compiler.backends.vector_math.exponential import exponential, logistic
+from tilewright.compiler.backends.vector_math.exponential import exponential, logistic, power_of_two
 from tilewright.compiler.backends.vector_math.hyperbolic_tangent import HYPERBOLIC_TANGENT
 from tilewright.compiler.backends.vector_math.lane_code import LaneCode, LaneValue
 from tilewright.compiler.backends.vector_math.logarithm import logarithm
@@ -21,6 +21,7 @@ FUNCTIONS: dict[str, Callable[..., LaneValue]] = {
     "cos": cosine,
     "erf": partial(piecewise, table=ERROR_FUNCTION),
     "exp": exponential,
+    "exp2": power_of_two,
     "log": logarithm,
     "pow": power,
     "rsqrt": reciprocal_root,
