@@ -8,9 +8,8 @@ from statistics import fmean, median
 from typing import Any
 
 from tilewright.logs.formats.recorded_space import RecordedSpace
-from tilewright.tuners import Observation, make_tuner
+from tilewright.tuners import Observation, batch_size, make_tuner
 
-BATCH = 8
 MARKS = (25, 50, 100, 200)
 GOAL = 0.95
 
@@ -64,6 +63,7 @@ def replay(
         tuner: a name of `TUNERS`.
         trials: evaluations of one search; a failed one counts, none is repeated.
         seeds: how many searches.
+        warm: recordings of other machines or shapes, which `xgb` may learn from before it begins.
         run: calls a function with each seed; `map` of an executor does so in other processes.
 
     Raises:
@@ -78,7 +78,9 @@ def search(recorded: RecordedSpace, tuner: str, trials: int, seed: int) -> Curve
     chosen = make_tuner(tuner, recorded.space, seed)
     optimum, best = recorded.optimum, math.inf
     curve: Curve = []
-    while len(curve) < trials and (batch := chosen.next_batch(min(BATCH, trials - len(curve)))):
+    while len(curve) < trials and (
+        batch := chosen.next_batch(min(batch_size(len(curve)), trials - len(curve)))
+    ):
         seen = [Observation(config, recorded.costs[config.index]) for config in batch]
         chosen.update(seen)
         for observation in seen:
