@@ -143,7 +143,7 @@ class _Shape:
         return total * -(-self.across // (vectors * lanes))
 
     def collides(self, target: Target) -> bool:
-        """Whether neighbouring pixels fall into so few sets of L1 that it cannot hold the windows of two tiles.
+        """Whether neighbouring pixels fall into so few sets of L1 that it does not hold two windows.
 
         A copy of the image, which is made a block of channels at a time, has its pixels side by side.
         """
