@@ -24,6 +24,8 @@ class Budget:
 def batch_size(known: int) -> int:
     """How many configurations to propose at once when so many are known.
 
-    Few at first, when each trial teaches most; then more, since a batch is compiled while another is timed.
+    Few at first, when each trial teaches most; more later, when a model of many points takes longer to fit.
     """
-    return 4 if known < 32 else 8
+    if known < 32:
+        return 4
+    return 8 if known < 128 else 16

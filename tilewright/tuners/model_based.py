@@ -145,8 +145,8 @@ class ModelBasedSearch(Tuner):
         """Improve a population by mutation and crossover; a low score is a good one."""
         best = self.space.ordinals(self.best_indices(_PARENTS))
         drawn = self.space.ordinals(self.space.sample(_EVOLVED, self.rng))
-        near = np.vstack([self.moves.neighbours(row) for row in best[:2]])
-        population = self._valid(np.vstack([best, near, drawn]))
+        near = [self.moves.neighbours(row) for row in best[:2]]
+        population = self._valid(np.vstack([best, *near, drawn]))
         for _ in range(_ROUNDS):
             partners = population[self.rng.integers(0, len(population), len(population))]
             mixed = self.moves.cross(population, partners, self.rng)
