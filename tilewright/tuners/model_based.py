@@ -15,9 +15,9 @@ from tilewright.tuners.expert import Expert, shares
 from tilewright.tuners.genetic import breed
 from tilewright.tuners.guides import Guides
 from tilewright.tuners.moves import Moves
-from tilewright.tuners.normal_scores import normal_scores
 from tilewright.tuners.points import PointEncoder
 from tilewright.tuners.prior import Vector
+from tilewright.tuners.scores import cost_scores
 from tilewright.tuners.single_thread import single_blas_thread
 from tilewright.tuners.tuner import Tuner
 from tilewright.tuners.xgboost_model import FailureModel
@@ -30,7 +30,6 @@ _PARENTS = 8
 _EVOLVED = 512
 _ROUNDS = 5
 FAILURE_COST = 1.0
-LEAST_SHARE = 0.1
 
 _log = logging.getLogger(__name__)
 
@@ -38,8 +37,8 @@ _log = logging.getLogger(__name__)
 class ModelBasedSearch(Tuner):
     """Fills the space first, then measures where the model's optimistic cost is lowest.
 
-    The model sees normal scores of the costs, not the costs: how bad a bad one is says little of where the
-    best is. What priors expect is taken off the scores before it is fitted and added to what it predicts.
+    An expert looks at measurements only; another, where there are priors, also leans on what they expect.
+    Each chooses a share of a batch.
     """
 
     uses_priors = True
@@ -107,7 +106,7 @@ class ModelBasedSearch(Tuner):
     def _fit(self) -> None:
         indices: Ordinals = np.array(list(self.costs), dtype=self.space.index_dtype)
         costs = np.array([np.inf if cost is None else cost for cost in self.costs.values()])
-        points, scores = self._encode(indices), normal_scores(costs)
+        points, scores = self._encode(indices), cost_scores(costs)
         by_index = dict(zip(indices.tolist(), scores.tolist(), strict=True))
         for expert in self._experts:
             expert.judge(by_index)
@@ -119,7 +118,7 @@ class ModelBasedSearch(Tuner):
         points = self._encode(pool)
         opinions = [expert.predict(points) for expert in self._experts]
         risk = FAILURE_COST * self._failures.predict(points)
-        chances = shares(self._experts, LEAST_SHARE)
+        chances = shares(self._experts, len(self.costs))
         choosers = self.rng.choice(len(opinions), size=count, p=chances)
         taken = pick_batch([(opinions[k][0] + risk, opinions[k][1]) for k in choosers], self.rng)
         chosen = self._at(pool, taken)
