@@ -8,7 +8,7 @@ import numpy as np
 
 from tilewright.templates.constraints import Ordinals
 from tilewright.templates.space import ConfigSpace
-from tilewright.tuners.acquisition import fill_space, pick_batch
+from tilewright.tuners.acquisition import chance_below, fill_space, pick_batch
 from tilewright.tuners.combined_model import trees_and_process
 from tilewright.tuners.cost_model import CostModel
 from tilewright.tuners.expert import Expert, shares
@@ -53,6 +53,7 @@ class ModelBasedSearch(Tuner):
     ) -> None:
         self.moves = Moves(space)
         self._failures = FailureModel(seed)
+        self._best_score = 0.0
         super().__init__(space, seed, **options)
         self._guides = Guides(space, self.priors)
         self._encode = PointEncoder(space, self.features, self._guides)
@@ -107,6 +108,7 @@ class ModelBasedSearch(Tuner):
         indices: Ordinals = np.array(list(self.costs), dtype=self.space.index_dtype)
         costs = np.array([np.inf if cost is None else cost for cost in self.costs.values()])
         points, scores = self._encode(indices), cost_scores(costs)
+        self._best_score = float(scores.min())
         by_index = dict(zip(indices.tolist(), scores.tolist(), strict=True))
         for expert in self._experts:
             expert.judge(by_index)
@@ -124,6 +126,7 @@ class ModelBasedSearch(Tuner):
         chosen = self._at(pool, taken)
         for expert, (mean, spread) in zip(self._experts, opinions, strict=True):
             expert.foretell(chosen, mean[taken], spread[taken])
+        self.hope = max(float(chance_below(self._best_score, *opinion).max()) for opinion in opinions)
         return chosen
 
     def _optimistic(self, indices: Ordinals) -> Vector:
