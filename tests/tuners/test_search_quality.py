@@ -62,8 +62,9 @@ def test_a_failing_model_degrades_the_search_with_one_warning(
             tuner.update([Observation(config, recorded.costs[config.index]) for config in configs])
             trials += len(configs)
     assert trials == 64
+    assert min(filter(None, tuner.costs.values())) < recorded.optimum / 0.93
     assert [record.getMessage() for record in caplog.records] == [
-        "the cost model failed (labels are wrong); the search goes on without it"
+        "the cost model failed (labels are wrong); the search goes on with a simpler one"
     ]
 
 

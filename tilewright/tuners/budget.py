@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-
 HOPELESS = 0.01
 
 

@@ -76,7 +76,7 @@ def distil_prior(
     features: FeatureMap = knob_features,
     make_model: Callable[[int], CostModel] = _make_trees,
 ) -> Prior | None:
-    """Return a prior that ranks configurations as an estimate does; without one, None and a warning.
+    """Return a prior that ranks configurations as an estimate does; without one, None and a message.
 
     The same seed gives the same prior, unless the time runs out. In a space of no more than ``sample``
     configurations all are estimated.
@@ -96,7 +96,7 @@ def distil_prior(
         estimates = _Estimates(space, estimate, time.monotonic() + seconds)
         return _distil(estimates, seed, default, sample, features, make_model)
     except Exception as error:  # a guess that fails must not end a run that can do without it
-        _log.warning("there is no prior (%s); the search begins without one", error)
+        _log.info("there is no prior (%s); the search begins without one", error)
         return None
 
 

@@ -68,15 +68,13 @@ class Guides:
         return np.asarray(columns @ self.slopes)
 
     def _ask(self, prior: Prior, indices: Ordinals) -> Vector | None:
-        """Return what a prior says; nothing, with a warning, where it fails."""
+        """Return what a prior says; nothing, with a message, where it fails."""
         try:
             values = np.asarray(prior(self._space, indices), dtype=np.float64)
         except Exception as error:  # a guess that fails must not end a run
-            _log.warning("a prior failed (%s); the search goes on without it", error)
+            _log.info("a prior failed (%s); the search goes on without it", error)
             return None
         if values.shape != (len(indices),) or not np.isfinite(values).all():
-            _log.warning(
-                "a prior gave no finite number for each configuration; the search goes on without it"
-            )
+            _log.info("a prior gave no finite number for each configuration; the search goes on without it")
             return None
         return values

@@ -12,10 +12,11 @@ from tilewright.tuners.acquisition import chance_below, fill_space, pick_batch
 from tilewright.tuners.combined_model import trees_and_process
 from tilewright.tuners.cost_model import CostModel
 from tilewright.tuners.expert import Expert, shares
+from tilewright.tuners.gaussian_process import GaussianProcess
 from tilewright.tuners.genetic import breed
 from tilewright.tuners.guides import Guides
 from tilewright.tuners.moves import Moves
-from tilewright.tuners.points import PointEncoder
+from tilewright.tuners.points import PointEncoder, Points
 from tilewright.tuners.prior import Vector
 from tilewright.tuners.scores import cost_scores
 from tilewright.tuners.single_thread import single_blas_thread
@@ -54,6 +55,7 @@ class ModelBasedSearch(Tuner):
         self.moves = Moves(space)
         self._failures = FailureModel(seed)
         self._best_score = 0.0
+        self._is_simple = False
         super().__init__(space, seed, **options)
         self._guides = Guides(space, self.priors)
         self._encode = PointEncoder(space, self.features, self._guides)
@@ -91,14 +93,21 @@ class ModelBasedSearch(Tuner):
         try:
             return self._ask_model(count)
         except Exception as error:  # a model that fails must not end a run that has paid for its trials
-            if self._experts:
-                _log.warning("the cost model failed (%s); the search goes on without it", error)
-                self._experts = []
+            self._simplify(error)
+        try:
+            return self._ask_model(count)
+        except Exception as error:
+            _log.debug("the process alone failed too: %s", error)
             return breed(self, self.moves, self.best_indices(_PARENTS), count, ())
 
+    def _simplify(self, error: Exception) -> None:
+        """Warn, once, and go on with the process alone, which needs no other library."""
+        if not self._is_simple:
+            _log.warning("the cost model failed (%s); the search goes on with a simpler one", error)
+        self._is_simple = True
+        self._experts = [Expert(GaussianProcess(self.space), None)]
+
     def _ask_model(self, count: int) -> list[int]:
-        if not self._experts:
-            raise RuntimeError("no model")
         with single_blas_thread():
             self._fit()
             pool = self._pool(self._optimistic)
@@ -113,13 +122,14 @@ class ModelBasedSearch(Tuner):
         for expert in self._experts:
             expert.judge(by_index)
             expert.fit(points, scores)
-        self._failures.fit(points, np.isinf(costs).astype(np.float64))
+        if not self._is_simple:
+            self._failures.fit(points, np.isinf(costs).astype(np.float64))
 
     def _pick(self, pool: Ordinals, count: int) -> list[int]:
         """Let each expert choose in proportion to how well it has foretold so far."""
         points = self._encode(pool)
         opinions = [expert.predict(points) for expert in self._experts]
-        risk = FAILURE_COST * self._failures.predict(points)
+        risk = self._risk(points)
         chances = shares(self._experts, len(self.costs))
         choosers = self.rng.choice(len(opinions), size=count, p=chances)
         taken = pick_batch([(opinions[k][0] + risk, opinions[k][1]) for k in choosers], self.rng)
@@ -133,7 +143,11 @@ class ModelBasedSearch(Tuner):
         """Return how low the most hopeful expert thinks the scores may be."""
         points = self._encode(indices)
         hopes = [mean - spread for mean, spread in (expert.predict(points) for expert in self._experts)]
-        return np.asarray(np.min(hopes, axis=0) + FAILURE_COST * self._failures.predict(points))
+        return np.asarray(np.min(hopes, axis=0) + self._risk(points))
+
+    def _risk(self, points: Points) -> Vector:
+        """Return what the chance to fail adds to a score."""
+        return np.zeros(len(points)) if self._is_simple else FAILURE_COST * self._failures.predict(points)
 
     def _expected(self, indices: Ordinals) -> Vector:
         return self._guides.expect(self._guides.columns(indices))

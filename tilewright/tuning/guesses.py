@@ -1,5 +1,6 @@
 """What is expected of configurations before they are measured: by analysis, and from other trials."""
 
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,6 +18,8 @@ SOURCES = 3
 _OTHER_MACHINE = 1.0
 _OTHER_CHOICE = 2.0
 
+_log = logging.getLogger(__name__)
+
 
 def gather_priors(task: Task, store: RecordStore, seed: int, *, transfer: bool) -> Iterator[Prior]:
     """Yield the analytical estimate of the loop nests and, with `transfer`, what the nearest trials tell."""
@@ -27,7 +30,11 @@ def gather_priors(task: Task, store: RecordStore, seed: int, *, transfer: bool) 
         yield estimate
     for trials in _nearest_trials(task, store) if transfer else ():
         known = [(r.config, r.seconds if r.state in ("ok", "slow") else None) for r in trials]
-        prior = TransferPrior.fit(task.space, known, seed)
+        try:
+            prior = TransferPrior.fit(task.space, known, seed)
+        except Exception as error:  # a guess that fails must not end a run that can do without it
+            _log.info("other trials are left aside: %s", error)
+            return
         if prior is not None:
             yield prior
 
