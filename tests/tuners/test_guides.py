@@ -134,6 +134,19 @@ def test_a_sure_expert_that_errs_loses_more_than_a_doubtful_one() -> None:
     assert sure.evidence < doubtful.evidence
 
 
+def test_an_expert_that_was_too_sure_becomes_doubtful() -> None:
+    guides = Guides(SPACE, [])
+    erring, right = expert(2.0, 0.2), expert(0.0, 0.2)
+    spreads = []
+    for each in (erring, right):
+        for _ in range(8):
+            each.foretell([0, 1], *each.predict(points(guides, np.arange(2))))
+            each.judge({0: 0.1, 1: -0.1})
+        spreads.append(float(each.predict(points(guides, np.arange(1)))[1][0]))
+    assert spreads[0] > 2 * spreads[1]
+    assert spreads[1] == pytest.approx(0.2)
+
+
 def test_a_prediction_that_is_not_finite_is_an_error() -> None:
     with pytest.raises(ArithmeticError, match="no finite number"):
         expert(np.nan).predict(points(Guides(SPACE, []), np.arange(2)))

@@ -10,6 +10,10 @@ from tilewright.tuners.points import Points
 from tilewright.tuners.prior import Vector
 
 MEMORY = 0.8
+# Errors that weigh as much as all before them; bounds of one squared error, and of the factor.
+_CALIBRATION = 16
+_LARGEST_ERROR = 9.0
+_LARGEST_SURPRISE = 16.0
 # After so many measurements an expert with guides is heard half as much.
 FAITH = 16
 _MOST_DOUBT = 2.0
@@ -24,11 +28,14 @@ class Expert:
         model: of the scores, less what the guides expect.
         guides: the priors that the model leans on; None for a model that looks at measurements only.
         evidence: the logarithm of its chance to be right, from what it foretold of each batch.
+        surprise: the factor of its variance that its errors so far call for, one at least. A model that is
+            too sure of where it has measured much stays there.
     """
 
     model: CostModel
     guides: Guides | None
     evidence: float = 0.0
+    surprise: float = 1.0
     _foretold: dict[int, tuple[float, float]] = field(default_factory=dict)
 
     def fit(self, points: Points, scores: Vector) -> None:
@@ -48,7 +55,7 @@ class Expert:
             mean = mean + self.guides.expect(points.guesses)
         if not np.isfinite(mean).all() or not np.isfinite(spread).all():
             raise ArithmeticError("it predicts no finite number")
-        return mean, spread
+        return mean, spread * np.sqrt(self.surprise)
 
     def foretell(self, indices: list[int], mean: Vector, spread: Vector) -> None:
         """Remember what is expected of indices that are about to be measured."""
@@ -63,7 +70,19 @@ class Expert:
         ]
         if densities:
             self.evidence = MEMORY * self.evidence + sum(densities)
+            self.surprise = self._calibrate(scores)
         self._foretold = {}
+
+    def _calibrate(self, scores: dict[int, float]) -> float:
+        """Return the factor of the variance that makes the errors of the latest batches what was foretold."""
+        errors = [
+            min(((scores[index] - mean) / max(spread, _LEAST_SPREAD)) ** 2, _LARGEST_ERROR)
+            for index, (mean, spread) in self._foretold.items()
+            if index in scores
+        ]
+        found = self.surprise * float(np.mean(errors))
+        weight = len(errors) / (len(errors) + _CALIBRATION)
+        return float(np.clip((1 - weight) * self.surprise + weight * found, 1.0, _LARGEST_SURPRISE))
 
 
 def shares(experts: list[Expert], known: int) -> Vector:
