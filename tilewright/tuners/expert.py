@@ -16,6 +16,7 @@ _LARGEST_ERROR = 9.0
 _LARGEST_SURPRISE = 16.0
 # After so many measurements an expert with guides is heard half as much.
 FAITH = 16
+LEAST_FAITH = 0.03
 _MOST_DOUBT = 2.0
 _LEAST_SPREAD = 0.05
 
@@ -37,6 +38,10 @@ class Expert:
     evidence: float = 0.0
     surprise: float = 1.0
     _foretold: dict[int, tuple[float, float]] = field(default_factory=dict)
+
+    def faith(self, known: int) -> float:
+        """Return how much it is to be heard, but for its evidence, when so many are measured."""
+        return 1.0 if self.guides is None else float(0.5 ** (known / FAITH))
 
     def fit(self, points: Points, scores: Vector) -> None:
         """Learn the scores of points."""
@@ -92,7 +97,7 @@ def shares(experts: list[Expert], known: int) -> Vector:
     where it sends the search, and yet send it to the wrong place: no evidence shows that.
     """
     evidence = np.array([expert.evidence for expert in experts])
-    faith = np.array([1.0 if expert.guides is None else 0.5 ** (known / FAITH) for expert in experts])
+    faith = np.array([expert.faith(known) for expert in experts])
     chances = faith * np.exp(np.maximum(evidence - evidence.max(), -_MOST_DOUBT))
     return np.asarray(chances / chances.sum())
 

@@ -11,7 +11,7 @@ from tilewright.templates.space import ConfigSpace
 from tilewright.tuners.acquisition import chance_below, fill_space, pick_batch
 from tilewright.tuners.combined_model import trees_and_process
 from tilewright.tuners.cost_model import CostModel
-from tilewright.tuners.expert import Expert, shares
+from tilewright.tuners.expert import LEAST_FAITH, Expert, shares
 from tilewright.tuners.gaussian_process import GaussianProcess
 from tilewright.tuners.genetic import breed
 from tilewright.tuners.guides import Guides
@@ -119,6 +119,7 @@ class ModelBasedSearch(Tuner):
         points, scores = self._encode(indices), cost_scores(costs)
         self._best_score = float(scores.min())
         by_index = dict(zip(indices.tolist(), scores.tolist(), strict=True))
+        self._experts = [each for each in self._experts if each.faith(len(indices)) >= LEAST_FAITH]
         for expert in self._experts:
             expert.judge(by_index)
             expert.fit(points, scores)
