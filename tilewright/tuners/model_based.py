@@ -28,8 +28,8 @@ POOL_LIMIT = 50_000
 EXPLORING_SHARE = 0.05
 _DRAWS = 256
 _PARENTS = 8
-_EVOLVED = 512
-_ROUNDS = 5
+_EVOLVED = 384
+_ROUNDS = 4
 FAILURE_COST = 1.0
 
 _log = logging.getLogger(__name__)
