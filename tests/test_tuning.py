@@ -2,10 +2,12 @@
 
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.fake_measurer import FakeMeasurer
@@ -314,7 +316,33 @@ def test_more_is_proposed_while_trials_run_where_a_core_is_free(
     measurer: type[FakeMeasurer], db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_module, "physical_cores", lambda: 4)
-    monkeypatch.setattr(run_module, "BATCH", 1)
+    monkeypatch.setattr(run_module, "batch_size", lambda known: 1)
     assert tune_scaling(db).trials == 4
     assert measurer.measured[0] == 2
     assert sorted(measurer.measured) == list(FACTORS)
+
+
+@pytest.mark.parametrize("fault", ["missing", "failing", "nan"])
+def test_a_run_bears_the_loss_of_its_model(
+    fault: str, measurer: type[FakeMeasurer], db: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    import xgboost
+
+    def fail(*args: object, **options: object) -> None:
+        raise ValueError("no trees today")
+
+    if fault == "missing":
+        monkeypatch.setitem(sys.modules, "xgboost", None)
+    elif fault == "failing":
+        monkeypatch.setattr(xgboost, "train", fail)
+    else:
+        monkeypatch.setattr(
+            xgboost.Booster, "predict", lambda self, data, **options: np.full(data.num_row(), np.nan)
+        )
+    monkeypatch.setattr("tilewright.tuners.model_based.FIRST_POINTS", 2)
+    monkeypatch.setattr(run_module, "batch_size", lambda known: 1)
+    result = tune(scaling, n=64, threads=1, db=db, trials=len(FACTORS), tuner="xgb")
+    assert result.trials == len(FACTORS)
+    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert "the cost model failed" in warnings[0].getMessage()

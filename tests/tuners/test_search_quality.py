@@ -35,13 +35,13 @@ def test_a_prior_leads_the_first_points(recorded: Any) -> None:
         costs = [recorded.costs[int(index)] for index in indices]
         return np.array([0.0 if cost is None else math.log(cost) for cost in costs])
 
-    first = recorded.search("xgb", 0, 8, prior=prior)
+    first = recorded.search("xgb", 0, 8, priors=[prior])
     blind = recorded.search("xgb", 0, 8)
     assert recorded.fraction(first) > recorded.fraction(blind)
 
 
 class BrokenModel:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, space: Any, seed: int) -> None:
         self.seed = seed
 
     def fit(self, features: Any, targets: Any) -> None:
@@ -62,8 +62,9 @@ def test_a_failing_model_degrades_the_search_with_one_warning(
             tuner.update([Observation(config, recorded.costs[config.index]) for config in configs])
             trials += len(configs)
     assert trials == 64
+    assert min(filter(None, tuner.costs.values())) < recorded.optimum / 0.93
     assert [record.getMessage() for record in caplog.records] == [
-        "the cost model failed (labels are wrong); the search goes on without it"
+        "the cost model failed (labels are wrong); the search goes on with a simpler one"
     ]
 
 
@@ -93,3 +94,14 @@ def test_tuners_take_batches_of_any_length(recorded: Any) -> None:
         configs = tuner.next_batch(length)
         assert len(configs) == length
         tuner.update([Observation(config, recorded.costs[config.index]) for config in configs])
+
+
+def test_hope_fades_once_the_best_is_known(recorded: Any) -> None:
+    tuner = make_tuner("xgb", recorded.space, 0)
+    hopes = [tuner.hope]
+    for _ in range(24):
+        configs = tuner.next_batch(8)
+        tuner.update([Observation(config, recorded.costs[config.index]) for config in configs])
+        hopes.append(tuner.hope)
+    assert hopes[0] == 1.0
+    assert np.mean(hopes[-4:]) < 0.5 * np.mean(hopes[2:6])

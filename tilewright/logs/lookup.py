@@ -1,8 +1,9 @@
 """Finding the best record of a key in databases, logs and collections; by exact key only."""
 
+import bisect
 import contextlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,6 +14,7 @@ from tilewright.logs.record import Record
 if TYPE_CHECKING:
     from tilewright.logs.store import RecordStore
 
+_CANDIDATES = 8
 _SQLITE_HEADER = b"SQLite format 3\x00"
 
 
@@ -22,30 +24,36 @@ class Source(Protocol):
     def best(self, key: str) -> Record | None:
         """The best record of a key."""
 
+    def best_trials(self, key: str, count: int) -> Sequence[Record]:
+        """The valid trials of lowest cost, the lowest first."""
+
 
 SourceArgument = str | os.PathLike[str] | Source | Iterable[Record]
 
 
 class RecordTable:
-    """Records in memory: the lowest cost of each key."""
+    """Records in memory: the lowest costs of each key."""
 
     def __init__(self, records: Iterable[Record]) -> None:
-        self._best: dict[str, Record] = {}
+        self._best: dict[str, list[Record]] = {}
         for record in records:
             if record.state != "ok":
                 continue
-            key = record.key
-            known = self._best.get(key)
-            if known is None or _rank(record) < _rank(known):
-                self._best[key] = record
+            known = self._best.setdefault(record.key, [])
+            bisect.insort(known, record, key=_rank)
+            del known[_CANDIDATES:]
 
     def best(self, key: str) -> Record | None:
         """The best record of a key."""
-        return self._best.get(key)
+        return next(iter(self._best.get(key, ())), None)
+
+    def best_trials(self, key: str, count: int) -> list[Record]:
+        """The valid trials of lowest cost, the lowest first; a few at most."""
+        return self._best.get(key, [])[:count]
 
     def all_best(self) -> list[Record]:
         """The best record of each key, in the order in which the keys were met."""
-        return list(self._best.values())
+        return [records[0] for records in self._best.values()]
 
 
 class Lookup:
@@ -66,6 +74,18 @@ class Lookup:
             self._found[key] = self._search(key)
         return self._found[key]
 
+    def candidates(self, key: str) -> Iterator[Record]:
+        """The best record of a key, then the next best of the source that knows it, each configuration once."""
+        seen: set[str] = set()
+        for source in self._opened_sources():
+            best = source.best(key)
+            for record in () if best is None else (best, *source.best_trials(key, _CANDIDATES)):
+                if record.config_hash not in seen:
+                    seen.add(record.config_hash)
+                    yield record
+            if seen:
+                return
+
     def close(self) -> None:
         """Close the databases that were opened here, and forget what was found."""
         for store in self._opened:
@@ -75,13 +95,16 @@ class Lookup:
         self._found.clear()
 
     def _search(self, key: str) -> Record | None:
-        if self._sources is None:
-            self._sources = tuple(self._open(argument) for argument in self._arguments)
-        for source in self._sources:
+        for source in self._opened_sources():
             record = source.best(key)
             if record is not None:
                 return record
         return None
+
+    def _opened_sources(self) -> tuple[Source, ...]:
+        if self._sources is None:
+            self._sources = tuple(self._open(argument) for argument in self._arguments)
+        return self._sources
 
     def _open(self, argument: SourceArgument) -> Source:
         if not isinstance(argument, str | os.PathLike):

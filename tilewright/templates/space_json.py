@@ -41,12 +41,13 @@ def _knob(name: str, described: Mapping[str, Any]) -> Knob:
     return Knob(
         name,
         kind,
-        tuple(_entity(kind, value) for value in values),
+        tuple(entity_from_json(kind, value) for value in values),
         extent if isinstance(extent, int) else None,
     )
 
 
-def _entity(kind: str, value: Any) -> Entity:
+def entity_from_json(kind: str, value: Any) -> Entity:
+    """Return the choice of a knob of some kind that plain data stands for."""
     match kind:
         case "split":
             return SplitEntity(tuple(value))

@@ -1,9 +1,10 @@
 """Tuners: from a space and observed costs to the configurations to measure next."""
 
-from tilewright.tuners.budget import Budget
-from tilewright.tuners.cost_model import CostModel, Prior
+from tilewright.tuners.budget import Budget, batch_size
+from tilewright.tuners.cost_model import CostModel
 from tilewright.tuners.features import knob_features
 from tilewright.tuners.observation import Observation
+from tilewright.tuners.prior import Prior
 from tilewright.tuners.registry import TUNERS, TunerError, make_tuner
 from tilewright.tuners.tuner import Tuner
 
@@ -15,6 +16,7 @@ __all__ = [
     "Prior",
     "Tuner",
     "TunerError",
+    "batch_size",
     "knob_features",
     "make_tuner",
 ]

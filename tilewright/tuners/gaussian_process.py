@@ -1,91 +1,152 @@
-"""A Gaussian process with a Matern kernel: sure near what was measured, unsure elsewhere."""
-
-from dataclasses import dataclass
+"""A Gaussian process over the knobs: sure near what was measured, unsure elsewhere."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.tuners.cost_model import Vector
+from tilewright.templates.constraints import Ordinals
+from tilewright.templates.space import ConfigSpace
+from tilewright.tuners.features import knob_table
+from tilewright.tuners.knob_kernel import Grid, KnobKernel, Matrix
+from tilewright.tuners.points import Points
+from tilewright.tuners.prior import Vector
 
-Points = NDArray[np.float64]
-LENGTHS = (0.4, 0.8, 1.6, 3.2)
-NOISES = (1e-4, 1e-2, 1e-1)
 POINTS_LIMIT = 200
-_SWEEPS = 2
-_GAIN = 0.1
-_CHUNK = 8192
-_BLOCK = 24
-
-
-@dataclass(frozen=True, slots=True)
-class _Fit:
-    """A kernel's scales and noise, and what they give for the data."""
-
-    loss: float
-    scales: Vector
-    noise: float
-    whitened: Vector
+_STEPS = 8
+_CHUNK = 2048
+_JITTER = 1e-6
+# Normal scores span four or more; a length of one should, as with knobs, be a good part of the range.
+_GUESS_UNIT = 2.0
 
 
 class GaussianProcess:
-    """Exact regression; the features' scales and the noise are those of highest marginal likelihood."""
+    """Exact regression on the choices of the knobs, in any number of fits on growing data.
 
-    def fit(self, features: NDArray[np.float32], targets: Vector) -> None:
-        """Learn the targets of feature rows; of many, the lowest and an even share of the others."""
+    What priors expect of a point is one more variable each. The kernel's parameters are those of highest
+    posterior density; a fit begins where the last one ended.
+    """
+
+    def __init__(self, space: ConfigSpace) -> None:
+        self._varying = [column for column, knob in enumerate(space.knobs) if len(knob) > 1]
+        self._tables = [_unit_range(knob_table(space.knobs[column])) for column in self._varying]
+        self._kernel = KnobKernel(len(self._varying))
+        self._parameters = self._kernel.start
+
+    def fit(self, points: Points, targets: Vector) -> None:
+        """Learn the targets of points; of many, the lowest and an even share of the others."""
+        self._set_variables(len(self._varying) + points.guesses.shape[1])
         chosen = _most_telling(targets)
-        points, targets = features[chosen].astype(np.float64), targets[chosen]
-        self._shift, deviation = points.mean(axis=0), points.std(axis=0)
-        self._unit = np.where(deviation < 1e-9, 1.0, deviation)
-        self._points = (points - self._shift) / self._unit
+        targets = targets[chosen]
+        self._known = points[chosen]
         self._mean, self._deviation = float(targets.mean()), float(targets.std()) + 1e-9
-        self._distances = (self._points[:, None, :] - self._points[None, :, :]) ** 2
-        fitted = self._choose_scales((targets - self._mean) / self._deviation)
-        _, unwhitening = _factorise(self._covariance(fitted.scales, fitted.noise), np.eye(len(points)))
-        self._scales, self._whitening = fitted.scales, unwhitening.T
-        self._variance = float(fitted.whitened @ fitted.whitened) / len(points)
-        self._weights = np.einsum("ij,j->i", unwhitening, fitted.whitened)
+        scores = (targets - self._mean) / self._deviation
+        squares = self._known_distances()
+        self._parameters = self._most_likely(squares, scores)
+        covariance, _ = self._kernel.with_slopes(self._parameters, squares)
+        covariance.flat[:: len(scores) + 1] += self._kernel.noise(self._parameters) + _JITTER
+        inverse = np.linalg.inv(np.linalg.cholesky(covariance))
+        self._weights = inverse.T @ (inverse @ scores)
+        self._whitening = inverse.astype(np.float32)
 
-    def predict(self, features: NDArray[np.float32]) -> tuple[Vector, Vector]:
-        """Return the mean and the standard deviation of the targets of feature rows."""
-        parts = [self._predict(features[low : low + _CHUNK]) for low in range(0, len(features), _CHUNK)]
+    def predict(self, points: Points) -> tuple[Vector, Vector]:
+        """Return the mean and the standard deviation of the targets of points."""
+        parts = [self._predict(points[low : low + _CHUNK]) for low in range(0, len(points), _CHUNK)]
         mean, spread = (np.concatenate(part) for part in zip(*parts, strict=True))
         return mean, spread
 
-    def _predict(self, features: NDArray[np.float32]) -> tuple[Vector, Vector]:
-        points = (features.astype(np.float64) - self._shift) / self._unit * self._scales
-        known = self._points * self._scales
-        squares = (points**2).sum(axis=1)[:, None] + (known**2).sum(axis=1)[None, :] - 2 * points @ known.T
-        shared = _matern(np.maximum(squares, 0.0))
-        explained = self._whitening @ shared.T
-        variance = np.maximum(1.0 - (explained**2).sum(axis=0), 1e-9) * self._variance
-        return shared @ self._weights * self._deviation + self._mean, np.sqrt(variance) * self._deviation
+    def _predict(self, points: Points) -> tuple[Vector, Vector]:
+        shared = self._covariance(points)
+        explained = shared @ self._whitening.T
+        variance = self._kernel.variance(self._parameters)
+        left = np.maximum(variance - np.einsum("ij,ij->i", explained, explained), _JITTER * variance)
+        mean = shared @ self._weights * self._deviation + self._mean
+        return mean, np.sqrt(left).astype(np.float64) * self._deviation
 
-    def _choose_scales(self, targets: Vector) -> _Fit:
-        """Try common lengths and noises, then halve or double the scale of one feature after the other."""
-        width = self._points.shape[1]
-        ones = np.ones(width) / np.sqrt(max(width, 1))
-        best = min(
-            (self._fit(targets, ones * length, noise) for length in LENGTHS for noise in NOISES),
-            key=lambda fit: fit.loss,
+    def _set_variables(self, count: int) -> None:
+        if self._kernel.variables != count:
+            self._kernel = KnobKernel(count)
+            self._parameters = self._kernel.start
+
+    def _covariance(self, points: Points) -> NDArray[np.float32]:
+        """Return the covariance of points with the known ones, by tables of the choices that occur."""
+        grids = [
+            _knob_grid(table, points.choices[:, column], self._known.choices[:, column])
+            for column, table in zip(self._varying, self._tables, strict=True)
+        ]
+        guesses = zip(points.guesses.T, self._known.guesses.T, strict=True)
+        grids += [_guess_grid(asked, known) for asked, known in guesses]
+        return self._kernel.covariance(self._parameters, grids, (len(points), len(self._known)))
+
+    def _most_likely(self, squares: Matrix, scores: Vector) -> Vector:
+        """Return the parameters of highest posterior density, by a few steps of L-BFGS."""
+        from scipy.optimize import minimize
+
+        found = minimize(
+            lambda parameters: self._loss(parameters, squares, scores),
+            self._parameters,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=self._kernel.bounds,
+            options={"maxiter": _STEPS},
         )
-        for _ in range(_SWEEPS):
-            for column in range(width):
-                for factor in (0.5, 2.0):
-                    scales = best.scales.copy()
-                    scales[column] *= factor
-                    other = self._fit(targets, scales, best.noise)
-                    best = other if other.loss < best.loss - _GAIN else best
-        return best
+        return np.asarray(found.x)
 
-    def _fit(self, targets: Vector, scales: Vector, noise: float) -> _Fit:
-        cholesky, (whitened,) = _factorise(self._covariance(scales, noise), targets[None, :])
-        variance = max(float(whitened @ whitened) / len(targets), 1e-12)
-        loss = 0.5 * len(targets) * np.log(variance) + np.log(np.diag(cholesky)).sum()
-        return _Fit(float(loss), scales, noise, whitened)
+    def _known_distances(self) -> Matrix:
+        tables = zip(self._varying, self._tables, strict=True)
+        knobs = [table[self._known.choices[:, column]] for column, table in tables]
+        variables = [*knobs, *map(_guess_rows, self._known.guesses.T)]
+        size = len(self._known)
+        empty = np.zeros((0, size, size))
+        return np.stack([_squared_distances(rows, rows) for rows in variables]) if variables else empty
 
-    def _covariance(self, scales: Vector, noise: float) -> Points:
-        squares = np.einsum("ijk,k->ij", self._distances, scales**2)
-        return _matern(squares) + noise * np.eye(len(squares))
+    def _loss(self, parameters: Vector, squares: Matrix, scores: Vector) -> tuple[float, Vector]:
+        """Return the negative logarithm of the posterior density, up to a constant, and its slopes."""
+        from scipy.linalg.lapack import dpotrf, dpotri
+
+        size, kernel = len(scores), self._kernel
+        covariance, slopes = kernel.with_slopes(parameters, squares)
+        noise = kernel.noise(parameters)
+        covariance.flat[:: size + 1] += noise + _JITTER
+        lower, failed = dpotrf(covariance, lower=1)
+        if failed:
+            return 1e10, np.zeros_like(parameters)
+        inverse = _mirror(dpotri(lower, lower=1)[0])
+        weights = inverse @ scores
+        slope = (inverse - np.outer(weights, weights)) / 2
+        likelihood = scores @ weights / 2 + np.log(np.diag(lower)).sum()
+        strayed = (parameters - kernel.start) / kernel.doubt
+        by_parameters = np.append(slopes.pull(slope), noise * np.trace(slope))
+        return float(likelihood + strayed @ strayed / 2), by_parameters + strayed / kernel.doubt
+
+
+def _mirror(lower: Matrix) -> Matrix:
+    return np.asarray(np.tril(lower) + np.tril(lower, -1).T)
+
+
+def _unit_range(table: NDArray[np.float32]) -> Matrix:
+    """Scale each column to values from 0 to 1."""
+    span = np.ptp(table, axis=0)
+    return np.asarray((table - table.min(axis=0)) / np.where(span > 0, span, 1.0).astype(np.float64))
+
+
+def _squared_distances(rows: Matrix, columns: Matrix) -> Matrix:
+    difference = rows[:, None, :] - columns[None, :, :]
+    return np.asarray(np.einsum("ijk,ijk->ij", difference, difference))
+
+
+def _knob_grid(table: Matrix, asked: Ordinals, known: Ordinals) -> Grid:
+    """Return the distances of the choices that occur, and where each point's is."""
+    rows, row_of = np.unique(asked, return_inverse=True)
+    columns, column_of = np.unique(known, return_inverse=True)
+    return Grid(_squared_distances(table[rows], table[columns]), row_of, column_of)
+
+
+def _guess_grid(asked: NDArray[np.float32], known: NDArray[np.float32]) -> Grid:
+    squares = _squared_distances(_guess_rows(asked), _guess_rows(known))
+    return Grid(squares, np.arange(len(asked)), np.arange(len(known)))
+
+
+def _guess_rows(guesses: NDArray[np.float32]) -> Matrix:
+    return guesses[:, None].astype(np.float64) / _GUESS_UNIT
 
 
 def _most_telling(targets: Vector) -> NDArray[np.int64]:
@@ -96,28 +157,3 @@ def _most_telling(targets: Vector) -> NDArray[np.int64]:
     half = POINTS_LIMIT // 2
     others = order[half:]
     return np.concatenate([order[:half], others[np.linspace(0, len(others) - 1, half).astype(int)]])
-
-
-def _factorise(matrix: Points, rows: Points) -> tuple[Points, Points]:
-    """Return the Cholesky factor L of a matrix, and rows times the inverse of L transposed.
-
-    The blocks are so small that BLAS stays on one thread: on busy cores a threaded factorisation of 200 rows
-    took 100 ms instead of 1, and it would disturb the measurements beside it.
-    """
-    size = len(matrix)
-    full = np.vstack([matrix, rows])
-    for low in range(0, size, _BLOCK):
-        high = min(low + _BLOCK, size)
-        corner = np.linalg.cholesky(full[low:high, low:high])
-        panel = full[high:, low:high] @ np.linalg.inv(corner).T
-        full[low:high, low:high], full[high:, low:high] = corner, panel
-        for left in range(high, size, _BLOCK):
-            right = min(left + _BLOCK, size)
-            full[left:, left:right] -= panel[left - high :] @ panel[left - high : right - high].T
-    return np.tril(full[:size]), full[size:]
-
-
-def _matern(squares: Points) -> Points:
-    """Return the Matern 5/2 kernel of unit length for squared distances."""
-    distance = np.sqrt(5 * squares)
-    return np.asarray((1 + distance + distance**2 / 3) * np.exp(-distance))

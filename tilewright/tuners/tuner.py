@@ -3,6 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -10,9 +11,9 @@ from tilewright.templates.config import Config
 from tilewright.templates.constraints import Ordinals
 from tilewright.templates.errors import ConfigError
 from tilewright.templates.space import ConfigSpace
-from tilewright.tuners.cost_model import Prior
 from tilewright.tuners.features import FeatureMap, knob_features
 from tilewright.tuners.observation import Observation
+from tilewright.tuners.prior import Prior
 
 _log = logging.getLogger(__name__)
 
@@ -26,9 +27,15 @@ class Tuner(ABC):
         start: Configurations to propose first.
         history: What is known already; never proposed, but learned from.
         features: Makes the function from indices to feature rows.
-        prior: A guess of the logarithm of relative costs, from other workloads or machines.
+        priors: Guesses of the logarithm of relative costs, from other workloads, machines or an analysis.
         bounds: The part of the indices to search, `[first, last)`; all by default.
+
+    Attributes:
+        uses_priors: whether priors are of use to it.
+        hope: the chance that what is left holds something better, as far as the search can tell.
     """
+
+    uses_priors: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -38,14 +45,15 @@ class Tuner(ABC):
         start: Iterable[Config] = (),
         history: Iterable[Observation] = (),
         features: FeatureMap = knob_features,
-        prior: Prior | None = None,
+        priors: Iterable[Prior] = (),
         bounds: tuple[int, int] | None = None,
     ) -> None:
         self.space = space
         self.bounds = space.check_range(*(bounds or (None, None)))
         self.rng = np.random.default_rng(seed)
         self.features = features
-        self.prior = prior
+        self.priors = tuple(priors)
+        self.hope = 1.0
         self.costs: dict[int, float | None] = {}
         self._proposed: set[int] = set()
         self._start = [index for config in start if (index := self._index_of(config)) is not None]

@@ -13,7 +13,7 @@ from tilewright.measure.playoff import PlayoffEntry
 from tilewright.measure.result import MeasureInput, MeasureResult, failed
 from tilewright.templates.config import Config
 from tilewright.templates.task import Task
-from tilewright.tuners import Budget, Observation, Tuner
+from tilewright.tuners import Budget, Observation, Tuner, batch_size
 from tilewright.tuning.feed import Feed, Trial
 from tilewright.tuning.history import History, observe, operations
 from tilewright.tuning.interruption import Interruption
@@ -22,7 +22,6 @@ from tilewright.tuning.progress import Progress
 from tilewright.tuning.reference import provide_reference, reference_kind
 from tilewright.tuning.result import Best, Speed, TuneResult
 
-BATCH = 8
 FINALISTS = 4
 
 
@@ -61,7 +60,7 @@ class Run:
             return True
         elapsed = time.monotonic() - self.started
         known = self.history
-        return self.budget.is_spent(len(known.records), elapsed, known.since_improvement)
+        return self.budget.is_spent(len(known.records), elapsed, known.since_improvement, self.tuner.hope)
 
     def search(self) -> None:
         """Measure what the tuner proposes until the budget is spent or nothing is left."""
@@ -98,7 +97,7 @@ class Run:
         if under_way and not (known and self.has_spare_core):
             return 0
         left = self.budget.trials_left(known + under_way)
-        wanted = BATCH if known else 1
+        wanted = batch_size(known + under_way) if known else 1
         return wanted if left is None else min(wanted, left)
 
     def _learn(self) -> None:
