@@ -1,6 +1,6 @@
 """Fills a small file system with records until it is full, again and again.
 
-    python -m tests.faults.full_disk FOLDER
+python -m tests.faults.full_disk FOLDER
 """
 
 import contextlib

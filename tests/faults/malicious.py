@@ -38,8 +38,21 @@ MEBIBYTES = 200
 CANARY = "canary"
 CODE = f"__import__('os').system('touch {CANARY}')"
 SHELL = f"; touch {CANARY}; $(touch {CANARY}) `touch {CANARY}`"
-PATHS = ("../../escaped", "/tmp/escaped-tilewright", "..\\..\\escaped", "a/../../../escaped", "C:\\escaped", "\x00/etc")
-FORMATS_OF_STRINGS = ("%s%s%s%n", "{0.__class__.__mro__}", "{self.__init__.__globals__}", "${jndi:ldap://x}", "\x1b[2J")
+PATHS = (
+    "../../escaped",
+    "/tmp/escaped-tilewright",
+    "..\\..\\escaped",
+    "a/../../../escaped",
+    "C:\\escaped",
+    "\x00/etc",
+)
+FORMATS_OF_STRINGS = (
+    "%s%s%s%n",
+    "{0.__class__.__mro__}",
+    "{self.__init__.__globals__}",
+    "${jndi:ldap://x}",
+    "\x1b[2J",
+)
 
 
 class _Reduce:
@@ -82,15 +95,25 @@ def _strings() -> Iterator[tuple[str, bytes]]:
         args = {"op": text, "args": {text: text}}
         yield f"string{number}.jsonl", _text(_line(workload=args, config={text: [text]}, error=text))
         changed = json.loads(autotvm_lines.MATMUL)
-        changed["input"][0], changed["input"][1], changed["config"]["entity"] = text, text, [[text, "ot", text]]
+        changed["input"][0], changed["input"][1], changed["config"]["entity"] = (
+            text,
+            text,
+            [[text, "ot", text]],
+        )
         yield f"string{number}.log", _text(changed)
     yield "template.log", autotvm_lines.MATMUL.replace("testing/matmul", "evil.py:main").encode()
     yield "template.jsonl", _text(_line(workload={"op": "evil.py:main", "args": {}}))
     result = {**t4_result(POINTS[0], [1.0]), "configuration": {CODE: CODE, "x": f"lambda: {CODE}"}}
     yield "code.t4.json", _text(t4_document([result], timeunit=CODE))
     yield "path.t4.json", _text(t4_document([result], workload={"op": PATHS[0], "args": {}}))
-    yield "code.json", cache_text([cache_entry(POINTS[0], 2.0)], closed=True, kernel_name=CODE, objective=CODE).encode()
-    yield "space.json", _text({"space": {"a": {"kind": CODE, "values": [CODE]}}, "trials": [{"config": {}, "state": "ok"}]})
+    yield (
+        "code.json",
+        cache_text([cache_entry(POINTS[0], 2.0)], closed=True, kernel_name=CODE, objective=CODE).encode(),
+    )
+    yield (
+        "space.json",
+        _text({"space": {"a": {"kind": CODE, "values": [CODE]}}, "trials": [{"config": {}, "state": "ok"}]}),
+    )
     yield "reduce.jsonl", _text(_line(config={"__reduce__": ["os.system", CODE], "__class__": "os"}))
 
 
@@ -102,7 +125,10 @@ def _sizes() -> Iterator[tuple[str, bytes]]:
     yield "deep.jsonl", deep
     yield "deep_object.jsonl", b'{"v":' * 100_000
     yield "deep.t4.json", b'{"schema_version":"1.0.0","results":[' + deep + b"]}"
-    yield "deep.json", b'{"device_name":"x","tune_params_keys":["a"],"tune_params":{},"cache":{"1":' + deep + b"}}"
+    yield (
+        "deep.json",
+        b'{"device_name":"x","tune_params_keys":["a"],"tune_params":{},"cache":{"1":' + deep + b"}}",
+    )
     yield "digits.jsonl", b'{"v":1,"seconds":' + b"9" * 500_000 + b"}"
     yield "exponent.jsonl", b'{"v":1,"seconds":1e999999999}'
     yield "many_keys.jsonl", _text(_line(config={f"k{i}": i for i in range(20_000)}))
@@ -233,7 +259,11 @@ def main(folder: Path) -> None:
     audit = Audit(folder)
     sys.addaudithook(audit)
     signal.signal(signal.SIGPROF, _refused)
-    harmless = {"a.jsonl": make().to_json(), "a.log": autotvm_lines.MATMUL, "a.t4.json": json.dumps(t4_document([]))}
+    harmless = {
+        "a.jsonl": make().to_json(),
+        "a.log": autotvm_lines.MATMUL,
+        "a.t4.json": json.dumps(t4_document([])),
+    }
     for name, text in harmless.items():  # imports what reading needs
         (files / name).write_text(text)
         for read in ways(folder).values():

@@ -41,7 +41,9 @@ def mutate_bytes(data: bytes, chance: random.Random) -> bytes:
             case 3 if place < len(changed):
                 changed[place] ^= 1 << chance.randrange(8)
             case _:
-                changed[place:place] = chance.choice((b"NaN", b"Infinity", b"[" * 2000, b'"', b"\\u0000", b"\n"))
+                changed[place:place] = chance.choice(
+                    (b"NaN", b"Infinity", b"[" * 2000, b'"', b"\\u0000", b"\n")
+                )
     return bytes(changed)
 
 

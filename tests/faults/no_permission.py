@@ -1,6 +1,6 @@
 """Databases that may not be written, on a file system that is mounted for reading, and folders that vanish.
 
-    python -m tests.faults.no_permission FOLDER
+python -m tests.faults.no_permission FOLDER
 """
 
 import os

@@ -25,7 +25,9 @@ def running_server() -> Iterator[str]:
     prefix = _as_unprivileged(folder)
     data = str(folder / "data")
     try:
-        _run([*prefix, str(programs / "initdb"), "-D", data, "-U", "tuner", "-A", "trust", "--no-sync"], folder)
+        _run(
+            [*prefix, str(programs / "initdb"), "-D", data, "-U", "tuner", "-A", "trust", "--no-sync"], folder
+        )
         control = [*prefix, str(programs / "pg_ctl"), "-D", data, "-w"]
         _run([*control, "-l", str(folder / "log"), "-o", f"-k {folder} {_SETTINGS}", "start"], folder)
         try:

@@ -117,7 +117,9 @@ def test_row_28_4_kb_overwritten_anywhere_is_no_traceback(
             answer = tilewright(*words, "--quiet")
             assert answer.status in (0, 1)
             assert "unexpected" not in answer.err
-            assert answer.status == 0 or "tilewright log recover" in answer.err or "not a SQLite" in answer.err
+            assert (
+                answer.status == 0 or "tilewright log recover" in answer.err or "not a SQLite" in answer.err
+            )
 
 
 def test_row_28_a_file_of_no_length_is_a_new_database(tmp_path: Path) -> None:

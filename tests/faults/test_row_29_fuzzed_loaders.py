@@ -146,7 +146,18 @@ def test_row_29_of_100000_fuzzed_inputs_none_raises_another_error(name: str, tmp
     fuzz(name, LONG // (len(LOADERS) + 1), tmp_path)
 
 
-COLUMNS = ("key", "config_hash", "attempt", "op", "config", "state", "seconds", "reference_ratio", "at", "line")
+COLUMNS = (
+    "key",
+    "config_hash",
+    "attempt",
+    "op",
+    "config",
+    "state",
+    "seconds",
+    "reference_ratio",
+    "at",
+    "line",
+)
 
 
 def spoil_rows(path: Path, chance: random.Random, count: int) -> int:

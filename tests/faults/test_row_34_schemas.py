@@ -32,7 +32,9 @@ def lines_of(path: Path) -> list[tuple[Any, ...]]:
     """The rows as SQLite has them, without our code."""
     with contextlib.closing(sqlite3.connect(path)) as raw:
         return [
-            row for table in ("trials", "playoffs") for row in raw.execute(f"SELECT * FROM {table} ORDER BY id")
+            row
+            for table in ("trials", "playoffs")
+            for row in raw.execute(f"SELECT * FROM {table} ORDER BY id")
         ]
 
 
@@ -52,7 +54,11 @@ def test_row_34_every_row_is_readable_after_an_upgrade_with_a_backup(released: P
     before, version = lines_of(path), version_of(path)
     with RecordStore(path) as store:
         assert store.schema == SCHEMA_VERSION
-        assert (store.count(), len(list(store.iter_trials())), len(store.playoffs())) == (ROWS, ROWS, PLAYOFFS)
+        assert (store.count(), len(list(store.iter_trials())), len(store.playoffs())) == (
+            ROWS,
+            ROWS,
+            PLAYOFFS,
+        )
         assert store.pruned() == []
         assert store.add(make(config={"new": 1}))
         assert store.problems() == []
@@ -69,8 +75,12 @@ def test_row_34_a_migrated_database_is_as_a_new_one(tmp_path: Path) -> None:
     described = []
     for name in ("tune.db", "new.db"):
         with contextlib.closing(sqlite3.connect(tmp_path / name)) as raw:
-            columns = {table: raw.execute(f"PRAGMA table_info({table})").fetchall() for table in metadata.tables}
-            indices = {table: raw.execute(f"PRAGMA index_list({table})").fetchall() for table in metadata.tables}
+            columns = {
+                table: raw.execute(f"PRAGMA table_info({table})").fetchall() for table in metadata.tables
+            }
+            indices = {
+                table: raw.execute(f"PRAGMA index_list({table})").fetchall() for table in metadata.tables
+            }
             described.append((columns, indices))
     assert described[0] == described[1]
 

@@ -146,6 +146,7 @@ def test_a_store_is_summarized(failures: RecordStore) -> None:
         "workloads": 1,
         "states": {"ok": 1, "crash": 2, "invalid": 1},
         "failed": {"crash": 2, "invalid": 1},
+        "pruned": 0,
     }
     (best,) = summarize_best(failures)
     assert (best["op"], best["seconds"], best["config"]) == ("matmul", 1e-4, {"i": 0})

@@ -28,13 +28,13 @@ def find_fault(record: Record, task: "Task") -> str | None:
     from tilewright.measure.result import MeasureInput
     from tilewright.measure.timing import TimingPlan
 
+    plan = TimingPlan(slices=1, span_seconds=0.0)
     try:
         program = task.instantiate(task.space.from_values(record.config))
+        with Measurer(task.target, task.threads, timing=plan, workers=1) as measurer:
+            (result,) = measurer.measure([MeasureInput(program, task.workload.key, 0, "compute")])
     except TilewrightError as error:
         return str(error)
-    plan = TimingPlan(slices=1, span_seconds=0.0)
-    with Measurer(task.target, task.threads, timing=plan, workers=1) as measurer:
-        (result,) = measurer.measure([MeasureInput(program, task.workload.key, 0, "compute")])
     if result.failure is None:
         return None
     return f"{result.failure.cause}: {result.failure.message}"

@@ -22,7 +22,7 @@ from tilewright.compiler.te.expr import (
     Unary,
     Var,
 )
-from tilewright.compiler.te.tensor import ComputeOp, PlaceholderOp, Tensor, placeholder
+from tilewright.compiler.te.tensor import ComputeOp, PlaceholderOp, Tensor, check_name, placeholder
 
 Json = Any
 # What reading a damaged text raises.
@@ -100,7 +100,7 @@ def decode_graph(ops: list[Json]) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     reader = _Reader(tensors)
     for op in ops:
-        name = op["name"]
+        name = check_name(op["name"])
         seen = tuple(op["argument"]) if "argument" in op else None
         if "shape" in op:
             values = tuple(op["values"]) if "values" in op else None
@@ -121,6 +121,7 @@ class _Reader:
     def variable(self, item: Json) -> Var:
         number = item[0]
         if number not in self.variables:
+            check_name(item[1])
             made = IterVar(item[1], item[2], item[3]) if len(item) == 4 else Var(item[1], item[2])
             self.variables[number] = made
         return self.variables[number]

@@ -183,7 +183,12 @@ def _check_shape(name: str, shape: Sequence[object]) -> tuple[int, ...]:
     return tuple(extents)
 
 
-def _check_name(name: str) -> str:
+def check_name(name: str) -> str:
+    """Refuse a name that could not stand in source code.
+
+    Raises:
+        ExpressionError: naming it.
+    """
     if not NAME.match(name):
         raise ExpressionError(f"name {name!r}: use letters, digits, '_' and '.', starting with a letter")
     return name
@@ -213,7 +218,7 @@ def placeholder(
     seen = _check_argument_shape(name, extents, argument_shape)
     if values is not None and not values[0] < values[1]:
         raise ExpressionError(f"{name}: values={values}: the least element comes first, and is less")
-    return Tensor(PlaceholderOp(_check_name(name), extents, dtype, seen, values))
+    return Tensor(PlaceholderOp(check_name(name), extents, dtype, seen, values))
 
 
 def _check_argument_shape(
@@ -249,7 +254,7 @@ def compute(
             ``shape`` unless given.
     """
     extents = _check_shape(name, shape)
-    _check_name(name)
+    check_name(name)
     axes = tuple(IterVar(n, e) for n, e in zip(_axis_names(fcompute, len(extents)), extents, strict=True))
     body = as_expr(fcompute(*axes))
     parts = children(body) if isinstance(body, Reduce) else (body,)
@@ -282,4 +287,4 @@ def reduce_axis(dom: tuple[int, int], name: str = "k") -> IterVar:
     begin, end = dom
     if begin != 0:
         raise ExpressionError(f"reduce_axis {name}: the domain must begin at 0, not {begin}; shift the index")
-    return IterVar(_check_name(name), _check_shape(name, (end,))[0], "reduce")
+    return IterVar(check_name(name), _check_shape(name, (end,))[0], "reduce")
