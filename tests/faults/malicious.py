@@ -151,7 +151,8 @@ def _databases() -> Iterator[tuple[str, bytes]]:
         "CREATE TABLE songs (a)",
         "CREATE TABLE meta (name, value); INSERT INTO meta VALUES ('schema_version', '99')",
         "CREATE TABLE meta (name, value); INSERT INTO meta VALUES ('schema_version', '" + "9" * 5000 + "')",
-        "CREATE VIEW meta AS WITH RECURSIVE n(name) AS (SELECT 1 UNION ALL SELECT name + 1 FROM n) SELECT name FROM n",
+        "CREATE VIEW meta AS WITH RECURSIVE n(name) AS (SELECT 1 UNION ALL SELECT name + 1 FROM n)"
+        " SELECT name FROM n",
         f"CREATE TABLE meta (name, value); INSERT INTO meta VALUES ('schema_version', '2');"
         f"CREATE TABLE trials (id, line); CREATE TRIGGER t AFTER INSERT ON trials BEGIN {evil}; END",
     )):  # fmt: skip

@@ -1,4 +1,4 @@
-"""Inputs that are nearly right: JSON with something in it changed, and bytes with something in them changed."""
+"""Inputs that are nearly right: JSON of which a part is changed, and bytes of which some are."""
 
 import copy
 import json

@@ -7,7 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.logs.records import make
 from tilewright.cli.application import run
@@ -16,16 +19,12 @@ from tilewright.logs.errors import DatabaseError
 from tilewright.logs.store import RecordStore
 
 
-def refused(action: object, path: Path) -> str:
-    """What a call says that cannot work; it names the path in one line."""
-    assert callable(action)
-    try:
+def refused(action: Callable[[], object], path: Path) -> None:
+    """Make a call that cannot work, and says so in one line that names the path."""
+    with pytest.raises(DatabaseError) as caught:
         action()
-    except DatabaseError as error:
-        assert str(path) in str(error), error
-        assert "\n" not in str(error)
-        return str(error)
-    raise AssertionError("it worked")
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def read_only_file_system(folder: Path) -> None:

@@ -33,13 +33,13 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture
-def url(server: str) -> Iterator[str]:
+def url(server: str) -> str:
     """The server with no table on it."""
     engine = sqlalchemy.create_engine(server)
     with engine.begin() as connection:
         connection.exec_driver_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     engine.dispose()
-    yield server
+    return server
 
 
 def stored(url: str) -> Counter[int]:

@@ -1,4 +1,4 @@
-"""Row 25: several tuners share a database; none is told that it is locked, and none repeats another's trial."""
+"""Row 25: tuners share a database; none is told that it is locked, none repeats a trial of another."""
 
 from collections import Counter
 from pathlib import Path

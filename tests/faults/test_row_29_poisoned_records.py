@@ -23,7 +23,7 @@ from tilewright.logs.store import RecordStore
 from tilewright.measure.result import LONGEST_SECONDS, SHORTEST_SECONDS, MeasureResult
 
 LINES = 1000
-COSTS = (0, 0.0, -1e-4, 1e-12, 1e-300, 1e9, 1e300, "1e-4", None, [], {}, True, "nan", "inf")
+COSTS: tuple[Any, ...] = (0, 0.0, -1e-4, 1e-12, 1e-300, 1e9, 1e300, "1e-4", None, [], {}, True, "nan", "inf")
 OTHERS: dict[str, tuple[Any, ...]] = {
     "state": ("great", "", None, 1, "crash"),
     "attempt": (0, -1, 1.5, "1"),

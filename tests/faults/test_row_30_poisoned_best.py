@@ -1,4 +1,4 @@
-"""Row 30: the best record crashes or is wrong here; it is tried in a child first, and the next best is used."""
+"""Row 30: the best record crashes or is wrong here; a child tries it first, and the next best is used."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ from tilewright.logs.apply import apply_best
 from tilewright.logs.record import Record, TemplateData, make_record, target_data
 from tilewright.logs.store import RecordStore
 from tilewright.measure import measurer
-from tilewright.measure.result import MeasureResult, failed
+from tilewright.measure.result import MeasureInput, MeasureResult, failed
 
 TASK = make_task(scaling, None, 1, {"n": 64})
 OTHER_COMPILER = {"tilewright": "0.0.1", "llvmlite": "0.40.0"}
@@ -47,7 +47,7 @@ class PoisonedMeasurer(measurer.Measurer):
 
 def _input(factor: int) -> Any:
     program = TASK.instantiate(TASK.space.from_values({"factor": factor}))
-    return measurer.MeasureInput(program, TASK.workload.key, 0, "compute")
+    return MeasureInput(program, TASK.workload.key, 0, "compute")
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Row 31: malicious files; no code runs, nothing is written elsewhere, and neither time nor memory runs out."""
+"""Row 31: malicious files; no code runs, nothing is written elsewhere, no time or memory runs out."""
 
 import os
 import subprocess

@@ -13,24 +13,14 @@ from tilewright.compiler.schedule import create_schedule
 from tilewright.deploy import build_schedule
 
 HOSTILE = (
-    'A"); evil(', "a\nret void\n}", "x'y", "%0", "@main", "a b", "ä", "a;b", "$(touch x)", "{0}", "\x00", "", "1a",
-    'C" = external global i8 ;', "!0", "import os", "a\\22", "../a",
+    'A"); evil(', "a\nret void\n}", "x'y", "%0", "@main", "a b", "ä", "a;b", "$(touch x)", "{0}", "\x00", "",
+    "1a", 'C" = external global i8 ;', "!0", "import os", "a\\22", "../a",
 )  # fmt: skip
 ODD = (
-    "define",
-    "ret",
-    "kernel",
-    "run_part",
-    "main",
-    "import",
-    "class",
-    "None",
-    "lambda",
-    "a.b",
-    "a" * 300,
-    "v1",
+    "define", "ret", "kernel", "run_part", "main", "import", "class", "None", "lambda", "a.b",
+    "a" * 300, "v1",
     "np",
-)
+)  # fmt: skip
 SYMBOL = re.compile(r'[@%](?:"([^"]*)"|([-a-zA-Z$._0-9]+))')
 PLAIN = re.compile(r"[A-Za-z0-9_.]+")
 

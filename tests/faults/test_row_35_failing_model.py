@@ -1,4 +1,4 @@
-"""Row 35: xgboost is missing, raises or predicts nonsense; one warning, and as many trials as without a fault."""
+"""Row 35: xgboost is missing, raises or predicts nonsense; one warning, and as many trials as ever."""
 
 import json
 import logging

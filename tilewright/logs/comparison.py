@@ -10,9 +10,9 @@ from tilewright.logs.sources import PathArgument, best_records
 def compare(first: PathArgument, second: PathArgument) -> dict[str, Any]:
     """The best of each workload in both, as `{"diff": [...], "only_a": [...], "only_b": [...]}`.
 
-    A row of `diff` is `{"op", "workload", "target", "a": {"seconds", "config"}, "b": ..., "ratio"}`; the ratio is
-    b's seconds over a's, so that below 1 b is the faster. Workloads are the same where their whole key is: on
-    one kind of CPU with as many threads.
+    A row of `diff` is `{"op", "workload", "target", "a": {"seconds", "config"}, "b": ..., "ratio"}`, the
+    ratio b's seconds over a's: below 1 b is the faster. Workloads are the same where their whole key is:
+    on one kind of CPU with as many threads.
 
     Raises:
         TilewrightError: a source cannot be read.

@@ -162,8 +162,8 @@ _EXPLANATIONS = {
     "not a database": "{name} is not a SQLite database: give another file, or import it as a log",
     "malformed": "{name} is damaged: `tilewright log recover` saves what can be read",
     "disk i/o error": "{name}: the disk fails to read or write; what was stored before stays valid",
-    "is full": "cannot write {name}: the disk is full ({free} bytes are free, some {needed} are needed); what was"
-    " stored before stays valid",
+    "is full": "cannot write {name}: the disk is full ({free} bytes are free, some {needed} are needed);"
+    " what was stored before stays valid",
     "readonly": "cannot write {name}: it is read-only",
     "unable to open": "cannot open {name}: is its folder there, and writable?",
     "locked": "{name} is locked: another process has been writing for 30 s",

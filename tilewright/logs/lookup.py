@@ -75,7 +75,7 @@ class Lookup:
         return self._found[key]
 
     def candidates(self, key: str) -> Iterator[Record]:
-        """The best record of a key, then the next best of the source that knows it, each configuration once."""
+        """The best record of a key, then the next best of its source, each configuration once."""
         seen: set[str] = set()
         for source in self._opened_sources():
             best = source.best(key)

@@ -17,8 +17,8 @@ _BATCH = 500
 class MergeReport(TypedDict):
     """What a merge did.
 
-    `trials` and `playoffs` count what was new; `known` the trials that were there already; `skipped` names what
-    could not be read of each source.
+    `trials` and `playoffs` count what was new; `known` the trials that were there already; `skipped` names
+    what could not be read of each source.
     """
 
     trials: int
@@ -30,9 +30,9 @@ class MergeReport(TypedDict):
 def merge_into(store: RecordStore, sources: Sequence[PathArgument]) -> MergeReport:
     """Add the trials and play-offs of databases and logs to a store.
 
-    A trial that is there under the same number of its attempt but is another measurement, as of two machines of
-    one kind, becomes a further attempt. Of play-offs only those are taken that are later than all that the
-    store has of their workload: the others were superseded.
+    A trial that is there under the same number of its attempt but is another measurement, as of two machines
+    of one kind, becomes a further attempt. Of play-offs only those are taken that are later than all that
+    the store has of their workload: the others were superseded.
 
     Raises:
         TilewrightError: a source cannot be read; what was merged before it stays.

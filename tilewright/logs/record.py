@@ -6,7 +6,6 @@ Decoding is typed and checks every value. It never runs code, and an impossible 
 import functools
 import hashlib
 import importlib.metadata
-import math
 import platform
 import re
 import zlib
@@ -17,14 +16,12 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 import msgspec
 
 from tilewright.logs.errors import RecordError
+from tilewright.logs.record_checks import check_facts, check_json
 from tilewright.measure.result import MeasureResult, State, check_costs, check_durations, check_ratio
 
 VERSION = 1
 MAXIMUM_LINE_BYTES = 1 << 20
-_MAXIMUM_DEPTH = 16
-_MAXIMUM_THREADS = 1 << 16
 _TEXT = "text"
-_PLAIN = frozenset({int, str, bool, type(None)})
 _PACKAGES = ("tilewright", "llvmlite", "numpy")
 _LEFT_OUT_WHEN_ABSENT = ("kinds", "origin")  # lines from before these fields keep their checksums
 
@@ -125,14 +122,14 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def __post_init__(self) -> None:
         if self.v != VERSION:
             raise ValueError(f"version {self.v} of the format; this Tilewright reads {VERSION}")
-        _check_facts(self)
+        check_facts(self)
         check_costs(self.state, self.costs, self.seconds, self.interval)
         check_ratio(self.reference_ratio)
         check_durations((self.build_seconds,))
-        _check_json(self.workload.args, "workload")
-        _check_json(self.config, "config")
+        check_json(self.workload.args, "workload")
+        check_json(self.config, "config")
         if self.origin is not None:
-            _check_json(self.origin.facts, "origin")
+            check_json(self.origin.facts, "origin")
 
     @_remembered
     def key(self) -> str:
@@ -341,38 +338,3 @@ def _canonical(record: Record) -> bytes:
                 return msgspec.json.encode(_fields(record), order="sorted")
             text = text.replace(absent + following, following)
     return text
-
-
-def _check_facts(record: Record) -> None:
-    if not record.workload.op or not record.target.cpu:
-        raise ValueError("workload.op and target.cpu must not be empty")
-    if not 1 <= record.target.threads <= _MAXIMUM_THREADS:
-        raise ValueError(f"target.threads {record.target.threads} is impossible")
-    if record.attempt < 1 or (record.index is not None and record.index < 0):
-        raise ValueError(
-            f"attempt {record.attempt}, index {record.index}: attempts count from 1, indices from 0"
-        )
-    if record.at.tzinfo is None:
-        raise ValueError("at has no time zone")
-    if record.kinds is not None and record.kinds.keys() != record.config.keys():
-        raise ValueError(f"kinds of {', '.join(record.kinds)}; the knobs are {', '.join(record.config)}")
-
-
-def _check_json(value: Any, name: str, depth: int = 0) -> None:
-    """Refuse what JSON cannot hold, or what would not come back as it went."""
-    if depth > _MAXIMUM_DEPTH:
-        raise ValueError(f"{name} is nested too deeply")
-    if isinstance(value, dict):
-        for key in value:
-            if not isinstance(key, str):
-                raise ValueError(f"{name} has the key {key!r}, which is not a string")
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            if type(item) not in _PLAIN:  # most are leaves, for which a call would be slow
-                _check_json(item, name, depth + 1)
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(f"{name} holds {value}")
-    elif not (value is None or isinstance(value, bool | int | str)):
-        raise ValueError(f"{name} holds a {type(value).__name__}, which is not plain data")

@@ -107,7 +107,7 @@ def _fill(path: Path, target: Path) -> RecoveryReport:
 
 
 def _may_be_database(path: Path) -> bool:
-    """Whether a file is to be read by pages first: also where its header is lost, but not where it is text."""
+    """Whether to read a file by pages first: also where its header is lost, but not where it is text."""
     if is_database(path):
         return True
     with path.open("rb") as file:

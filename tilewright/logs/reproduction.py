@@ -76,7 +76,8 @@ def run_here():
     if task.reference is None:
         return 0
     wide = [array if array.dtype.kind in "iub" else array.astype(np.float64) for array in inputs]
-    pairs = [value if isinstance(value, (tuple, list)) else [value] for value in (found, task.reference(*wide))]
+    results = (found, task.reference(*wide))
+    pairs = [value if isinstance(value, (tuple, list)) else [value] for value in results]
     about = (reduction_length(program), sum_dtype(program))
     for spec, output, expected in zip(program.outputs, *pairs):
         wrong = describe_mismatch(spec.name, np.asarray(output), np.asarray(expected), *about)

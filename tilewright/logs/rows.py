@@ -10,7 +10,6 @@ from sqlalchemy.engine import Connection
 from tilewright.logs.record import Record
 from tilewright.logs.schema import trials
 
-
 _TRIAL = tuple(column.name for column in trials.columns if column.name != "id")
 
 

@@ -1,7 +1,7 @@
 """Rows read straight from the pages of a SQLite file, for files that SQLite itself refuses.
 
-The layout is that of sqlite.org/fileformat2.html: leaf pages of tables, their overflow pages, and the frames of
-the write-ahead log. What is read may be damaged; whoever uses it checks it.
+The layout is that of sqlite.org/fileformat2.html: leaf pages of tables, their overflow pages, and the frames
+of the write-ahead log. What is read may be damaged; whoever uses it checks it.
 """
 
 import contextlib

@@ -27,7 +27,8 @@ def _prune(keep: int, yes: bool, db: str, as_json: bool) -> int:
         print_json({**report})
         return DONE
     click.echo(
-        f"{report['removed']} trials removed from {db}; {report['kept']} of {report['workloads']} workloads kept"
+        f"{report['removed']} trials removed from {db};"
+        f" {report['kept']} of {report['workloads']} workloads are kept"
     )
     return DONE
 
@@ -56,6 +57,6 @@ command = Command(
         json_option(),
         database_option(),
     ],
-    help="Remove all trials but the best of each workload and those that its play-offs name; of the failures a"
+    help="Remove all trials but the best of each workload and those that its play-offs name; of failures a"
     " summary stays. A run that follows may try again what was removed.",
 )

@@ -34,6 +34,6 @@ command = Command(
         json_option(),
         database_option(),
     ],
-    help="Save what can be read of the database, or of SOURCE, a database or a log, into a new database. What is"
-    " damaged is only read.",
+    help="Save what can be read of the database, or of SOURCE, a database or a log, into a new database. The"
+    " source is only read.",
 )

@@ -38,5 +38,5 @@ command = Command(
         json_option(),
         database_option(),
     ],
-    help="Write a script that builds the configuration of a trial and runs it, in a child process for crashes.",
+    help="Write a script that builds the configuration of a trial and runs it in a child process.",
 )

@@ -22,7 +22,7 @@ _logger = logging.getLogger(__name__)
 def migrate(engine: Engine, location: Location, found: int) -> None:
     """Bring a database from the schema `found` to today's; the caller holds the lock of its folder.
 
-    SQLite and PostgreSQL change tables within transactions: a migration that is interrupted has changed nothing.
+    SQLite and PostgreSQL change tables within transactions: a migration that is cut short changed nothing.
 
     Raises:
         DatabaseError: there is no way from this schema.
