@@ -264,6 +264,7 @@ def main(folder: Path) -> None:
         "a.jsonl": make().to_json(),
         "a.log": autotvm_lines.MATMUL,
         "a.t4.json": json.dumps(t4_document([])),
+        "a.json": json.dumps({"space": {"a": {"kind": "other", "values": [1]}}, "trials": []}),
     }
     for name, text in harmless.items():  # imports what reading needs
         (files / name).write_text(text)

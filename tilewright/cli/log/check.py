@@ -26,6 +26,6 @@ command = Command(
     "check",
     callback=_check,
     params=[source_argument(), json_option(), database_option()],
-    help="Look for damage in the database, or in SOURCE, a database or a log: what cannot be read, trials that"
-    " are there twice, impossible costs, columns that contradict their record. Exit with 1 if there is any.",
+    help="Look for damage in the database, or in SOURCE, a database or a log: what cannot be read, trials"
+    " there twice, impossible costs, columns that contradict their record. Exit with 1 if there is any.",
 )
