@@ -186,3 +186,54 @@ def test_a_config_that_is_not_plain_data_is_refused() -> None:
         make(config={"tile": object()})
     with pytest.raises(RecordError):
         make(config={"tile": float("nan")})
+
+
+HARD_TO_ENCODE = [
+    {"kinds": None, "noisy": False},
+    {"origin": None, "reference_ratio": 1.5},
+    {"a": '"kinds":null,"noisy":', "b": {"kinds": None, "noisy": True}},
+    {"v": 1, "id": "x", "crc": "y"},
+    {"a": ',"kinds":null,"origin":null}'},
+    {"é": '\u2028\n\t"', "n": [1.0, -0.0, 1e16]},
+]
+
+
+@pytest.mark.parametrize("config", HARD_TO_ENCODE, ids=str)
+@pytest.mark.parametrize("kinds", [False, True])
+def test_the_quick_way_to_encode_gives_what_the_plain_way_gives(config: dict[str, Any], kinds: bool) -> None:
+    import zlib
+
+    record = make(config=config, kinds=dict.fromkeys(config, "other") if kinds else None)
+    fields = {
+        name: value
+        for name, value in msgspec.to_builtins(record).items()
+        if value is not None or name not in ABSENT
+    }
+    crc = f"{zlib.crc32(msgspec.json.encode(fields, order='sorted')):08x}"
+    version = fields.pop("v")
+    assert record.crc == crc
+    assert (
+        record.to_json()
+        == msgspec.json.encode({"v": version, "id": record.id, **fields, "crc": crc}).decode()
+    )
+    assert Record.from_json(record.to_json()) == record
+
+
+ABSENT = ("kinds", "origin")
+
+
+def test_fields_of_a_line_may_come_in_any_order() -> None:
+    line = json.loads(make().to_json())
+    turned = json.dumps(dict(reversed(line.items())))
+    for keep_text in (False, True):
+        record = Record.from_json(turned, keep_text=keep_text)
+        assert record == make()
+        assert record.to_json() == make().to_json()
+
+
+def test_a_record_with_its_text_is_the_same_record() -> None:
+    line = f"{make().to_json()}\n"
+    kept, plain_record = Record.from_json(line, keep_text=True), Record.from_json(line)
+    assert kept == plain_record == make()
+    assert kept.to_json() == line.strip()
+    assert msgspec.structs.replace(kept, attempt=2).to_json() == make(attempt=2).to_json()

@@ -145,6 +145,33 @@ def test_a_damaged_row_is_skipped(store: RecordStore) -> None:
     assert len(store.trials(make().key)) == 1
 
 
+def test_many_damaged_rows_hide_no_sound_one(store: RecordStore) -> None:
+    store.add_all(make(cost(1e-4 * (i + 1), 10.0 + i), config={"i": i}) for i in range(40))
+    with sqlite3.connect(store.name) as raw:
+        raw.execute("UPDATE trials SET line = 'x' WHERE id <= 30")
+        raw.execute("UPDATE trials SET line = replace(line, 'matmul', 'softmax') WHERE id = 31")
+    raw.close()
+    best = store.best(make().key)
+    assert best is not None
+    assert best.config == {"i": 31}
+    assert [record.config["i"] for record in store.best_trials(make().key, 3)] == [31, 32, 33]
+
+
+def test_a_row_of_another_key_never_wins(store: RecordStore) -> None:
+    other = make(cost(1e-6), workload={"op": "softmax", "args": {}})
+    store.add_all([other, make(cost(1e-4))])
+    with sqlite3.connect(store.name) as raw:
+        raw.execute("UPDATE trials SET key = ? WHERE id = 1", (make().key,))
+    raw.close()
+    assert store.best(make().key) == make(cost(1e-4))
+    assert store.trials(make().key) == [make(cost(1e-4))]
+
+
+def test_those_without_a_reference_rank_last(store: RecordStore) -> None:
+    store.add_all([make(cost(1e-6), config={"i": 0}), make(cost(2e-4, 50.0), config={"i": 1})])
+    assert [record.config["i"] for record in store.best_trials(make().key, 5)] == [1, 0]
+
+
 def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     path = tmp_path / "tune.db"
     acknowledged: set[tuple[str, int]] = set()
