@@ -77,9 +77,12 @@ def stored(path: Path) -> list[Stored]:
 def _write(path: Path | str, count: int, owner: str, leased: bool, answers: Connection) -> None:
     owners = ("", owner) if owner else ("",)
     with RecordStore(path) as store:
+        known = {(record.config["owner"], record.config["i"]) for record in store.trials(make().key)}
         for number in range(count):
             for name in owners:
                 config: dict[str, Any] = {"owner": name, "i": number}
+                if (name, number) in known:
+                    continue
                 if leased and not _take(store, config):
                     continue
                 if store.add(make(config=config)):
