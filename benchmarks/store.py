@@ -21,6 +21,7 @@ from interleave import parser, table, write_json
 
 WORKLOADS = 1000
 LOOKUPS = 200
+RESUMED = 100_000
 OPENINGS = 20
 GOALS = {
     "import, records a second": "at least 20,000",
@@ -30,6 +31,7 @@ GOALS = {
     "best, slowest ms": "",
     "all best, s": "",
     "states, s": "",
+    "resume 100,000 records of a workload, s": "under 2",
     "bytes a record": "",
 }
 
@@ -52,6 +54,9 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, float]:
     log, part = folder / "log.jsonl", folder / "part.jsonl"
     in_process(write_log, log, given.records)
     in_process(write_log, part, given.records // 10)
+    one = folder / "one.jsonl"
+    in_process(write_log, one, RESUMED, 1)
+    in_process(import_log, one, folder / "one.db")
     small = in_process(import_log, part, folder / "part.db")
     whole = in_process(import_log, log, folder / "tune.db")
     return {
@@ -59,6 +64,7 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, float]:
         "memory of a whole import over a tenth, MiB": whole["mebibytes"] - small["mebibytes"],
         "bytes a record": (folder / "tune.db").stat().st_size / given.records,
         **in_process(ask, folder / "tune.db"),
+        "resume 100,000 records of a workload, s": in_process(resume, folder / "one.db"),
     }
 
 
@@ -68,7 +74,7 @@ def in_process(function: Callable[..., Any], *arguments: Any) -> Any:
         return pool.apply(function, arguments)
 
 
-def write_log(path: Path, count: int) -> None:
+def write_log(path: Path, count: int, workloads: int = WORKLOADS) -> None:
     """A log of trials as tuning leaves them: nine of ten valid, in bursts of 64 a workload."""
     from tilewright.logs.record import Record, TargetData, TemplateData, WorkloadData
 
@@ -76,7 +82,7 @@ def write_log(path: Path, count: int) -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     with path.open("w") as file:
         for number in range(count):
-            workload = number // 64 % WORKLOADS
+            workload = number // 64 % workloads
             seconds = 1e-4 * (1 + (number * 7919 % 1000) / 1000)
             valid = number % 10 != 9
             record = Record(
@@ -132,6 +138,20 @@ def ask(database: Path) -> dict[str, float]:
             "all best, s": timed(lambda: list(store.iter_best())),
             "states, s": timed(lambda: summarize_states(store)),
         }
+
+
+def resume(database: Path) -> float:
+    """The seconds from opening a database until all trials of its one workload are known."""
+    from tilewright.logs.store import RecordStore
+
+    with RecordStore(database) as store:
+        (key,) = store.workload_keys()
+    start = time.perf_counter()
+    with RecordStore(database) as store:
+        known = {record.id for record in store.trials(key)}
+    seconds = time.perf_counter() - start
+    assert len(known) == RESUMED
+    return seconds
 
 
 def timed(function: Callable[[], Any]) -> float:

