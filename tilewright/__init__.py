@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tilewright.logs.apply import apply_best
     from tilewright.templates.collector import get_config
     from tilewright.templates.template import template
-    from tilewright.tuning import NoValidConfig, TuneResult, tune
+    from tilewright.tuning import NoValidConfig, TuneAllResult, TuneResult, tune, tune_all
 
 __version__ = "0.1.0"
 
@@ -33,6 +33,7 @@ _HOMES = {
     "NoValidConfig": "tilewright.tuning",
     "Target": "tilewright.compiler.target",
     "TilewrightError": "tilewright.compiler.errors",
+    "TuneAllResult": "tilewright.tuning",
     "TuneResult": "tilewright.tuning",
     "apply_best": "tilewright.logs.apply",
     "build": "tilewright.deploy",
@@ -41,6 +42,7 @@ _HOMES = {
     "lower": "tilewright.deploy",
     "template": "tilewright.templates.template",
     "tune": "tilewright.tuning",
+    "tune_all": "tilewright.tuning",
 }
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "NoValidConfig",
     "Target",
     "TilewrightError",
+    "TuneAllResult",
     "TuneResult",
     "apply_best",
     "build",
@@ -57,6 +60,7 @@ __all__ = [
     "te",
     "template",
     "tune",
+    "tune_all",
 ]
 
 

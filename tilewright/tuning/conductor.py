@@ -69,7 +69,7 @@ def tune(
     task.default_config  # noqa: B018 - a faulty template or default is reported before the database is touched
     with ExitStack() as stack:
         interruption = stack.enter_context(Interruption())
-        history = open_history(task, db, stack)
+        history = open_history(task, stack.enter_context(RecordStore(db)))
         limits, follow = Budget(trials, seconds, patience), choose_progress(progress)
         workers = Workers(task.target, task.threads, stack, follow.stage)
         make = partial(_make_searcher, tuner, history, seed)
@@ -79,9 +79,8 @@ def tune(
     return _judge(result, interruption, history)
 
 
-def open_history(task: Task, db: str | os.PathLike[str], stack: ExitStack) -> History:
+def open_history(task: Task, store: RecordStore) -> History:
     """What the database holds of a task, the leases of killed runs given back."""
-    store = stack.enter_context(RecordStore(db))
     history = History(task, store)
     if not store.read_only:
         release_dead(store, history.key)
@@ -146,7 +145,9 @@ def check_options(trials: object, seconds: object, patience: object, tuner: obje
 def explain_failures(records: list[Record], task: Task) -> str:
     """Why a task has no valid kernel, for people."""
     if not records:
-        return f"{task.workload}: no trial was made: allow more seconds, or wait for those who tune it too"
+        return (
+            f"{task.workload}: no trial was made: allow more trials or seconds, or wait for who tunes it too"
+        )
     counts = Counter(r.state for r in records)
     examples = {r.state: (r.error or "").partition("\n")[0] for r in reversed(records)}
     causes = [f"{count} {state}, such as: {examples[state]}" for state, count in counts.most_common()]
