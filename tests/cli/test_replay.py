@@ -1,6 +1,7 @@
 """The command replay: the object that programs read, and the table for people."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,15 @@ from tests.logs.documents import POINTS, cache_entry, cache_text, t4_document, t
 from tilewright.measure import machine
 
 RECORDED = Path(__file__).parent.parent / "data" / "matmul_space.json"
-KEYS = ["space", "size", "tuner", "fraction_of_optimum", "evaluations_to_95"]
+KEYS = [
+    "space",
+    "size",
+    "tuner",
+    "fraction_of_optimum",
+    "spread",
+    "evaluations_to_95",
+    "seconds_per_100",
+]
 
 
 @pytest.fixture
@@ -42,8 +51,10 @@ def test_people_read_a_table(tilewright: Tilewright, space: str) -> None:
     answer = tilewright("replay", space, "--tuner", "grid", "--trials", "50", "--seeds", "2")
     title, header, row = answer.out.splitlines()
     assert title.startswith("scale: 12 configurations, 1 failed")
-    assert header.split() == ["tuner", "25", "50", "100", "200", "evaluations", "to", "95", "%"]
-    assert row.split()[:5] == ["grid", "1.000", "1.000", "-", "-"]
+    columns = ["tuner", "25", "50", "100", "200", "evaluations to 95 %", "s / 100"]
+    assert header.split() == " ".join(columns).split()
+    assert row.split()[:7] == ["grid", "1.000", "±", "0.000", "1.000", "±", "0.000"]
+    assert row.split()[7:9] == ["-", "-"]
     assert "grid on scale" in answer.err
     assert tilewright("replay", space, "--tuner", "grid", "--seeds", "1", "--quiet").err == ""
 
@@ -67,6 +78,7 @@ def test_processes_find_what_one_process_finds(
     for cores in (1, 2):
         monkeypatch.setattr(machine, "granted_cores", lambda cores=cores: cores)
         found.append(tilewright("replay", space, "--seeds", "2", "--trials", "9", "--json").json)
+        assert found[-1].pop("seconds_per_100") > 0
     assert found[0] == found[1]
     assert found[0]["tuner"] == "xgb"
 
@@ -95,3 +107,37 @@ def test_mistakes_are_one_line(
     assert (answer.status, answer.out) == (status, "")
     assert message in answer.err
     assert len(answer.err.splitlines()) == 1
+
+
+def test_a_plot_is_drawn(tilewright: Tilewright, space: str, tmp_path: Path) -> None:
+    options = ("--tuner", "random,grid", "--seeds", "2", "--plot", "curves.svg")
+    assert tilewright("replay", space, *options).status == 0
+    drawn = (tmp_path / "curves.svg").read_text()
+    assert drawn.startswith("<?xml")
+    assert len(drawn) > 5000
+
+
+@pytest.mark.parametrize(
+    ("path", "message"), [("curves.txt", "must be one of"), ("gone/curves.svg", "No such file")]
+)
+def test_a_plot_that_cannot_be_drawn(tilewright: Tilewright, space: str, path: str, message: str) -> None:
+    answer = tilewright("replay", space, "--tuner", "grid", "--seeds", "1", "--quiet", "--plot", path)
+    assert (answer.status, answer.out) == (1, "")
+    assert message in answer.err
+
+
+def test_a_missing_library_is_named(
+    tilewright: Tilewright, space: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.backend_bases", None)
+    answer = tilewright("replay", space, "--plot", "curves.svg")
+    assert answer.status == 1
+    assert "tilewright[plot]" in answer.err
+
+
+def test_other_recordings_warm_the_search(tilewright: Tilewright, space: str, tmp_path: Path) -> None:
+    options = ("--seeds", "2", "--trials", "2", "--json")
+    warm = tilewright("replay", space, *options, "--warm", space).json
+    assert warm["evaluations_to_95"] == 1
+    other = tilewright("replay", space, "--warm", str(RECORDED))
+    assert (other.status, "cannot warm a search of scale" in other.err) == (1, True)

@@ -14,8 +14,8 @@ from tilewright.templates.config_cost import config_cost
 from tilewright.templates.constraints import Ordinals
 from tilewright.templates.space import ConfigSpace
 from tilewright.templates.task import Task
-from tilewright.tuners.cost_model import Vector
 from tilewright.tuners.distilled_prior import distil_prior
+from tilewright.tuners.prior import Vector
 from tilewright.tuners.registry import make_tuner
 
 
@@ -122,7 +122,9 @@ def test_a_tuner_begins_where_the_estimate_is_low() -> None:
     prior = distil_prior(
         task.space, lambda c: config_cost(task, c).log_cycles, 0, default=task.default_config, sample=60
     )
-    tuner = make_tuner("xgb", task.space, 0, prior=prior)
+    tuner = make_tuner("xgb", task.space, 0, priors=[prior])
     some = [task.space.config(index) for index in drawn(task.space, 30, 0).tolist()]
     usual = np.median([config_cost(task, config).cycles for config in some])
-    assert all(config_cost(task, config).cycles < usual for config in tuner.next_batch(4))
+    guided, far = (batch := tuner.next_batch(4))[:2], batch[2:]
+    assert all(config_cost(task, config).cycles < usual for config in guided)
+    assert len(far) == 2  # the others lie apart, in case the estimate misleads

@@ -1,58 +1,100 @@
 from typing import Any
 
 import numpy as np
+import pytest
 
+from tilewright.templates import ConfigSpace, option_knob
 from tilewright.tuners.combined_model import CombinedModel
 from tilewright.tuners.gaussian_process import POINTS_LIMIT, GaussianProcess
+from tilewright.tuners.points import Points
 
 
-def bowl(count: int, seed: int) -> tuple[Any, Any]:
-    rng = np.random.default_rng(seed)
-    features = rng.integers(0, 8, (count, 3)).astype(np.float32)
-    return features, ((features[:, :2] - 3) ** 2).sum(axis=1).astype(np.float64)
+def space() -> ConfigSpace:
+    return ConfigSpace(tuple(option_knob(name, range(8)) for name in "abc"))
 
 
-def test_the_process_learns_a_bowl_and_ignores_an_idle_feature() -> None:
-    process = GaussianProcess()
+def bowl(count: int, seed: int) -> tuple[Points, Any]:
+    choices = np.random.default_rng(seed).integers(0, 8, (count, 3))
+    return at(choices), ((choices[:, :2] - 3) ** 2).sum(axis=1).astype(np.float64)
+
+
+def at(choices: Any, guesses: Any = None) -> Points:
+    features = np.asarray(choices, dtype=np.float32)
+    return Points(np.asarray(choices), features, features[:, :0] if guesses is None else guesses)
+
+
+def test_the_process_learns_a_bowl_and_ignores_an_idle_knob() -> None:
+    process = GaussianProcess(space())
     process.fit(*bowl(80, 0))
     unknown, truth = bowl(100, 1)
     assert np.abs(process.predict(unknown)[0] - truth).max() < 1.0
 
 
 def test_the_spread_is_small_where_it_was_measured() -> None:
-    features, targets = bowl(30, 0)
-    process = GaussianProcess()
-    process.fit(features, targets)
-    far = np.full((1, 3), 40.0, dtype=np.float32)
-    assert process.predict(features)[1].max() < 0.5 * process.predict(far)[1][0]
+    known = at([[0, 0, 0], [0, 1, 0], [1, 0, 0], [1, 1, 1]])
+    process = GaussianProcess(space())
+    process.fit(known, np.array([1.0, 2.0, 3.0, 5.0]))
+    far = at([[7, 7, 7]])
+    assert process.predict(known)[1].max() < 0.7 * process.predict(far)[1][0]
 
 
-def test_equal_targets_and_constant_features_are_no_error() -> None:
-    process = GaussianProcess()
-    process.fit(np.ones((4, 2), dtype=np.float32), np.ones(4))
-    mean, spread = process.predict(np.ones((3, 2), dtype=np.float32))
-    assert np.isfinite(mean).all()
-    assert np.isfinite(spread).all()
+def test_it_leans_on_a_guess_that_agrees() -> None:
+    points, targets = bowl(24, 0)
+    unknown, truth = bowl(200, 1)
+    errors = {}
+    for name, told in (("guided", True), ("blind", False)):
+        process = GaussianProcess(space())
+        process.fit(at(points.choices, guess(targets) if told else None), targets)
+        mean, _ = process.predict(at(unknown.choices, guess(truth) if told else None))
+        errors[name] = np.abs(mean - truth).mean()
+    assert errors["guided"] < 0.7 * errors["blind"]
+
+
+def guess(truth: Any) -> Any:
+    return np.log1p(truth)[:, None].astype(np.float32)
+
+
+def test_the_slopes_of_the_likelihood_are_those_of_differences() -> None:
+    process = GaussianProcess(space())
+    process.fit(*bowl(20, 0))
+    squares, scores = process._known_distances(), np.random.default_rng(0).normal(size=20)
+    parameters = process._kernel.start + np.random.default_rng(1).normal(size=len(process._kernel.start)) / 4
+    slopes = process._loss(parameters, squares, scores)[1]
+    for place in range(len(parameters)):
+        step = np.zeros_like(parameters)
+        step[place] = 1e-5
+        upper, lower = (process._loss(parameters + s, squares, scores)[0] for s in (step, -step))
+        assert slopes[place] == pytest.approx((upper - lower) / 2e-5, rel=1e-3, abs=1e-4)
+
+
+def test_equal_targets_and_a_space_of_one_point_are_no_error() -> None:
+    for knobs in (space(), ConfigSpace((option_knob("only", [1]),))):
+        choices = np.zeros((4, len(knobs.knobs)), dtype=np.int64)
+        process = GaussianProcess(knobs)
+        process.fit(at(choices), np.ones(4))
+        mean, spread = process.predict(at(choices[:3]))
+        assert np.isfinite(mean).all()
+        assert np.isfinite(spread).all()
 
 
 def test_many_points_are_thinned() -> None:
-    process = GaussianProcess()
-    features, targets = bowl(3 * POINTS_LIMIT, 0)
-    process.fit(features, targets)
-    assert np.corrcoef(process.predict(features)[0], targets)[0, 1] > 0.99
+    process = GaussianProcess(space())
+    points, targets = bowl(3 * POINTS_LIMIT, 0)
+    process.fit(points, targets)
+    assert np.corrcoef(process.predict(points)[0], targets)[0, 1] > 0.99
 
 
 class Constant:
     def __init__(self, value: float) -> None:
         self.value = value
 
-    def fit(self, features: Any, targets: Any) -> None:
+    def fit(self, points: Points, targets: Any) -> None:
         pass
 
-    def predict(self, features: Any) -> tuple[Any, Any]:
-        return np.full(len(features), self.value), np.zeros(len(features))
+    def predict(self, points: Points) -> tuple[Any, Any]:
+        return np.full(len(points), self.value), np.zeros(len(points))
 
 
 def test_models_that_disagree_are_unsure() -> None:
-    mean, spread = CombinedModel([Constant(1.0), Constant(3.0)]).predict(np.zeros((1, 1), dtype=np.float32))
+    mean, spread = CombinedModel([Constant(1.0), Constant(3.0)]).predict(at([[0, 0, 0]]))
     assert (mean[0], spread[0]) == (2.0, 1.0)

@@ -35,13 +35,13 @@ def test_a_prior_leads_the_first_points(recorded: Any) -> None:
         costs = [recorded.costs[int(index)] for index in indices]
         return np.array([0.0 if cost is None else math.log(cost) for cost in costs])
 
-    first = recorded.search("xgb", 0, 8, prior=prior)
+    first = recorded.search("xgb", 0, 8, priors=[prior])
     blind = recorded.search("xgb", 0, 8)
     assert recorded.fraction(first) > recorded.fraction(blind)
 
 
 class BrokenModel:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, space: Any, seed: int) -> None:
         self.seed = seed
 
     def fit(self, features: Any, targets: Any) -> None:

@@ -3,19 +3,19 @@ from typing import Any
 import numpy as np
 
 from tilewright.tuners.acquisition import fill_space, pick_batch
-from tilewright.tuners.xgboost_model import XGBoostModel
+from tilewright.tuners.points import Points
+from tilewright.tuners.xgboost_model import FailureModel, XGBoostModel
 
 
-def bowl(count: int, seed: int) -> tuple[Any, Any]:
+def bowl(count: int, seed: int) -> tuple[Points, Any]:
     rng = np.random.default_rng(seed)
     features = rng.integers(0, 8, (count, 3)).astype(np.float32)
-    return features, np.log(1.0 + ((features - 3) ** 2).sum(axis=1))
+    return Points.of_features(features), np.log(1.0 + ((features - 3) ** 2).sum(axis=1))
 
 
 def test_the_model_learns_a_bowl() -> None:
-    features, targets = bowl(200, 0)
     model = XGBoostModel(0)
-    model.fit(features, targets)
+    model.fit(*bowl(200, 0))
     unknown, truth = bowl(100, 1)
     mean, spread = model.predict(unknown)
     assert np.corrcoef(mean, truth)[0, 1] > 0.9
@@ -23,19 +23,41 @@ def test_the_model_learns_a_bowl() -> None:
 
 
 def test_the_same_seed_fits_the_same_model() -> None:
-    features, targets = bowl(50, 0)
+    points, targets = bowl(50, 0)
     models = [XGBoostModel(3), XGBoostModel(3)]
     for model in models:
-        model.fit(features, targets)
-    first, second = (model.predict(features)[0] for model in models)
+        model.fit(points, targets)
+    first, second = (model.predict(points)[0] for model in models)
     assert (first == second).all()
 
 
+def test_the_chance_to_fail_is_high_where_points_failed() -> None:
+    points, targets = bowl(200, 0)
+    model = FailureModel(0)
+    model.fit(points, (targets > np.median(targets)).astype(np.float64))
+    unknown, truth = bowl(100, 1)
+    chances, fails = model.predict(unknown), truth > np.median(targets)
+    assert chances[fails].mean() > 0.7 > 0.3 > chances[~fails].mean()
+
+
+def test_without_a_failure_none_is_expected() -> None:
+    points, targets = bowl(20, 0)
+    model = FailureModel(0)
+    model.fit(points, np.zeros_like(targets))
+    assert not model.predict(points).any()
+
+
 def test_a_batch_starts_with_the_lowest_optimistic_cost() -> None:
-    mean, spread = np.array([1.0, 0.5, 0.6]), np.array([0.0, 0.0, 0.3])
-    picked = pick_batch(mean, spread, 3, np.random.default_rng(0))
+    opinion = np.array([1.0, 0.5, 0.6]), np.array([0.0, 0.0, 0.3])
+    picked = pick_batch([opinion] * 3, np.random.default_rng(0))
     assert picked[0] == 2
     assert sorted(picked) == [0, 1, 2]
+
+
+def test_each_pick_of_a_batch_follows_its_own_opinion() -> None:
+    none = np.zeros(3)
+    left, right = (np.array([0.0, 1.0, 2.0]), none), (np.array([2.0, 1.0, 0.0]), none)
+    assert pick_batch([left, right, right, left], np.random.default_rng(0)).tolist() == [0, 2, 1]
 
 
 def test_filling_takes_points_far_from_the_known_and_each_other() -> None:

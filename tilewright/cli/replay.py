@@ -3,7 +3,7 @@
 import contextlib
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -14,32 +14,47 @@ from tilewright.cli.invocation import current_invocation
 from tilewright.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
+    from tilewright.logs.formats.recorded_space import RecordedSpace
     from tilewright.tuning.replay import ReplayResult
 
 
 _SLOW = {"xgb"}
 
 
-def _replay(space: str, tuner: str, trials: int, seeds: int, as_json: bool) -> None:
+def _replay(
+    space: str, tuner: str, trials: int, seeds: int, warm: tuple[str, ...], plot: str | None, as_json: bool
+) -> None:
+    from tilewright.cli.replay_plot import check_plot, plot_curves
     from tilewright.logs.formats.spaces import read_recorded_space
     from tilewright.tuning.replay import replay
 
     names = _names(tuner)
+    if plot is not None:
+        check_plot(plot)
     recorded = read_recorded_space(space)
+    sources = [read_recorded_space(source) for source in warm]
     results = []
     with _processes(names, seeds) as run:
         for name in names:
             current_invocation().say(f"{name} on {recorded.name}: {seeds} seeds of {trials} evaluations")
-            results.append(replay(recorded, name, trials=trials, seeds=seeds, run=run))
+            results.append(replay(recorded, name, trials=trials, seeds=seeds, warm=sources, run=run))
+    if plot is not None:
+        plot_curves(results, plot)
     if as_json:
         print_json(results[0].to_json() if len(results) == 1 else {"results": [r.to_json() for r in results]})
         return
+    _print(recorded, results, seeds)
+
+
+def _print(recorded: "RecordedSpace", results: Sequence["ReplayResult"], seeds: int) -> None:
     size, failed = len(recorded.costs), recorded.failures
     click.echo(
-        f"{recorded.name}: {size} configurations, {failed} failed; best found / best, mean of {seeds} seeds"
+        f"{recorded.name}: {size} configurations, {failed} failed; best found / best, "
+        f"mean \u00b1 deviation of {seeds} seeds"
     )
     marks = [f"{mark}" for mark in results[0].fraction_of_optimum]
-    print_table(("tuner", *marks, "evaluations to 95 %"), [_cells(result) for result in results])
+    headings = ("tuner", *marks, "evaluations to 95 %", "s / 100")
+    print_table(headings, [_cells(result) for result in results])
 
 
 @contextlib.contextmanager
@@ -76,9 +91,13 @@ def _names(tuner: str) -> list[str]:
 
 
 def _cells(result: "ReplayResult") -> tuple[str, ...]:
-    shares = ["-" if share is None else f"{share:.3f}" for share in result.fraction_of_optimum.values()]
+    shares = [
+        "-" if share is None or spread is None else f"{share:.3f} \u00b1 {spread:.3f}"
+        for share, spread in zip(result.fraction_of_optimum.values(), result.spread.values(), strict=True)
+    ]
     evaluations = result.evaluations_to_95
-    return (result.tuner, *shares, "not reached" if evaluations is None else f"{evaluations:g}")
+    reached = "not reached" if evaluations is None else f"{evaluations:g}"
+    return (result.tuner, *shares, reached, f"{result.seconds_per_100:.2f}")
 
 
 command = Command(
@@ -102,6 +121,15 @@ command = Command(
             default=20,
             show_default=True,
             help="Searches of each tuner.",
+        ),
+        click.Option(
+            ["--warm"],
+            multiple=True,
+            metavar="SPACE",
+            help="A recording of another machine or shape that the model knows before it begins; repeatable.",
+        ),
+        click.Option(
+            ["--plot"], metavar="FILE", help="Draw the best found so far into a file: .png, .svg, .pdf."
         ),
         json_option(),
     ],

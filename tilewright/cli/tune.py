@@ -40,6 +40,12 @@ def search_options() -> list[click.Parameter]:
         click.Option(
             ["--seed"], type=click.IntRange(min=0), default=0, show_default=True, help="Of the search."
         ),
+        click.Option(
+            ["--transfer/--no-transfer"],
+            default=True,
+            show_default=True,
+            help="Learn from the database's trials of other shapes and machines.",
+        ),
         threads_option(),
         database_option(),
         json_option(),

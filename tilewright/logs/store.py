@@ -136,6 +136,11 @@ class RecordStore:
             if record is not None:
                 yield record
 
+    def iter_firsts(self, op: str) -> Iterator[Record]:
+        """The first trial of each key of an operator, which names its workload and machine."""
+        firsts = select(func.min(trials.c.id)).where(trials.c.op == op).group_by(trials.c.key)
+        return self._decode(select(trials.c.line).where(trials.c.id.in_(firsts)).order_by(trials.c.id))
+
     def count(self, key: str | None = None) -> int:
         """The number of trials, of all keys or of one."""
         return sum(self.states(key).values())

@@ -1,6 +1,6 @@
 """Tuners: from a space and observed costs to the configurations to measure next."""
 
-from tilewright.tuners.budget import Budget
+from tilewright.tuners.budget import Budget, batch_size
 from tilewright.tuners.cost_model import CostModel
 from tilewright.tuners.features import knob_features
 from tilewright.tuners.observation import Observation
@@ -16,6 +16,7 @@ __all__ = [
     "Prior",
     "Tuner",
     "TunerError",
+    "batch_size",
     "knob_features",
     "make_tuner",
 ]

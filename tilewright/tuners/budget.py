@@ -19,3 +19,13 @@ class Budget:
     def trials_left(self, trials: int) -> int | None:
         """Return how many trials may still be made; None for no limit."""
         return None if self.trials is None else max(0, self.trials - trials)
+
+
+def batch_size(known: int) -> int:
+    """How many configurations to propose at once when so many are known.
+
+    Few at first, when each trial teaches most; more later, when a model of many points takes longer to fit.
+    """
+    if known < 32:
+        return 4
+    return 8 if known < 128 else 16

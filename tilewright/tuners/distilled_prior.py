@@ -17,8 +17,10 @@ from tilewright.compiler.errors import TilewrightError
 from tilewright.templates.config import Config
 from tilewright.templates.constraints import Ordinals
 from tilewright.templates.space import ConfigSpace
-from tilewright.tuners.cost_model import CostModel, Prior, Vector
-from tilewright.tuners.features import FeatureMap, knob_features
+from tilewright.tuners.cost_model import CostModel
+from tilewright.tuners.features import Extractor, FeatureMap, knob_features
+from tilewright.tuners.points import Points
+from tilewright.tuners.prior import Prior, Vector
 from tilewright.tuners.xgboost_model import XGBoostModel
 
 # The natural logarithm of a configuration's cost, in any unit.
@@ -50,14 +52,14 @@ class DistilledPrior:
     """
 
     model: CostModel
-    features: FeatureMap
+    extract: Extractor
     known: dict[int, float]
 
     def __call__(self, space: ConfigSpace, indices: Ordinals) -> Vector:
         """Return the logarithm of the cost of each index, up to a constant."""
         if not len(indices):
             return np.zeros(0)
-        predicted, _ = self.model.predict(self.features(space)(indices))
+        predicted, _ = self.model.predict(Points.of_features(self.extract(indices)))
         return np.array(
             [self.known.get(index, value) for index, value in zip(indices.tolist(), predicted, strict=True)]
         )
@@ -147,5 +149,6 @@ def _fit(found: _Estimates, features: FeatureMap, model: CostModel) -> Distilled
     if len(found.known) < _FEWEST:
         raise ValueError(f"{len(found.known)} configurations could be estimated")
     indices: Ordinals = np.array(list(found.known), dtype=found.space.index_dtype)
-    model.fit(features(found.space)(indices), np.array(list(found.known.values())))
-    return DistilledPrior(model, features, dict(found.known))
+    extract = features(found.space)
+    model.fit(Points.of_features(extract(indices)), np.array(list(found.known.values())))
+    return DistilledPrior(model, extract, dict(found.known))

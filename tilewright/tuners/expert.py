@@ -67,7 +67,8 @@ def shares(experts: list[Expert], least: float) -> Vector:
     """Return the share of each expert in the next batch: by evidence, and no less than `least`."""
     evidence = np.array([expert.evidence for expert in experts])
     likely = np.exp(evidence - evidence.max())
-    return least + (1 - least * len(experts)) * likely / likely.sum()
+    chances: Vector = least + (1 - least * len(experts)) * likely / likely.sum()
+    return chances
 
 
 def _log_density(score: float, mean: float, spread: float) -> float:

@@ -3,9 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.templates.constraints import Ordinals
 from tilewright.templates.space import ConfigSpace
 from tilewright.tuners.features import knob_table
-from tilewright.tuners.knob_kernel import KnobKernel, Matrix
+from tilewright.tuners.knob_kernel import Grid, KnobKernel, Matrix
 from tilewright.tuners.points import Points
 from tilewright.tuners.prior import Vector
 
@@ -13,14 +14,15 @@ POINTS_LIMIT = 200
 _STEPS = 8
 _CHUNK = 2048
 _JITTER = 1e-6
-
-Places = list[NDArray[np.int64]]
+# Normal scores span four or more; a length of one should, as with knobs, be a good part of the range.
+_GUESS_UNIT = 2.0
 
 
 class GaussianProcess:
     """Exact regression on the choices of the knobs, in any number of fits on growing data.
 
-    The kernel's parameters are those of highest posterior density; a fit begins where the last one ended.
+    What priors expect of a point is one more variable each. The kernel's parameters are those of highest
+    posterior density; a fit begins where the last one ended.
     """
 
     def __init__(self, space: ConfigSpace) -> None:
@@ -28,24 +30,20 @@ class GaussianProcess:
         self._tables = [_unit_range(knob_table(space.knobs[column])) for column in self._varying]
         self._kernel = KnobKernel(len(self._varying))
         self._parameters = self._kernel.start
-        self.guided = True
 
     def fit(self, points: Points, targets: Vector) -> None:
         """Learn the targets of points; of many, the lowest and an even share of the others."""
+        self._set_variables(len(self._varying) + points.guesses.shape[1])
         chosen = _most_telling(targets)
         targets = targets[chosen]
         self._known = points[chosen]
-        dims = len(self._varying) + self._known.guesses.shape[1]
-        if self._kernel.knobs != dims:
-            self._kernel = KnobKernel(dims)
-            self._parameters = self._kernel.start
         self._mean, self._deviation = float(targets.mean()), float(targets.std()) + 1e-9
         scores = (targets - self._mean) / self._deviation
-        self._parameters = self._most_likely(scores)
-        covariance = self._covariance(self._known).astype(np.float64)
+        squares = self._known_distances()
+        self._parameters = self._most_likely(squares, scores)
+        covariance, _ = self._kernel.with_slopes(self._parameters, squares)
         covariance.flat[:: len(scores) + 1] += self._kernel.noise(self._parameters) + _JITTER
-        lower = np.linalg.cholesky(covariance)
-        inverse = np.linalg.inv(lower)
+        inverse = np.linalg.inv(np.linalg.cholesky(covariance))
         self._weights = inverse.T @ (inverse @ scores)
         self._whitening = inverse.astype(np.float32)
 
@@ -63,44 +61,42 @@ class GaussianProcess:
         mean = shared @ self._weights * self._deviation + self._mean
         return mean, np.sqrt(left).astype(np.float64) * self._deviation
 
+    def _set_variables(self, count: int) -> None:
+        if self._kernel.variables != count:
+            self._kernel = KnobKernel(count)
+            self._parameters = self._kernel.start
+
     def _covariance(self, points: Points) -> NDArray[np.float32]:
         """Return the covariance of points with the known ones, by tables of the choices that occur."""
-        distances, rows, columns = [], [], []
-        for column, table in zip(self._varying, self._tables, strict=True):
-            asked, row = np.unique(points.choices[:, column], return_inverse=True)
-            known, place = np.unique(self._known.choices[:, column], return_inverse=True)
-            distances.append(_squared_distances(table[asked], table[known]))
-            rows.append(row)
-            columns.append(place)
-        for column in range(points.guesses.shape[1]):
-            asked, known = points.guesses[:, column], self._known.guesses[:, column]
-            distances.append(_squared_distances(asked[:, None] / 2.0, known[:, None] / 2.0))
-            rows.append(np.arange(len(asked)))
-            columns.append(np.arange(len(known)))
-        return self._kernel.covariance(self._parameters, distances, rows, columns)
+        grids = [
+            _knob_grid(table, points.choices[:, column], self._known.choices[:, column])
+            for column, table in zip(self._varying, self._tables, strict=True)
+        ]
+        guesses = zip(points.guesses.T, self._known.guesses.T, strict=True)
+        grids += [_guess_grid(asked, known) for asked, known in guesses]
+        return self._kernel.covariance(self._parameters, grids, (len(points), len(self._known)))
 
-    def _most_likely(self, scores: Vector) -> Vector:
+    def _most_likely(self, squares: Matrix, scores: Vector) -> Vector:
         """Return the parameters of highest posterior density, by a few steps of L-BFGS."""
         from scipy.optimize import minimize
 
-        squares = self._known_distances()
-        start, kernel = self._parameters, self._kernel
         found = minimize(
             lambda parameters: self._loss(parameters, squares, scores),
-            start,
+            self._parameters,
             jac=True,
             method="L-BFGS-B",
-            bounds=kernel.bounds,
+            bounds=self._kernel.bounds,
             options={"maxiter": _STEPS},
         )
         return np.asarray(found.x)
 
     def _known_distances(self) -> Matrix:
         tables = zip(self._varying, self._tables, strict=True)
-        rows = [table[self._known.choices[:, column]] for column, table in tables]
-        rows += [guess[:, None] / 2.0 for guess in self._known.guesses.T]
-        empty = np.zeros((0, len(self._known), len(self._known)))
-        return np.stack([_squared_distances(row, row) for row in rows]) if rows else empty
+        knobs = [table[self._known.choices[:, column]] for column, table in tables]
+        variables = [*knobs, *map(_guess_rows, self._known.guesses.T)]
+        size = len(self._known)
+        empty = np.zeros((0, size, size))
+        return np.stack([_squared_distances(rows, rows) for rows in variables]) if variables else empty
 
     def _loss(self, parameters: Vector, squares: Matrix, scores: Vector) -> tuple[float, Vector]:
         """Return the negative logarithm of the posterior density, up to a constant, and its slopes."""
@@ -123,18 +119,34 @@ class GaussianProcess:
 
 
 def _mirror(lower: Matrix) -> Matrix:
-    return np.tril(lower) + np.tril(lower, -1).T
+    return np.asarray(np.tril(lower) + np.tril(lower, -1).T)
 
 
 def _unit_range(table: NDArray[np.float32]) -> Matrix:
     """Scale each column to values from 0 to 1."""
     span = np.ptp(table, axis=0)
-    return (table - table.min(axis=0)) / np.where(span > 0, span, 1.0).astype(np.float64)
+    return np.asarray((table - table.min(axis=0)) / np.where(span > 0, span, 1.0).astype(np.float64))
 
 
 def _squared_distances(rows: Matrix, columns: Matrix) -> Matrix:
     difference = rows[:, None, :] - columns[None, :, :]
-    return np.einsum("ijk,ijk->ij", difference, difference)
+    return np.asarray(np.einsum("ijk,ijk->ij", difference, difference))
+
+
+def _knob_grid(table: Matrix, asked: Ordinals, known: Ordinals) -> Grid:
+    """Return the distances of the choices that occur, and where each point's is."""
+    rows, row_of = np.unique(asked, return_inverse=True)
+    columns, column_of = np.unique(known, return_inverse=True)
+    return Grid(_squared_distances(table[rows], table[columns]), row_of, column_of)
+
+
+def _guess_grid(asked: NDArray[np.float32], known: NDArray[np.float32]) -> Grid:
+    squares = _squared_distances(_guess_rows(asked), _guess_rows(known))
+    return Grid(squares, np.arange(len(asked)), np.arange(len(known)))
+
+
+def _guess_rows(guesses: NDArray[np.float32]) -> Matrix:
+    return guesses[:, None].astype(np.float64) / _GUESS_UNIT
 
 
 def _most_telling(targets: Vector) -> NDArray[np.int64]:

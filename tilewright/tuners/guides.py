@@ -21,9 +21,9 @@ _log = logging.getLogger(__name__)
 class Guides:
     """Priors on one scale, each with a slope that follows from how well it agrees with what was measured.
 
-    The slopes are those of a least-squares fit that are not negative, drawn towards equal shares as if so many
-    measurements had agreed with them: a prior of a similar kernel leads from the first trial, one that
-    disagrees is left aside after a few.
+    The slopes are those of a least-squares fit that are not negative, drawn towards equal shares as if
+    `_FIRST_WEIGHT` measurements had agreed with them: a prior of a similar kernel leads from the first trial,
+    one that disagrees is left aside after a few.
     """
 
     def __init__(self, space: ConfigSpace, priors: Sequence[Prior]) -> None:

@@ -14,35 +14,48 @@ _NOISE = 1e-2
 
 
 @dataclass(frozen=True, slots=True)
+class Grid:
+    """Squared distances by one variable: of its values that occur, and where each point's value is."""
+
+    squares: Matrix
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+
+    def spread(self, values: Matrix) -> NDArray[np.float32]:
+        """Return, for each pair of points, what `values` has for the pair of their values."""
+        return values.astype(np.float32)[:, self.columns][self.rows]
+
+
+@dataclass(frozen=True, slots=True)
 class KnobKernel:
     """``single * sum z_i + pairs * sum z_i z_j + whole * prod k_i``, where ``z_i = weight_i * k_i``.
 
-    ``k_i`` is a Matern 5/2 function of the distance of two choices of knob i. Sums of effects of few
-    variables learn from few points what a product of all cannot (Duvenaud, Nickisch and Rasmussen, "Additive
-    Gaussian processes", 2011); the product finds the islands that no sum of pairs explains.
+    ``k_i`` is a Matern 5/2 function of the distance of two choices of knob i, or of two guesses. Sums of
+    effects of few variables learn from few points what a product of all cannot (Duvenaud, Nickisch and
+    Rasmussen, "Additive Gaussian processes", 2011); the product finds the islands that pairs do not explain.
 
-    The parameters are one vector of logarithms: a length and a weight for each knob, then single, pairs,
+    The parameters are one vector of logarithms: a length and a weight for each variable, then single, pairs,
     whole and the noise.
     """
 
-    knobs: int
+    variables: int
 
     @property
     def start(self) -> Vector:
         """The most likely parameters before any data: every term has a share of a variance of about one."""
-        pairs = max(self.knobs * (self.knobs - 1) / 2, 1)
-        orders = np.log([1 / max(self.knobs, 1), 1 / pairs, _WHOLE, _NOISE])
-        return np.concatenate([np.zeros(2 * self.knobs), orders])
+        pairs = max(self.variables * (self.variables - 1) / 2, 1)
+        orders = np.log([1 / max(self.variables, 1), 1 / pairs, _WHOLE, _NOISE])
+        return np.concatenate([np.zeros(2 * self.variables), orders])
 
     @property
     def doubt(self) -> Vector:
         """How far the parameters may be from `start`: standard deviations."""
-        return np.concatenate([np.ones(2 * self.knobs), np.full(4, 2.0)])
+        return np.concatenate([np.ones(2 * self.variables), np.full(4, 2.0)])
 
     @property
     def bounds(self) -> list[tuple[float, float]]:
         """The least and the largest value of each parameter."""
-        lengths, weights = [(-3.0, 4.0)] * self.knobs, [(-6.0, 3.0)] * self.knobs
+        lengths, weights = [(-3.0, 4.0)] * self.variables, [(-6.0, 3.0)] * self.variables
         return [*lengths, *weights, (-8.0, 4.0), (-8.0, 4.0), (-12.0, 4.0), (float(np.log(1e-4)), 0.0)]
 
     def noise(self, parameters: Vector) -> float:
@@ -55,45 +68,36 @@ class KnobKernel:
         return float(single * weights.sum() + pairs * _pairs(weights) + whole)
 
     def covariance(
-        self,
-        parameters: Vector,
-        distances: Sequence[Matrix],
-        rows: Sequence[NDArray[np.int64]],
-        columns: Sequence[NDArray[np.int64]],
+        self, parameters: Vector, grids: Sequence[Grid], shape: tuple[int, int]
     ) -> NDArray[np.float32]:
-        """Return the covariance of rows with columns.
-
-        Args:
-            parameters: of the kernel.
-            distances: for each knob, the squared distances of its choices that occur.
-            rows, columns: for each knob, the place in `distances` of each point's choice.
-        """
+        """Return the covariance of points with others, of which the grids have the distances by variable."""
         weights, single, pairs, whole = self._amplitudes(parameters)
-        total = squares = np.zeros((), dtype=np.float32)
-        product = np.ones((), dtype=np.float32)
-        for knob, choices in enumerate(distances):
-            shares = _matern(choices, parameters[knob])[0].astype(np.float32)
-            likeness = shares[:, columns[knob]][rows[knob]]
+        total = squares = np.zeros(shape, dtype=np.float32)
+        product = np.ones(shape, dtype=np.float32)
+        for variable, grid in enumerate(grids):
+            likeness = grid.spread(_matern(grid.squares, parameters[variable])[0])
             product = product * likeness
-            likeness *= np.float32(weights[knob])
+            likeness *= np.float32(weights[variable])
             total = total + likeness
             squares = squares + likeness * likeness
         mixed = np.float32(single) * total + np.float32(pairs / 2) * (total * total - squares)
         return np.asarray(mixed + np.float32(whole) * product)
 
     def with_slopes(self, parameters: Vector, squares: Matrix) -> tuple[Matrix, "Slopes"]:
-        """Return the covariance of points, of which `squares` has the squared distances by knob, and its slopes."""
+        """Return the covariance of points, from their squared distances by variable, and its slopes."""
         weights, single, pairs, whole = self._amplitudes(parameters)
-        likeness, by_length = _matern(squares, parameters[: self.knobs, None, None])
+        likeness, by_length = _matern(squares, parameters[: self.variables, None, None])
         effects = likeness * weights[:, None, None]
         total = effects.sum(axis=0)
         second = (total * total - (effects * effects).sum(axis=0)) / 2
         terms = (single * total, pairs * second, whole * likeness.prod(axis=0))
-        return sum(terms, np.zeros(())), Slopes(effects, by_length, terms, single + pairs * total, pairs)
+        return terms[0] + terms[1] + terms[2], Slopes(
+            effects, by_length, terms, single + pairs * total, pairs
+        )
 
     def _amplitudes(self, parameters: Vector) -> tuple[Vector, float, float, float]:
-        single, pairs, whole, _ = np.exp(parameters[2 * self.knobs :])
-        return np.exp(parameters[self.knobs : 2 * self.knobs]), single, pairs, whole
+        single, pairs, whole, _ = np.exp(parameters[2 * self.variables :])
+        return np.exp(parameters[self.variables : 2 * self.variables]), single, pairs, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,7 @@ class Slopes:
 
 
 def _matern(squares: Matrix, log_length: float | Matrix) -> tuple[Matrix, Matrix]:
-    """Return the Matern 5/2 kernel of squared distances, and the slope of its logarithm by that of the length."""
+    """Return the Matern 5/2 kernel of squared distances, and its logarithm's slope by that of the length."""
     distance = np.sqrt(5 * squares) * np.exp(-log_length)
     polynomial = 1 + distance + distance**2 / 3
     return polynomial * np.exp(-distance), distance**2 * (1 + distance) / 3 / polynomial

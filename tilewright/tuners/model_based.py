@@ -42,6 +42,8 @@ class ModelBasedSearch(Tuner):
     best is. What priors expect is taken off the scores before it is fitted and added to what it predicts.
     """
 
+    uses_priors = True
+
     def __init__(
         self,
         space: ConfigSpace,
@@ -129,7 +131,7 @@ class ModelBasedSearch(Tuner):
         """Return how low the most hopeful expert thinks the scores may be."""
         points = self._encode(indices)
         hopes = [mean - spread for mean, spread in (expert.predict(points) for expert in self._experts)]
-        return np.min(hopes, axis=0) + FAILURE_COST * self._failures.predict(points)
+        return np.asarray(np.min(hopes, axis=0) + FAILURE_COST * self._failures.predict(points))
 
     def _expected(self, indices: Ordinals) -> Vector:
         return self._guides.expect(self._guides.columns(indices))
@@ -143,8 +145,8 @@ class ModelBasedSearch(Tuner):
         """Improve a population by mutation and crossover; a low score is a good one."""
         best = self.space.ordinals(self.best_indices(_PARENTS))
         drawn = self.space.ordinals(self.space.sample(_EVOLVED, self.rng))
-        near = np.vstack([self.moves.neighbours(row) for row in best[:2]])
-        population = self._valid(np.vstack([best, near, drawn]))
+        near = [self.moves.neighbours(row) for row in best[:2]]
+        population = self._valid(np.vstack([best, *near, drawn]))
         for _ in range(_ROUNDS):
             partners = population[self.rng.integers(0, len(population), len(population))]
             mixed = self.moves.cross(population, partners, self.rng)

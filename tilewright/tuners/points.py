@@ -26,6 +26,11 @@ class Points:
     features: Matrix
     guesses: Matrix
 
+    @classmethod
+    def of_features(cls, features: Matrix) -> Self:
+        """Points for a model that looks at features only."""
+        return cls(np.zeros((len(features), 0), dtype=np.int64), features, features[:, :0])
+
     def __len__(self) -> int:
         return len(self.choices)
 

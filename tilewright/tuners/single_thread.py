@@ -1,4 +1,7 @@
-"""Linear algebra on one thread: on busy cores a threaded factorisation of 200 rows took 100 ms instead of 1."""
+"""Linear algebra on one thread.
+
+On busy cores a threaded factorisation of 200 rows took 100 ms instead of one.
+"""
 
 from contextlib import AbstractContextManager
 from functools import cache
@@ -6,7 +9,7 @@ from typing import Any
 
 
 def single_blas_thread() -> AbstractContextManager[Any]:
-    """Hold NumPy's and SciPy's linear algebra to the calling thread, which also leaves the measured core alone."""
+    """Hold NumPy's and SciPy's linear algebra to one thread, which leaves the measured core alone."""
     limit: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
     return limit
 

@@ -49,7 +49,7 @@ class TransferPrior:
         fitting = [(values, cost) for values, cost in trials if values.keys() == names]
         if sum(cost is not None for _, cost in fitting) < LEAST_TRIALS:
             return None
-        fitting = _most_telling(fitting)
+        fitting = _even_share(fitting)
         tables, rows = [], []
         try:
             for knob in space.knobs:
@@ -61,14 +61,14 @@ class TransferPrior:
             return None
         model = XGBoostModel(seed, members=1, rounds=_ROUNDS)
         costs = np.array([np.inf if cost is None else cost for _, cost in fitting])
-        model.fit(_points(rows), normal_scores(costs))
+        model.fit(_stack(rows), normal_scores(costs))
         return cls(model, tuple(tables))
 
     def __call__(self, space: ConfigSpace, indices: Ordinals) -> Vector:
         """Return the expected score of each index of the space that the prior was made for."""
         ordinals = space.ordinals(indices)
         rows = [table[ordinals[:, column]] for column, table in enumerate(self.tables)]
-        return self.model.predict(_points(rows))[0]
+        return self.model.predict(_stack(rows))[0]
 
 
 def _joined(knob: Knob, values: Sequence[Any]) -> tuple[Knob, NDArray[np.int64]]:
@@ -84,7 +84,7 @@ def _joined(knob: Knob, values: Sequence[Any]) -> tuple[Knob, NDArray[np.int64]]
     return Knob(knob.name, knob.kind, tuple(places)), np.array(choices, dtype=np.int64)
 
 
-def _most_telling(trials: Sequence[Trial]) -> Sequence[Trial]:
+def _even_share(trials: list[Trial]) -> list[Trial]:
     """Return the trials, of very many an even share of the ranks."""
     if len(trials) <= _MOST_TRIALS:
         return trials
@@ -92,7 +92,5 @@ def _most_telling(trials: Sequence[Trial]) -> Sequence[Trial]:
     return [ranked[place] for place in np.linspace(0, len(ranked) - 1, _MOST_TRIALS).astype(int)]
 
 
-def _points(rows: Sequence[Matrix]) -> Points:
-    features = np.hstack(rows) if rows else np.zeros((0, 0), dtype=np.float32)
-    empty = np.zeros((len(features), 0))
-    return Points(empty.astype(np.int64), features, empty.astype(np.float32))
+def _stack(rows: Sequence[Matrix]) -> Points:
+    return Points.of_features(np.hstack(rows) if rows else np.zeros((0, 0), dtype=np.float32))

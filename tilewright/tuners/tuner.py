@@ -3,6 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,7 +29,12 @@ class Tuner(ABC):
         features: Makes the function from indices to feature rows.
         priors: Guesses of the logarithm of relative costs, from other workloads, machines or an analysis.
         bounds: The part of the indices to search, `[first, last)`; all by default.
+
+    Attributes:
+        uses_priors: whether priors are of use to it.
     """
+
+    uses_priors: ClassVar[bool] = False
 
     def __init__(
         self,

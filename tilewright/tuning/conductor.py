@@ -15,6 +15,7 @@ from tilewright.logs.store import RecordStore
 from tilewright.templates.task import Task
 from tilewright.templates.template import Template
 from tilewright.tuners import TUNERS, Budget, Tuner, TunerError, make_tuner
+from tilewright.tuning.guesses import gather_priors
 from tilewright.tuning.history import History
 from tilewright.tuning.interruption import Interruption
 from tilewright.tuning.leases import release_dead
@@ -35,6 +36,7 @@ def tune(
     patience: int | None = None,
     tuner: str = "xgb",
     seed: int = 0,
+    transfer: bool = True,
     threads: int | None = None,
     target: Target | None = None,
     db: str | os.PathLike[str] = DATABASE,
@@ -51,6 +53,7 @@ def tune(
         patience: stop after so many trials without an improvement.
         tuner: ``xgb``, ``ga``, ``random``, ``grid`` or ``descent``.
         seed: of the search.
+        transfer: let ``xgb`` learn from the database's trials of other shapes and machines.
         threads: of the kernel; by default the cores granted to the process.
         target: the machine; this one by default.
         db: a path (SQLite) or a URL.
@@ -72,7 +75,7 @@ def tune(
         history = open_history(task, stack.enter_context(RecordStore(db)))
         limits, follow = Budget(trials, seconds, patience), choose_progress(progress)
         workers = Workers(task.target, task.threads, stack, follow.stage)
-        make = partial(_make_searcher, tuner, history, seed)
+        make = partial(make_searcher, tuner, history, seed, limits, transfer)
         result = _conduct(
             Run(task, history, make, limits, seed, follow, on_trial, interruption, stack, workers)
         )
@@ -87,11 +90,14 @@ def open_history(task: Task, store: RecordStore) -> History:
     return history
 
 
-def _make_searcher(tuner: str, history: History, seed: int) -> Tuner:
-    """The tuner, which measures the default first and knows what is known."""
-    task = history.task
+def make_searcher(tuner: str, history: History, seed: int, limits: Budget, transfer: bool) -> Tuner:
+    """The tuner, which measures the default first and knows what is known and what is expected."""
+    task, known = history.task, history.observations(history.records)
     start = [task.default_config, *history.hints()]
-    return make_tuner(tuner, task.space, seed, start=start, history=history.observations(history.records))
+    is_over = limits.is_spent(len(history.records), 0.0, history.since_improvement)
+    needs_priors = tuner in TUNERS and TUNERS[tuner].uses_priors and not is_over
+    priors = gather_priors(task, history.store, seed, transfer=transfer) if needs_priors else ()
+    return make_tuner(tuner, task.space, seed, start=start, history=known, priors=priors)
 
 
 def _conduct(run: Run) -> TuneResult:

@@ -20,10 +20,10 @@ from tilewright.tuners.task_scheduler import (
 from tilewright.tuning.conductor import (
     DATABASE,
     TRIALS,
-    _make_searcher,
     check_options,
     check_outlets,
     explain_failures,
+    make_searcher,
     open_history,
 )
 from tilewright.tuning.group_progress import GroupProgress, MemberProgress, choose_group_progress
@@ -53,6 +53,7 @@ def tune_all(
     patience: int | None = None,
     tuner: str = "xgb",
     seed: int = 0,
+    transfer: bool = True,
     threads: int | None = None,
     target: Target | None = None,
     db: str | os.PathLike[str] = DATABASE,
@@ -73,6 +74,7 @@ def tune_all(
         patience: leave a workload after so many trials of it without an improvement.
         tuner: as for :func:`tune`.
         seed: of the search and the scheduler.
+        transfer: let ``xgb`` learn from the database's trials of other shapes and machines.
         threads: of the kernels; by default the cores granted to the process.
         target: the machine; this one by default.
         db: a path (SQLite) or a URL.
@@ -99,7 +101,7 @@ def tune_all(
         workers = Workers(members[0].task.target, members[0].task.threads, stack, follow.stage)
         limits, owner = Budget(None, None, patience), name_owner()
         runs = [
-            Run(history.task, history, partial(_make_searcher, tuner, history, seed), limits, seed,
+            Run(history.task, history, partial(make_searcher, tuner, history, seed, limits, transfer), limits, seed,
                 MemberProgress(follow, place), on_trial, interruption, stack, workers, owner)
             for place, history in enumerate(histories)
         ]  # fmt: skip

@@ -10,11 +10,11 @@ from tilewright.logs.record import Record
 from tilewright.measure.measurer import Measurer
 from tilewright.measure.result import MeasureInput
 from tilewright.templates.config import Config
-from tilewright.tuners import Budget
+from tilewright.tuners import Budget, batch_size
 from tilewright.tuners.task_scheduler import TaskScheduler
 from tilewright.tuning.feed import Feed
 from tilewright.tuning.interruption import Interruption
-from tilewright.tuning.run import BATCH, Run
+from tilewright.tuning.run import Run
 
 # Trials of a task before the scheduler is asked again.
 ROUND = 8
@@ -115,8 +115,9 @@ class GroupRun:
         run = self.runs[place]
         if run.is_over():
             return 0
-        wanted = BATCH if run.history.records else 1
-        limits = [wanted, self._round_end - self._known_of(place), self._left()]
+        known = self._known_of(place)
+        wanted = batch_size(known) if run.history.records else 1
+        limits = [wanted, self._round_end - known, self._left()]
         if run.budget.patience is not None:
             limits.append(run.budget.patience - run.history.since_improvement - self._under_way[place])
         return max(0, min(limits))

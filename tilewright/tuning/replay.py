@@ -1,20 +1,35 @@
 """Tuners on recorded spaces: what they would have found, without measuring anything."""
 
 import math
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from statistics import fmean, median
+from statistics import fmean, median, pstdev
 from typing import Any
 
+from tilewright.logs.errors import RecordError
 from tilewright.logs.formats.recorded_space import RecordedSpace
-from tilewright.tuners import Observation, make_tuner
+from tilewright.tuners import Observation, Prior, batch_size, make_tuner
+from tilewright.tuners.transfer import TransferPrior
 
-BATCH = 8
 MARKS = (25, 50, 100, 200)
 GOAL = 0.95
 
 Curve = list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One search of a recorded space.
+
+    Attributes:
+        curve: the share of the optimum's speed that the best has after each evaluation.
+        seconds: of the tuner's own work.
+    """
+
+    curve: Curve
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +42,32 @@ class ReplayResult:
         tuner: its name.
         fraction_of_optimum: the lowest cost of the space over the lowest found after so many evaluations:
             the mean; None where fewer were made.
+        spread: the standard deviation of these fractions over the seeds.
         evaluations_to_95: until the best found is 95 % as fast as the best of the space: the median; None
             where half of the seeds never came so far.
+        seconds_per_100: the tuner's own work for a hundred evaluations: the median.
+        curves: of each seed.
     """
 
     space: str
     size: int
     tuner: str
     fraction_of_optimum: dict[int, float | None]
+    spread: dict[int, float | None]
     evaluations_to_95: float | None
+    seconds_per_100: float
+    curves: tuple[Curve, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data."""
+        """As plain data, without the curves."""
         return {
             "space": self.space,
             "size": self.size,
             "tuner": self.tuner,
             "fraction_of_optimum": {str(mark): value for mark, value in self.fraction_of_optimum.items()},
+            "spread": {str(mark): value for mark, value in self.spread.items()},
             "evaluations_to_95": self.evaluations_to_95,
+            "seconds_per_100": self.seconds_per_100,
         }
 
 
@@ -55,7 +78,7 @@ def replay(
     trials: int = 200,
     seeds: int = 20,
     warm: Sequence[RecordedSpace] = (),
-    run: Callable[[Callable[[int], Curve], Iterable[int]], Iterable[Curve]] = map,
+    run: Callable[[Callable[[int], Search], Iterable[int]], Iterable[Search]] = map,
 ) -> ReplayResult:
     """Let a tuner search a recorded space once for each of the seeds 0, 1, ...
 
@@ -64,42 +87,63 @@ def replay(
         tuner: a name of `TUNERS`.
         trials: evaluations of one search; a failed one counts, none is repeated.
         seeds: how many searches.
+        warm: recordings of other machines or shapes, which `xgb` knows before it begins.
         run: calls a function with each seed; `map` of an executor does so in other processes.
 
     Raises:
         TunerError: there is no such tuner.
+        RecordError: a recording in `warm` has other knobs.
     """
-    curves = list(run(partial(search, recorded, tuner, trials), range(seeds)))
-    return summarize(recorded, tuner, curves, trials)
+    priors = tuple(_prior(recorded, source) for source in warm)
+    searches = list(run(partial(search, recorded, tuner, trials, priors=priors), range(seeds)))
+    return summarize(recorded, tuner, searches, trials)
 
 
-def search(recorded: RecordedSpace, tuner: str, trials: int, seed: int) -> Curve:
-    """The share of the optimum's speed that the best has after each evaluation, a failed one counting too."""
-    chosen = make_tuner(tuner, recorded.space, seed)
+def _prior(recorded: RecordedSpace, source: RecordedSpace) -> Prior:
+    trials = [(source.space.config(index).to_json(), cost) for index, cost in source.costs.items()]
+    prior = TransferPrior.fit(recorded.space, trials)
+    if prior is None:
+        raise RecordError(
+            f"{source.name} cannot warm a search of {recorded.name}: it has too few trials, or its knobs are "
+            f"{', '.join(source.space.names)} and not {', '.join(recorded.space.names)}"
+        )
+    return prior
+
+
+def search(
+    recorded: RecordedSpace, tuner: str, trials: int, seed: int, *, priors: Sequence[Prior] = ()
+) -> Search:
+    """Search a recorded space once; an evaluation that failed counts too."""
     optimum, best = recorded.optimum, math.inf
     curve: Curve = []
-    while len(curve) < trials and (batch := chosen.next_batch(min(BATCH, trials - len(curve)))):
+    begun = time.process_time()
+    chosen = make_tuner(tuner, recorded.space, seed, priors=priors)
+    while len(curve) < trials and (
+        batch := chosen.next_batch(min(batch_size(len(curve)), trials - len(curve)))
+    ):
         seen = [Observation(config, recorded.costs[config.index]) for config in batch]
         chosen.update(seen)
         for observation in seen:
             if observation.cost_seconds is not None:
                 best = min(best, observation.cost_seconds)
             curve.append(optimum / best)
-    return curve
+    return Search(curve, time.process_time() - begun)
 
 
-def summarize(recorded: RecordedSpace, tuner: str, curves: Sequence[Curve], trials: int) -> ReplayResult:
-    """What curves of several seeds have in common."""
-    fractions = {
-        mark: fmean(_at(curve, mark) for curve in curves) if mark <= trials else None for mark in MARKS
-    }
+def summarize(recorded: RecordedSpace, tuner: str, searches: Sequence[Search], trials: int) -> ReplayResult:
+    """What searches with several seeds have in common."""
+    curves = tuple(search.curve for search in searches)
+    at_marks = {mark: [_at(curve, mark) for curve in curves] for mark in MARKS if mark <= trials}
     evaluations = median(_evaluations(curve) for curve in curves)
     return ReplayResult(
         space=recorded.name,
         size=len(recorded.costs),
         tuner=tuner,
-        fraction_of_optimum=fractions,
+        fraction_of_optimum={mark: fmean(at_marks[mark]) if mark in at_marks else None for mark in MARKS},
+        spread={mark: pstdev(at_marks[mark]) if mark in at_marks else None for mark in MARKS},
         evaluations_to_95=evaluations if math.isfinite(evaluations) else None,
+        seconds_per_100=median(100 * search.seconds / max(len(search.curve), 1) for search in searches),
+        curves=curves,
     )
 
 

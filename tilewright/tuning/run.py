@@ -13,7 +13,7 @@ from tilewright.measure.playoff import PlayoffEntry
 from tilewright.measure.result import MeasureInput, MeasureResult, failed
 from tilewright.templates.config import Config
 from tilewright.templates.task import Task
-from tilewright.tuners import Budget, Observation, Tuner
+from tilewright.tuners import Budget, Observation, Tuner, batch_size
 from tilewright.tuning.feed import Feed
 from tilewright.tuning.history import History, observe, operations
 from tilewright.tuning.interruption import Interruption
@@ -23,7 +23,6 @@ from tilewright.tuning.reference import reference_kind
 from tilewright.tuning.result import Best, Speed, TuneResult
 from tilewright.tuning.workers import Workers
 
-BATCH = 8
 FINALISTS = 4
 
 Trial = tuple[Config, MeasureInput]
@@ -106,7 +105,7 @@ class Run:
         if under_way and not (known and self.has_spare_core):
             return 0
         left = self.budget.trials_left(known + under_way)
-        wanted = BATCH if known else 1
+        wanted = batch_size(known + under_way) if known else 1
         return wanted if left is None else min(wanted, left)
 
     def _refresh(self) -> None:

@@ -5,6 +5,7 @@ The weight, ``(c, kh, kw)``, is constant by default.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewright.compiler import te
+from tilewright.compiler.analysis.machine import Machine
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
@@ -46,6 +48,10 @@ _BORDERS = ("peel", "lines", "image")
 # Cycles of a load that mostly crosses a line of the cache, and of the loops around a tile.
 UNALIGNED_LOAD = 1.7
 TILE_OVERHEAD = 6
+# Registers besides those of the sums and of what was read.
+WEIGHTS_HELD = 3
+# Rows of a small tile.
+LEAST_ROWS = 3
 # Lines of LLVM IR: a candidate may have 2,000.
 MOST_CODE = 1700
 
@@ -69,12 +75,15 @@ def reference(
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
     """The untuned configuration: a tile of whole vectors, small enough for its border to be peeled."""
     window = Window.of(*(arguments[name] for name in ("kernel", "stride", "padding", "dilation")))
-    shape = _Shape.of(**{name: arguments[name] for name in ("h", "w", "c", "layout")}, window=window)
+    shape = _Shape.of(**{name: arguments[name] for name in ("h", "w", "c", "layout", "dtype")}, window=window)
     lanes = target.lanes(BYTES[arguments["dtype"]])
     vectors = _vectors(shape, lanes)
     tiles = [(r, v, b) for b in _borders(shape) for v in vectors for r in _rows(shape) if r * v <= MOST_SUMS]
     fitting = [t for t in tiles if shape.lines_of_code(*t, 0, lanes) <= MOST_CODE] or tiles[:1]
-    rows, width, border = min(fitting, key=lambda t: (_BORDERS.index(t[2]), shape.cycles(t[0], t[1], lanes)))
+    borders = _BORDERS[::-1] if shape.collides(target) else _BORDERS
+    rows, width, border = min(
+        fitting, key=lambda t: (borders.index(t[2]), shape.cycles(t[0], t[1], target, lanes))
+    )
     return {"rows": rows, "vectors": width, "unroll_kh": 0, "border": border}
 
 
@@ -89,15 +98,16 @@ class _Shape:
     taps: tuple[int, int]
     is_padded: bool
     has_gaps: bool
+    item: int
 
     @classmethod
-    def of(cls, h: int, w: int, c: int, layout: str, window: Window) -> _Shape:
+    def of(cls, h: int, w: int, c: int, layout: str, dtype: str, window: Window) -> _Shape:
         """From the operator's parameters."""
         height, width = window.output((h, w))
         is_last = is_channels_last(layout)
         taps = window.kernel[0], window.kernel[1]
         gaps = not is_last and window.stride[1] > 1
-        return cls(height, width, c, is_last, taps, any(window.padding), gaps)
+        return cls(height, width, c, is_last, taps, any(window.padding), gaps, BYTES[dtype])
 
     @property
     def across(self) -> int:
@@ -121,14 +131,36 @@ class _Shape:
             copies *= 2
         return copies * rows * vectors * (written * 4 + 18)
 
-    def cycles(self, rows: int, vectors: int, lanes: int) -> float:
-        """Cycles to cover a plane with tiles: the slower of arithmetic and loads, which rows share."""
-        taps_down, taps_across = self.taps
-        loads = taps_across * (rows + taps_down - 1) * UNALIGNED_LOAD
+    def cycles(self, rows: int, vectors: int, target: Target, lanes: int) -> float:
+        """Cycles to cover a plane with tiles: the slower of arithmetic and loads, and what each tile adds."""
         covered = min(vectors, self.across / lanes)
-        work = covered * max(rows * taps_down * taps_across, loads)
-        tiles = -(-self.down // rows) * -(-self.across // (vectors * lanes))
-        return tiles * (work + TILE_OVERHEAD)
+        whole, tail = divmod(self.down, rows)
+        heights = ((rows, whole), (tail, 1 if tail else 0))
+        total = 0.0
+        for height, count in heights:
+            work = covered * max(height * self.taps[0] * self.taps[1], self._loads(height, vectors, target))
+            total += count * (work + TILE_OVERHEAD)
+        return total * -(-self.across // (vectors * lanes))
+
+    def collides(self, target: Target) -> bool:
+        """Whether neighbouring pixels fall into so few sets of L1 that it does not hold two windows.
+
+        A copy of the image, which is made a block of channels at a time, has its pixels side by side.
+        """
+        if not self.is_channels_last:
+            return False
+        level1 = Machine.of(target).caches[0]
+        sets = level1.size_bytes // (level1.block_bytes * level1.ways)
+        apart = max(1, self.channels * self.item // level1.block_bytes)
+        lines = level1.ways * sets // math.gcd(apart, sets)
+        return lines < 2 * self.taps[0] * (LEAST_ROWS + self.taps[1] - 1)
+
+    def _loads(self, rows: int, vectors: int, target: Target) -> float:
+        """Cycles to load a column of vectors: rows share reads that registers hold beside the sums."""
+        taps_down, taps_across = self.taps
+        shared = taps_across * (rows + taps_down - 1)
+        is_held = vectors * (shared + rows) + WEIGHTS_HELD <= target.vector_registers
+        return UNALIGNED_LOAD * (shared if is_held else rows * taps_down * taps_across)
 
 
 def _borders(shape: _Shape) -> list[str]:
@@ -190,7 +222,7 @@ def depthwise_conv2d(
     cfg = get_config()
     lanes = cfg.target.lanes(BYTES[dtype])
     has_last = is_channels_last(layout)
-    shape = _Shape.of(h, w, c, layout, window)
+    shape = _Shape.of(h, w, c, layout, dtype, window)
     define_space(cfg, shape, lanes)
     x = te.placeholder(arrange(layout, n, c, (h, w)), dtype, name="x")
     weight = te.placeholder((c, *window.kernel), dtype, name="weight")

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tilewright.tuners.features import knob_features
+from tilewright.tuners.points import Points
 from tilewright.tuners.xgboost_model import XGBoostModel
 from tilewright.tvm.autotvm.task.definition import Task
 from tilewright.tvm.ignored import warn_ignored
@@ -22,11 +23,14 @@ class XGBoostCostModel:
     def fit(self, xs: Sequence[int], ys: Sequence[float], plan_size: int = 0) -> None:
         """Learn the scores of indices; those of failures are 0."""
         scores = np.maximum(np.asarray(ys, dtype=np.float64), 1e-8)
-        self._model.fit(self._features(np.asarray(xs, dtype=np.int64)), -np.log(scores))
+        self._model.fit(self._points(xs), -np.log(scores))
 
     def predict(self, xs: Sequence[int], output_margin: bool = False) -> Any:
         """The expected scores of indices."""
-        return np.exp(-self._model.predict(self._features(np.asarray(xs, dtype=np.int64)))[0])
+        return np.exp(-self._model.predict(self._points(xs))[0])
+
+    def _points(self, indices: Sequence[int]) -> Points:
+        return Points.of_features(self._features(np.asarray(indices, dtype=np.int64)))
 
 
 __all__ = ["XGBoostCostModel"]
