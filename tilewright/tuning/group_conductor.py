@@ -100,11 +100,14 @@ def tune_all(
         scheduler = _make_scheduler(strategy, members, histories, objective, seed)
         workers = Workers(members[0].task.target, members[0].task.threads, stack, follow.stage)
         limits, owner = Budget(None, None, patience), name_owner()
-        runs = [
-            Run(history.task, history, partial(make_searcher, tuner, history, seed, limits, transfer), limits, seed,
-                MemberProgress(follow, place), on_trial, interruption, stack, workers, owner)
-            for place, history in enumerate(histories)
-        ]  # fmt: skip
+        runs = []
+        for place, history in enumerate(histories):
+            make = partial(make_searcher, tuner, history, seed, limits, transfer)
+            told = MemberProgress(follow, place)
+            run = Run(
+                history.task, history, make, limits, seed, told, on_trial, interruption, stack, workers, owner
+            )
+            runs.append(run)
         group = GroupRun(runs, scheduler, budget, interruption)
         result = _conduct(group, members, objective, follow, stack)
     return _judge(result, interruption, histories)
