@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from tilewright.logs.apply import apply_best
     from tilewright.templates.collector import get_config
     from tilewright.templates.template import template
-    from tilewright.tuning import NoValidConfig, TuneAllResult, TuneResult, tune, tune_all
+    from tilewright.tuning import NoValidConfig, Session, TuneAllResult, TuneResult, tune, tune_all
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Kernel": "tilewright.compiler.kernel",
     "NoValidConfig": "tilewright.tuning",
+    "Session": "tilewright.tuning",
     "Target": "tilewright.compiler.target",
     "TilewrightError": "tilewright.compiler.errors",
     "TuneAllResult": "tilewright.tuning",
@@ -48,6 +49,7 @@ _HOMES = {
 __all__ = [
     "Kernel",
     "NoValidConfig",
+    "Session",
     "Target",
     "TilewrightError",
     "TuneAllResult",

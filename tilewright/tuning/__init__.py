@@ -5,6 +5,7 @@ from tilewright.tuning.group_conductor import tune_all
 from tilewright.tuning.group_result import IncompleteTuningError, Total, TuneAllInterrupted, TuneAllResult
 from tilewright.tuning.progress import Progress, Quiet
 from tilewright.tuning.result import Best, NoValidConfig, Speed, TuneResult, TuningInterrupted
+from tilewright.tuning.session import Session
 
 __all__ = [
     "Best",
@@ -12,6 +13,7 @@ __all__ = [
     "NoValidConfig",
     "Progress",
     "Quiet",
+    "Session",
     "Speed",
     "Total",
     "TuneAllInterrupted",

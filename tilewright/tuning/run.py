@@ -83,12 +83,11 @@ class Run:
         """
         ready: list[Trial] = []
         while not ready:
-            self._refresh()
-            most = count()
-            batch = self._informed_tuner().next_batch(most) if most else []
+            self.refresh()
+            batch = self.ask(most) if (most := count()) else []
             if not batch:
                 break
-            for config in self._claim(batch):
+            for config in batch:
                 try:
                     ready.append((config, self.trial_input(config)))
                 except TilewrightError as error:
@@ -108,7 +107,15 @@ class Run:
         wanted = batch_size(known + under_way) if known else 1
         return wanted if left is None else min(wanted, left)
 
-    def _refresh(self) -> None:
+    def ask(self, count: int) -> list[Config]:
+        """What the tuner proposes and no other process is measuring; nothing when nothing is left."""
+        self.refresh()
+        while batch := self._informed_tuner().next_batch(count):
+            if claimed := self.claim(batch):
+                return claimed
+        return []
+
+    def refresh(self) -> None:
         """Take note of what other processes have measured."""
         fresh = self.history.refresh()
         for record in fresh:
@@ -124,8 +131,8 @@ class Run:
             self._tuner.update(observed)
         return self._tuner
 
-    def _claim(self, batch: Sequence[Config]) -> list[Config]:
-        """Those configurations that no other process is measuring."""
+    def claim(self, batch: Sequence[Config]) -> list[Config]:
+        """Those configurations that no other process is measuring, which then leave them to this one."""
         values = [config.to_json() for config in batch]
         granted = self.history.store.lease_all(self.history.key, values, self.owner)
         if not self._has_leases:
