@@ -1,7 +1,8 @@
 """Runs what the documents show. Blocks of a page run in order in one empty folder; the fence says how:
 
-``python`` runs as a script, ``python needs=PACKAGE`` where the package is installed, ``python file=NAME`` is
-written to a file, ``bash`` runs and stops at the first error, ``bash norun`` is only looked at: its make targets must exist. All others are for reading.
+``python`` runs as a script, ``python needs=PACKAGE`` does where it is installed, ``python file=NAME`` is
+written to a file, ``bash`` runs and stops at the first error, ``bash norun`` is only looked at: its make
+targets must exist. All others are for reading.
 """
 
 import importlib.util
