@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tilewright.logs.apply import apply_best
     from tilewright.templates.collector import get_config
     from tilewright.templates.template import template
+    from tilewright.templates.workload_collector import collect_workloads
     from tilewright.tuning import NoValidConfig, Session, TuneAllResult, TuneResult, tune, tune_all
 
 __version__ = "0.1.0"
@@ -38,6 +39,7 @@ _HOMES = {
     "TuneResult": "tilewright.tuning",
     "apply_best": "tilewright.logs.apply",
     "build": "tilewright.deploy",
+    "collect_workloads": "tilewright.templates.workload_collector",
     "explain": "tilewright.deploy",
     "get_config": "tilewright.templates.collector",
     "lower": "tilewright.deploy",
@@ -56,6 +58,7 @@ __all__ = [
     "TuneResult",
     "apply_best",
     "build",
+    "collect_workloads",
     "explain",
     "get_config",
     "lower",
