@@ -315,7 +315,7 @@ def test_more_is_proposed_while_trials_run_where_a_core_is_free(
     measurer: type[FakeMeasurer], db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_module, "physical_cores", lambda: 4)
-    monkeypatch.setattr(run_module, "BATCH", 1)
+    monkeypatch.setattr(run_module, "batch_size", lambda known: 1)
     assert tune_scaling(db).trials == 4
     assert measurer.measured[0] == 2
     assert sorted(measurer.measured) == list(FACTORS)

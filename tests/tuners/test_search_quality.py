@@ -93,3 +93,14 @@ def test_tuners_take_batches_of_any_length(recorded: Any) -> None:
         configs = tuner.next_batch(length)
         assert len(configs) == length
         tuner.update([Observation(config, recorded.costs[config.index]) for config in configs])
+
+
+def test_hope_fades_once_the_best_is_known(recorded: Any) -> None:
+    tuner = make_tuner("xgb", recorded.space, 0)
+    hopes = [tuner.hope]
+    for _ in range(24):
+        configs = tuner.next_batch(8)
+        tuner.update([Observation(config, recorded.costs[config.index]) for config in configs])
+        hopes.append(tuner.hope)
+    assert hopes[0] == 1.0
+    assert np.mean(hopes[-4:]) < 0.5 * np.mean(hopes[2:6])

@@ -29,6 +29,13 @@ def pick_batch(opinions: Sequence[tuple[Vector, Vector]], rng: np.random.Generat
     return np.array(picked, dtype=np.int64)
 
 
+def chance_below(best: float, mean: Vector, spread: Vector) -> Vector:
+    """Return the chance of each candidate to have a lower cost than the best so far."""
+    from scipy.special import ndtr
+
+    return np.asarray(ndtr((best - mean) / np.maximum(spread, 1e-9)))
+
+
 def fill_space(features: NDArray[np.float32], known: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     """Return the places of `count` rows that are far from each other and from the known rows, greedily."""
     scale = features.std(axis=0)

@@ -3,17 +3,28 @@
 from dataclasses import dataclass
 
 
+HOPELESS = 0.01
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Limits on a run; None is no limit. `patience` counts trials since the last improvement."""
+    """Limits on a run; None is no limit.
+
+    Attributes:
+        trials: how many there are at the end.
+        seconds: how long the run takes.
+        patience: how many trials may pass without an improvement that is more than noise; half as many where
+            the search itself has no hope of one.
+    """
 
     trials: int | None = 64
     seconds: float | None = None
     patience: int | None = None
 
-    def is_spent(self, trials: int, seconds: float, since_improvement: int) -> bool:
-        """Return whether any limit has been reached."""
-        spent = ((self.trials, trials), (self.seconds, seconds), (self.patience, since_improvement))
+    def is_spent(self, trials: int, seconds: float, since_improvement: int, hope: float = 1.0) -> bool:
+        """Return whether any limit has been reached; `hope` is the chance of a better configuration."""
+        waited = since_improvement if hope >= HOPELESS else 2 * since_improvement
+        spent = ((self.trials, trials), (self.seconds, seconds), (self.patience, waited))
         return any(limit is not None and used >= limit for limit, used in spent)
 
     def trials_left(self, trials: int) -> int | None:

@@ -10,6 +10,9 @@ from tilewright.tuners.points import Points
 from tilewright.tuners.prior import Vector
 
 MEMORY = 0.8
+# After so many measurements an expert with guides is heard half as much.
+FAITH = 16
+_MOST_DOUBT = 2.0
 _LEAST_SPREAD = 0.05
 
 
@@ -63,12 +66,16 @@ class Expert:
         self._foretold = {}
 
 
-def shares(experts: list[Expert], least: float) -> Vector:
-    """Return the share of each expert in the next batch: by evidence, and no less than `least`."""
+def shares(experts: list[Expert], known: int) -> Vector:
+    """Return the share of each expert in the next batch: by evidence, and of one with guides less and less.
+
+    What priors know of the best is soon measured. An expert that leans on them may go on foretelling well
+    where it sends the search, and yet send it to the wrong place: no evidence shows that.
+    """
     evidence = np.array([expert.evidence for expert in experts])
-    likely = np.exp(evidence - evidence.max())
-    chances: Vector = least + (1 - least * len(experts)) * likely / likely.sum()
-    return chances
+    faith = np.array([1.0 if expert.guides is None else 0.5 ** (known / FAITH) for expert in experts])
+    chances = faith * np.exp(np.maximum(evidence - evidence.max(), -_MOST_DOUBT))
+    return np.asarray(chances / chances.sum())
 
 
 def _log_density(score: float, mean: float, spread: float) -> float:

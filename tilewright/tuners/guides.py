@@ -8,8 +8,8 @@ import numpy as np
 from tilewright.templates.constraints import Ordinals
 from tilewright.templates.space import ConfigSpace
 from tilewright.tuners.features import Matrix
-from tilewright.tuners.normal_scores import NormalScale
 from tilewright.tuners.prior import Prior, Vector
+from tilewright.tuners.scores import NormalScale
 
 _SAMPLE = 2000
 _FIRST_SLOPE = 0.8

@@ -8,16 +8,16 @@ import numpy as np
 
 from tilewright.templates.constraints import Ordinals
 from tilewright.templates.space import ConfigSpace
-from tilewright.tuners.acquisition import fill_space, pick_batch
+from tilewright.tuners.acquisition import chance_below, fill_space, pick_batch
 from tilewright.tuners.combined_model import trees_and_process
 from tilewright.tuners.cost_model import CostModel
 from tilewright.tuners.expert import Expert, shares
 from tilewright.tuners.genetic import breed
 from tilewright.tuners.guides import Guides
 from tilewright.tuners.moves import Moves
-from tilewright.tuners.normal_scores import normal_scores
 from tilewright.tuners.points import PointEncoder
 from tilewright.tuners.prior import Vector
+from tilewright.tuners.scores import cost_scores
 from tilewright.tuners.single_thread import single_blas_thread
 from tilewright.tuners.tuner import Tuner
 from tilewright.tuners.xgboost_model import FailureModel
@@ -30,7 +30,6 @@ _PARENTS = 8
 _EVOLVED = 512
 _ROUNDS = 5
 FAILURE_COST = 1.0
-LEAST_SHARE = 0.1
 
 _log = logging.getLogger(__name__)
 
@@ -38,8 +37,8 @@ _log = logging.getLogger(__name__)
 class ModelBasedSearch(Tuner):
     """Fills the space first, then measures where the model's optimistic cost is lowest.
 
-    The model sees normal scores of the costs, not the costs: how bad a bad one is says little of where the
-    best is. What priors expect is taken off the scores before it is fitted and added to what it predicts.
+    An expert looks at measurements only; another, where there are priors, also leans on what they expect.
+    Each chooses a share of a batch.
     """
 
     uses_priors = True
@@ -54,6 +53,7 @@ class ModelBasedSearch(Tuner):
     ) -> None:
         self.moves = Moves(space)
         self._failures = FailureModel(seed)
+        self._best_score = 0.0
         super().__init__(space, seed, **options)
         self._guides = Guides(space, self.priors)
         self._encode = PointEncoder(space, self.features, self._guides)
@@ -107,7 +107,8 @@ class ModelBasedSearch(Tuner):
     def _fit(self) -> None:
         indices: Ordinals = np.array(list(self.costs), dtype=self.space.index_dtype)
         costs = np.array([np.inf if cost is None else cost for cost in self.costs.values()])
-        points, scores = self._encode(indices), normal_scores(costs)
+        points, scores = self._encode(indices), cost_scores(costs)
+        self._best_score = float(scores.min())
         by_index = dict(zip(indices.tolist(), scores.tolist(), strict=True))
         for expert in self._experts:
             expert.judge(by_index)
@@ -119,12 +120,13 @@ class ModelBasedSearch(Tuner):
         points = self._encode(pool)
         opinions = [expert.predict(points) for expert in self._experts]
         risk = FAILURE_COST * self._failures.predict(points)
-        chances = shares(self._experts, LEAST_SHARE)
+        chances = shares(self._experts, len(self.costs))
         choosers = self.rng.choice(len(opinions), size=count, p=chances)
         taken = pick_batch([(opinions[k][0] + risk, opinions[k][1]) for k in choosers], self.rng)
         chosen = self._at(pool, taken)
         for expert, (mean, spread) in zip(self._experts, opinions, strict=True):
             expert.foretell(chosen, mean[taken], spread[taken])
+        self.hope = max(float(chance_below(self._best_score, *opinion).max()) for opinion in opinions)
         return chosen
 
     def _optimistic(self, indices: Ordinals) -> Vector:

@@ -13,9 +13,9 @@ from tilewright.templates.knobs import Entity, Knob
 from tilewright.templates.space import ConfigSpace
 from tilewright.templates.space_json import entity_from_json
 from tilewright.tuners.features import Matrix, knob_table
-from tilewright.tuners.normal_scores import normal_scores
 from tilewright.tuners.points import Points
 from tilewright.tuners.prior import Vector
+from tilewright.tuners.scores import normal_scores
 from tilewright.tuners.xgboost_model import XGBoostModel
 
 LEAST_TRIALS = 8

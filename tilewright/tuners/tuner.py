@@ -32,6 +32,7 @@ class Tuner(ABC):
 
     Attributes:
         uses_priors: whether priors are of use to it.
+        hope: the chance that what is left holds something better, as far as the search can tell.
     """
 
     uses_priors: ClassVar[bool] = False
@@ -52,6 +53,7 @@ class Tuner(ABC):
         self.rng = np.random.default_rng(seed)
         self.features = features
         self.priors = tuple(priors)
+        self.hope = 1.0
         self.costs: dict[int, float | None] = {}
         self._proposed: set[int] = set()
         self._start = [index for config in start if (index := self._index_of(config)) is not None]

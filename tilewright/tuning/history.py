@@ -13,6 +13,8 @@ from tilewright.templates.task import Task
 from tilewright.tuners import Observation
 
 HINTS = 4
+# Gains that repeats of one kernel show as well.
+NOISE = 0.005
 _TIMED = ("ok", "slow")
 
 
@@ -22,7 +24,7 @@ class History:
     Attributes:
         records: in the order in which they became known.
         best_seconds: the lowest cost.
-        since_improvement: trials since it was found.
+        since_improvement: trials since one that was better by more than noise.
     """
 
     def __init__(self, task: Task, store: RecordStore) -> None:
@@ -32,6 +34,7 @@ class History:
         self.records: list[Record] = []
         self.best_seconds = float("inf")
         self.since_improvement = 0
+        self._mark = float("inf")
         self._known: set[str] = set()
         self._stored = 0
         self.refresh()
@@ -55,11 +58,12 @@ class History:
     def _note(self, record: Record) -> None:
         self.records.append(record)
         self._known.add(record.id)
-        if record.state == "ok" and record.seconds is not None and record.seconds < self.best_seconds:
-            self.best_seconds = record.seconds
-            self.since_improvement = 0
-        else:
-            self.since_improvement += 1
+        seconds = record.seconds if record.state == "ok" else None
+        self.since_improvement += 1
+        if seconds is not None and seconds < self._mark * (1 - NOISE):
+            self._mark, self.since_improvement = seconds, 0
+        if seconds is not None:
+            self.best_seconds = min(self.best_seconds, seconds)
 
     def _is_ours(self, record: Record) -> bool:
         return record.template.source == self.task.template_hash

@@ -64,7 +64,7 @@ class Run:
             return True
         elapsed = time.monotonic() - self.started
         known = self.history
-        return self.budget.is_spent(len(known.records), elapsed, known.since_improvement)
+        return self.budget.is_spent(len(known.records), elapsed, known.since_improvement, self.tuner.hope)
 
     def search(self) -> None:
         """Measure what the tuner proposes until the budget is spent or nothing is left."""
