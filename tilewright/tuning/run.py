@@ -63,8 +63,8 @@ class Run:
         if self.interruption.requested:
             return True
         elapsed = time.monotonic() - self.started
-        known = self.history
-        return self.budget.is_spent(len(known.records), elapsed, known.since_improvement, self.tuner.hope)
+        known, hope = self.history, 1.0 if self._tuner is None else self._tuner.hope
+        return self.budget.is_spent(len(known.records), elapsed, known.since_improvement, hope)
 
     def search(self) -> None:
         """Measure what the tuner proposes until the budget is spent or nothing is left."""
