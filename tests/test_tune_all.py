@@ -247,15 +247,42 @@ def test_ctrl_c_keeps_everything(measurer: type[Fake], db: Path) -> None:
     assert tune_some(db, 64, 128, trials=30).trials == 19
 
 
-def test_more_is_proposed_while_trials_run_where_a_core_is_free(
-    measurer: type[Fake], db: Path, monkeypatch: pytest.MonkeyPatch
+class TwoWorkers(Fake):
+    """Takes a second trial before it answers the first."""
+
+    alone: tuple[tuple[int, int], ...] = ()
+
+    def iter_results(self, inputs: Sequence[MeasureInput]) -> Iterator[tuple[int, MeasureResult]]:
+        taken: list[tuple[int, MeasureInput]] = []
+        position = 0
+        while position < len(inputs) or taken:
+            while position < len(inputs) and len(taken) < 2:
+                taken.append((position, inputs[position]))
+                position += 1
+            first, trial = taken.pop(0)
+            n = int(json.loads(trial.workload.removeprefix("stretch"))["n"])
+            type(self).order += ((n, factor_of(trial)),)
+            if not taken:
+                type(self).alone += ((n, factor_of(trial)),)
+            yield first, self._answer(n, factor_of(trial))
+
+
+@pytest.mark.parametrize("strategy", ["gradient", "round-robin"])
+def test_the_next_is_proposed_while_one_runs_where_a_core_is_free(
+    db: Path, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
+    class Fresh(TwoWorkers):
+        pass
+
+    monkeypatch.setattr(workers_module, "Measurer", Fresh)
     monkeypatch.setattr(run_module, "physical_cores", lambda: 4)
-    result = tune_some(db, 64, 128, trials=5 * ROUND)
-    assert result.trials == 5 * ROUND
-    assert measurer.order[0] == (64, 1)
-    assert measurer.order[ROUND] == (128, 1)
-    assert len(set(measurer.order)) == 5 * ROUND
+    result = tune_some(db, 64, 128, trials=6 * ROUND, strategy=strategy)
+    assert result.trials == 6 * ROUND == len(set(Fresh.order))
+    # The default of a workload comes before its others; the last trial of all has no company either.
+    assert Fresh.alone == ((64, 1), (128, 1), Fresh.order[-1])
+    assert [n for n, _ in Fresh.order[: 2 * ROUND]] == [64] * ROUND + [128] * ROUND
+    if strategy == "round-robin":
+        assert trials_of(result) == [3 * ROUND, 3 * ROUND]
 
 
 def test_equal_workloads_are_one(measurer: type[Fake], db: Path) -> None:
