@@ -367,17 +367,22 @@ def test_wrong_requests_are_refused_before_anything_is_written(
 
 
 def test_too_few_trials_for_all_are_told(measurer: type[Fake], db: Path) -> None:
-    with pytest.raises(
-        IncompleteTuningError, match=r"stretch\(n=128\): no trial was made: allow more trials"
-    ):
-        tune_some(db, 64, 128, trials=4)
+    with pytest.raises(IncompleteTuningError, match=r"stretch\(n=128\): no trial was made: allow more"):
+        tune_some(db, 64, 128, trials=1)
+
+
+def test_rounds_are_short_where_trials_are_few(measurer: type[Fake], db: Path) -> None:
+    result = tune_some(db, 10, 20, 1000, trials=10)
+    assert [n for n, _ in measurer.order] == [10] * 3 + [20] * 3 + [1000] * 4
+    assert result.total.best is not None
+    assert tune_some(db, 10, 20, 1000, trials=10).trials == 0
 
 
 def test_rounds_are_told_from_records(measurer: type[Fake], db: Path) -> None:
     measurer.falls = (64,)
     tune_some(db, 64, trials=ROUND + 3, tuner="grid")
-    assert costs_by_round(stored(db)) == pytest.approx([64e-6 / ROUND, 64e-6 / (ROUND + 3)])
-    assert costs_by_round([]) == []
+    assert costs_by_round(stored(db), ROUND) == pytest.approx([64e-6 / ROUND, 64e-6 / (ROUND + 3)])
+    assert costs_by_round([], ROUND) == []
 
 
 def test_progress_is_told_in_order(measurer: type[Fake], db: Path) -> None:
@@ -398,7 +403,7 @@ def test_progress_is_told_in_order(measurer: type[Fake], db: Path) -> None:
 
     tune_some(db, 64, 128, trials=9, progress=Listener())
     assert heard == [
-        [2, 9, 0, 0], "starting workers", *[0] * 8, 1, "play-off", "play-off", "finish",
+        [2, 9, 0, 0], "starting workers", *[0] * 4, *[1] * 5, "play-off", "play-off", "finish",
     ]  # fmt: skip
 
 

@@ -33,7 +33,7 @@ from tilewright.tuning.group_result import (
     TuneAllResult,
     gather_results,
 )
-from tilewright.tuning.group_run import GroupRun, costs_by_round
+from tilewright.tuning.group_run import GroupRun, costs_by_round, round_size
 from tilewright.tuning.history import History, operations
 from tilewright.tuning.interruption import Interruption
 from tilewright.tuning.leases import name_owner
@@ -97,7 +97,9 @@ def tune_all(
         interruption = stack.enter_context(Interruption())
         store, follow = stack.enter_context(RecordStore(db)), choose_group_progress(progress)
         histories = [open_history(member.task, store) for member in members]
-        scheduler = _make_scheduler(strategy, members, histories, objective, seed)
+        size = round_size(budget.trials, len(members))
+        rounds = [costs_by_round(history.records, size) for history in histories]
+        scheduler = _make_scheduler(strategy, members, rounds, objective, seed)
         workers = Workers(members[0].task.target, members[0].task.threads, stack, follow.stage)
         limits, owner = Budget(None, None, patience), name_owner()
         runs = []
@@ -108,7 +110,7 @@ def tune_all(
                 history.task, history, make, limits, seed, told, on_trial, interruption, stack, workers, owner
             )
             runs.append(run)
-        group = GroupRun(runs, scheduler, budget, interruption)
+        group = GroupRun(runs, scheduler, budget, interruption, size)
         result = _conduct(group, members, objective, follow, stack)
     return _judge(result, interruption, histories)
 
@@ -116,13 +118,12 @@ def tune_all(
 def _make_scheduler(
     strategy: str,
     members: Sequence[WeightedTask],
-    histories: Sequence[History],
+    rounds: Sequence[Sequence[float]],
     objective: Objective | None,
     seed: int,
 ) -> TaskScheduler:
     """The scheduler, which goes on from the rounds that the database tells of."""
     tasks = [ScheduledTask(m.task.workload.op, operations(m.task), m.weight) for m in members]
-    rounds = [costs_by_round(history.records) for history in histories]
     return STRATEGIES[strategy](tasks, seed, objective=objective, history=rounds)
 
 

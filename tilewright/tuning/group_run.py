@@ -19,6 +19,12 @@ from tilewright.tuning.run import Run
 # Trials of a task before the scheduler is asked again.
 ROUND = 8
 
+
+def round_size(trials: int | None, tasks: int) -> int:
+    """How many trials a round has: few where so many tasks share so few that not all could have a round."""
+    return ROUND if trials is None else max(1, min(ROUND, trials // tasks))
+
+
 Label = tuple[int, Config]
 
 
@@ -30,6 +36,7 @@ class GroupRun:
         runs: one a task, without limits of trials and seconds.
         scheduler: says whose turn it is.
         budget: of all runs together, without patience, which each run has for itself.
+        round_size: trials of a round.
         elapsed_seconds: of each run.
     """
 
@@ -37,6 +44,7 @@ class GroupRun:
     scheduler: TaskScheduler
     budget: Budget
     interruption: Interruption
+    round_size: int = ROUND
     elapsed_seconds: list[float] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     _under_way: list[int] = field(default_factory=list)
@@ -107,7 +115,7 @@ class GroupRun:
                 self.scheduler.retire(place)
         self._turn = None if self._left() == 0 else self.scheduler.choose()
         if self._turn is not None:
-            self._round_end = self._known_of(self._turn) + ROUND
+            self._round_end = self._known_of(self._turn) + self.round_size
         return self._turn
 
     def _batch_size(self, place: int) -> int:
@@ -134,11 +142,11 @@ class GroupRun:
         return ROUND if left is None else left
 
 
-def costs_by_round(records: Sequence[Record]) -> list[float]:
-    """The lowest cost after each round of trials; infinite where none was valid."""
+def costs_by_round(records: Sequence[Record], size: int) -> list[float]:
+    """The lowest cost after each round of so many trials; infinite where none was valid."""
     costs, lowest = [], math.inf
-    for begin in range(0, len(records), ROUND):
-        for record in records[begin : begin + ROUND]:
+    for begin in range(0, len(records), size):
+        for record in records[begin : begin + size]:
             if record.state == "ok" and record.seconds is not None:
                 lowest = min(lowest, record.seconds)
         costs.append(lowest)
