@@ -75,7 +75,7 @@ def tune(
         history = open_history(task, stack.enter_context(RecordStore(db)))
         limits, follow = Budget(trials, seconds, patience), choose_progress(progress)
         workers = Workers(task.target, task.threads, stack, follow.stage)
-        make = partial(make_searcher, tuner, history, seed, limits, transfer)
+        make = partial(make_searcher, tuner, history, seed, transfer)
         result = _conduct(
             Run(task, history, make, limits, seed, follow, on_trial, interruption, stack, workers)
         )
@@ -90,12 +90,11 @@ def open_history(task: Task, store: RecordStore) -> History:
     return history
 
 
-def make_searcher(tuner: str, history: History, seed: int, limits: Budget, transfer: bool) -> Tuner:
+def make_searcher(tuner: str, history: History, seed: int, transfer: bool) -> Tuner:
     """The tuner, which measures the default first and knows what is known and what is expected."""
     task, known = history.task, history.observations(history.records)
     start = [task.default_config, *history.hints()]
-    is_over = limits.is_spent(len(history.records), 0.0, history.since_improvement)
-    needs_priors = tuner in TUNERS and TUNERS[tuner].uses_priors and not is_over
+    needs_priors = tuner in TUNERS and TUNERS[tuner].uses_priors
     priors = gather_priors(task, history.store, seed, transfer=transfer) if needs_priors else ()
     return make_tuner(tuner, task.space, seed, start=start, history=known, priors=priors)
 

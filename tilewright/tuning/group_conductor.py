@@ -104,7 +104,7 @@ def tune_all(
         limits, owner = Budget(None, None, patience), name_owner()
         runs = []
         for place, history in enumerate(histories):
-            make = partial(make_searcher, tuner, history, seed, limits, transfer)
+            make = partial(make_searcher, tuner, history, seed, transfer)
             told = MemberProgress(follow, place)
             run = Run(
                 history.task, history, make, limits, seed, told, on_trial, interruption, stack, workers, owner
