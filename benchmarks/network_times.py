@@ -35,7 +35,9 @@ def main() -> int:
     """Tune the layers of each network, check it, and time it; 1 where a library computes something else."""
     options = parser(__doc__)
     options.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), metavar="NETWORK")
-    options.add_argument("--trials", type=int, default=32, help="for each workload; 0: untuned only")
+    options.add_argument(
+        "--trials", type=int, default=32, help="for each workload, on average; 0: untuned only"
+    )
     options.add_argument("--rounds", type=int, default=15)
     options.add_argument("--db", type=Path, help="where trials are kept; by default they are not")
     given = options.parse_args()
@@ -62,9 +64,9 @@ def time_network(network: Network, trials: int, rounds: int, db: Path) -> Times:
     expected = run_in_numpy(network, x)
     forms: dict[str, Callable[[], Any]] = {"default": ours(network, x)}
     if trials:
-        for op, params in network.workloads:
-            print(f"{network.name}: tuning {op} {params}", file=sys.stderr, flush=True)
-            tw.tune(op, trials=trials, threads=1, db=db, **params)
+        print(f"{network.name}: tuning its layers", file=sys.stderr, flush=True)
+        layers = [(layer.op, layer.params) for layer in network.layers]
+        tw.tune_all(layers, trials=trials * len(network.workloads), threads=1, db=db)
         with tw.apply_best(db):
             forms["tuned"] = ours(network, x)
     with one_core():

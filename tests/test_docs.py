@@ -1,9 +1,11 @@
 """Runs what the documents show. Blocks of a page run in order in one empty folder; the fence says how:
 
-``python`` runs as a script, ``python file=NAME`` is written to a file, ``bash`` runs and stops at the first
-error, ``bash norun`` is only looked at: its make targets must exist. All others are for reading.
+``python`` runs as a script, ``python needs=PACKAGE`` does where it is installed, ``python file=NAME`` is
+written to a file, ``bash`` runs and stops at the first error, ``bash norun`` is only looked at: its make
+targets must exist. All others are for reading.
 """
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -48,7 +50,9 @@ def run(command: list[str], folder: Path, place: str) -> None:
 
 def run_block(block: Block, folder: Path, place: str) -> None:
     match block.language, block.options:
-        case "python", "":
+        case "python", options if options.startswith("needs=") and not is_installed(options):
+            return
+        case "python", options if options == "" or options.startswith("needs="):
             script = folder / "block.py"
             script.write_text(block.text)
             run([sys.executable, script.name], folder, place)
@@ -59,7 +63,11 @@ def run_block(block: Block, folder: Path, place: str) -> None:
         case "bash", "norun":
             check_make_targets(block.text, place)
         case "python" | "bash", options:
-            pytest.fail(f"{place}: the fence says {options!r}; it may say file=NAME or norun")
+            pytest.fail(f"{place}: the fence says {options!r}; it may say file=NAME, needs=PACKAGE or norun")
+
+
+def is_installed(options: str) -> bool:
+    return importlib.util.find_spec(options.removeprefix("needs=")) is not None
 
 
 def check_make_targets(text: str, place: str) -> None:

@@ -21,6 +21,7 @@ from tilewright.logs.store import RecordStore
 from tilewright.templates.template import Template
 from tilewright.tuning import NoValidConfig, TuneResult, TuningInterrupted, tune
 from tilewright.tuning import run as run_module
+from tilewright.tuning import workers as workers_module
 from tilewright.tuning.leases import is_dead, name_owner
 
 
@@ -29,7 +30,7 @@ def measurer(monkeypatch: pytest.MonkeyPatch) -> type[FakeMeasurer]:
     class Fake(FakeMeasurer):
         pass
 
-    monkeypatch.setattr(run_module, "Measurer", Fake)
+    monkeypatch.setattr(workers_module, "Measurer", Fake)
     return Fake
 
 

@@ -24,39 +24,48 @@ if TYPE_CHECKING:
     from tilewright.logs.apply import apply_best
     from tilewright.templates.collector import get_config
     from tilewright.templates.template import template
-    from tilewright.tuning import NoValidConfig, TuneResult, tune
+    from tilewright.templates.workload_collector import collect_workloads
+    from tilewright.tuning import NoValidConfig, Session, TuneAllResult, TuneResult, tune, tune_all
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Kernel": "tilewright.compiler.kernel",
     "NoValidConfig": "tilewright.tuning",
+    "Session": "tilewright.tuning",
     "Target": "tilewright.compiler.target",
     "TilewrightError": "tilewright.compiler.errors",
+    "TuneAllResult": "tilewright.tuning",
     "TuneResult": "tilewright.tuning",
     "apply_best": "tilewright.logs.apply",
     "build": "tilewright.deploy",
+    "collect_workloads": "tilewright.templates.workload_collector",
     "explain": "tilewright.deploy",
     "get_config": "tilewright.templates.collector",
     "lower": "tilewright.deploy",
     "template": "tilewright.templates.template",
     "tune": "tilewright.tuning",
+    "tune_all": "tilewright.tuning",
 }
 
 __all__ = [
     "Kernel",
     "NoValidConfig",
+    "Session",
     "Target",
     "TilewrightError",
+    "TuneAllResult",
     "TuneResult",
     "apply_best",
     "build",
+    "collect_workloads",
     "explain",
     "get_config",
     "lower",
     "te",
     "template",
     "tune",
+    "tune_all",
 ]
 
 

@@ -29,7 +29,7 @@ _UNTUNED = Choice({}, "no record for this key is in force")
 # Names of the options of tune, build and the commands; a template's parameters share their call with them.
 _RESERVED = frozenset({
     "op", "target", "threads", "config", "backend", "trials", "seconds", "patience", "tuner", "seed",
-    "no_transfer", "db", "progress", "on_trial", "json", "against", "stage", "help", "version",
+    "transfer", "no_transfer", "db", "progress", "on_trial", "json", "against", "stage", "help", "version",
     "verbose", "quiet", "strides",
 })  # fmt: skip
 

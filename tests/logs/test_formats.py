@@ -22,7 +22,7 @@ from tilewright.logs.formats.spaces import read_recorded_space
 from tilewright.logs.record import Kind, OriginData, Record, TargetData
 from tilewright.logs.store import RecordStore
 from tilewright.templates.knobs import KnobKind
-from tilewright.tuning import run, tune
+from tilewright.tuning import tune, workers
 
 OWN_SPACE: dict[str, Any] = {
     "space": {
@@ -220,7 +220,7 @@ def test_a_run_records_the_kinds_of_its_knobs(tmp_path: Path, monkeypatch: pytes
     class Fake(FakeMeasurer):
         """Counts on its own."""
 
-    monkeypatch.setattr(run, "Measurer", Fake)
+    monkeypatch.setattr(workers, "Measurer", Fake)
     tune(scaling, n=64, threads=1, db=tmp_path / "tune.db", trials=2, tuner="grid")
     with RecordStore(tmp_path / "tune.db") as store:
         records = list(store.iter_trials())

@@ -18,6 +18,7 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 COMMANDS = {
     "ops": "Operators, their parameters, knobs and space sizes.",
     "tune": "Find the best configuration of an operator on this machine.",
+    "tune-all": "Tune the workloads of a file together.",
     "best": "The best record of each workload.",
     "bench": "Time an operator beside its untuned default and other libraries.",
     "show": "The code of an operator at a stage of compilation.",
@@ -37,7 +38,7 @@ class LazyGroup(Group):
         """The command, from the module of its name."""
         if name not in COMMANDS:
             return None
-        command = importlib.import_module(f"tilewright.cli.{name}").command
+        command = importlib.import_module(f"tilewright.cli.{name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 

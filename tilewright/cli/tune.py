@@ -18,7 +18,8 @@ TUNERS = ("xgb", "ga", "random", "grid", "descent")
 INTERRUPTED = 130
 
 
-def _options() -> list[click.Parameter]:
+def search_options() -> list[click.Parameter]:
+    """How a search is done, and when it ends."""
     return [
         click.Option(
             ["--tuner"], type=click.Choice(TUNERS), default="xgb", show_default=True, help="Search."
@@ -74,7 +75,7 @@ def _print(result: "TuneResult", db: str, as_json: bool) -> None:
         print_json(result.to_json())
         return
     click.echo(describe_workload(result.op, result.workload))
-    pairs = [("trials", _describe_trials(result)), ("records", _describe_database(db))]
+    pairs = [("trials", _describe_trials(result)), ("records", describe_database(db))]
     print_pairs([*_describe_best(result), *pairs])
 
 
@@ -106,7 +107,8 @@ def _describe_trials(result: "TuneResult") -> str:
     return ", ".join(parts)
 
 
-def _describe_database(db: str) -> str:
+def describe_database(db: str) -> str:
+    """Where the records are, for people."""
     from tilewright.logs.engine import locate
 
     place = locate(db)
@@ -114,5 +116,5 @@ def _describe_database(db: str) -> str:
 
 
 command = OperatorGroup(
-    "tune", "Find the best configuration of an operator on this machine.", _tune, _options
+    "tune", "Find the best configuration of an operator on this machine.", _tune, search_options
 )

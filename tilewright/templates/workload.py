@@ -63,6 +63,17 @@ class Workload:
         return f"{self.op}({', '.join(f'{name}={value}' for name, value in self.items)})"
 
 
+def describe_briefly(workload: Workload, template: "Template") -> str:
+    """The workload as a call that leaves out what has its default."""
+    defaults = {p.name: p.default for p in template.parameters if not p.required}
+    shown = [
+        f"{name}={json.dumps(thaw_json(value), separators=(',', ':')) if isinstance(value, tuple) else value}"
+        for name, value in workload.items
+        if name not in defaults or value != defaults[name]
+    ]
+    return f"{workload.op}({', '.join(shown)})"
+
+
 def bind_workload(template: "Template", params: Mapping[str, object]) -> Workload:
     """Check `params` against a template's parameters and return the workload, defaults filled in."""
     known = {parameter.name: parameter for parameter in template.parameters}

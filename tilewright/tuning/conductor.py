@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from tilewright.compiler.errors import TilewrightError
@@ -21,6 +22,7 @@ from tilewright.tuning.leases import release_dead
 from tilewright.tuning.progress import Progress, choose_progress
 from tilewright.tuning.result import NoValidConfig, TuneResult, TuningInterrupted
 from tilewright.tuning.run import Run
+from tilewright.tuning.workers import Workers
 
 TRIALS = 64
 DATABASE = "tune.db"
@@ -64,34 +66,35 @@ def tune(
         TuningInterrupted: Ctrl-C was pressed; every finished trial is stored.
         TilewrightError: the operator, a parameter, an option or the database is wrong.
     """
-    _check_options(trials, seconds, patience, tuner, seed)
-    _check_outlets(db, on_trial)
+    check_options(trials, seconds, patience, tuner, seed)
+    check_outlets(db, on_trial)
     task = make_task(op, target, threads, params)
     task.default_config  # noqa: B018 - a faulty template or default is reported before the database is touched
     with ExitStack() as stack:
         interruption = stack.enter_context(Interruption())
-        history = _open_history(task, db, stack)
+        history = open_history(task, stack.enter_context(RecordStore(db)))
         limits, follow = Budget(trials, seconds, patience), choose_progress(progress)
-        searcher = _make_searcher(tuner, history, seed, limits, transfer)
-        result = _conduct(Run(task, history, searcher, limits, seed, follow, on_trial, interruption, stack))
+        workers = Workers(task.target, task.threads, stack, follow.stage)
+        make = partial(make_searcher, tuner, history, seed, transfer)
+        result = _conduct(
+            Run(task, history, make, limits, seed, follow, on_trial, interruption, stack, workers)
+        )
     return _judge(result, interruption, history)
 
 
-def _open_history(task: Task, db: str | os.PathLike[str], stack: ExitStack) -> History:
+def open_history(task: Task, store: RecordStore) -> History:
     """What the database holds of a task, the leases of killed runs given back."""
-    store = stack.enter_context(RecordStore(db))
     history = History(task, store)
     if not store.read_only:
         release_dead(store, history.key)
     return history
 
 
-def _make_searcher(tuner: str, history: History, seed: int, limits: Budget, transfer: bool) -> Tuner:
+def make_searcher(tuner: str, history: History, seed: int, transfer: bool) -> Tuner:
     """The tuner, which measures the default first and knows what is known and what is expected."""
     task, known = history.task, history.observations(history.records)
     start = [task.default_config, *history.hints()]
-    is_over = limits.is_spent(len(history.records), 0.0, history.since_improvement)
-    needs_priors = tuner in TUNERS and TUNERS[tuner].uses_priors and not is_over
+    needs_priors = tuner in TUNERS and TUNERS[tuner].uses_priors
     priors = gather_priors(task, history.store, seed, transfer=transfer) if needs_priors else ()
     return make_tuner(tuner, task.space, seed, start=start, history=known, priors=priors)
 
@@ -110,18 +113,28 @@ def _judge(result: TuneResult, interruption: Interruption, history: History) -> 
     if interruption.requested:
         raise TuningInterrupted(result)
     if result.best is None:
-        raise NoValidConfig(_explain_failures(history.records, history.task), result)
+        raise NoValidConfig(explain_failures(history.records, history.task), result)
     return result
 
 
-def _check_outlets(db: object, on_trial: object) -> None:
+def check_outlets(db: object, on_trial: object) -> None:
+    """Refuse a database or a listener that can be none.
+
+    Raises:
+        TilewrightError: naming it.
+    """
     if not isinstance(db, (str, os.PathLike)):
         raise TilewrightError(f"db must be a path or a URL, not {db!r}")
     if on_trial is not None and not callable(on_trial):
         raise TilewrightError(f"on_trial must be a function of a record, not {on_trial!r}")
 
 
-def _check_options(trials: object, seconds: object, patience: object, tuner: object, seed: object) -> None:
+def check_options(trials: object, seconds: object, patience: object, tuner: object, seed: object) -> None:
+    """Refuse limits, a tuner or a seed that can be none.
+
+    Raises:
+        TilewrightError: naming it.
+    """
     for name, value in (("trials", trials), ("patience", patience)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise TilewrightError(f"{name} must be a positive integer, not {value!r}")
@@ -134,9 +147,12 @@ def _check_options(trials: object, seconds: object, patience: object, tuner: obj
         raise TunerError(f"there is no tuner {tuner!r}; choose one of {', '.join(TUNERS)}")
 
 
-def _explain_failures(records: list[Record], task: Task) -> str:
+def explain_failures(records: list[Record], task: Task) -> str:
+    """Why a task has no valid kernel, for people."""
     if not records:
-        return f"{task.workload}: no trial was made: allow more seconds, or wait for those who tune it too"
+        return (
+            f"{task.workload}: no trial was made: allow more trials or seconds, or wait for who tunes it too"
+        )
     counts = Counter(r.state for r in records)
     examples = {r.state: (r.error or "").partition("\n")[0] for r in reversed(records)}
     causes = [f"{count} {state}, such as: {examples[state]}" for state, count in counts.most_common()]

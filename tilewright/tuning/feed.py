@@ -1,26 +1,28 @@
 """Trials for a measurer that takes one after the other; more are proposed when it has taken the last."""
 
 from collections.abc import Callable, Sequence
-from typing import overload
+from typing import Generic, TypeVar, overload
 
 from tilewright.measure.result import MeasureInput
-from tilewright.templates.config import Config
 
-Trial = tuple[Config, MeasureInput]
+Label = TypeVar("Label")
 
 
-class Feed(Sequence[MeasureInput]):
+class Feed(Sequence[MeasureInput], Generic[Label]):
     """Grows when its last trial is handed out, while the workers are busy; ends when told.
 
     Args:
-        propose: the next trials, given how many are under way; none when there are none for now.
+        propose: the next trials, each with a label, given how many are under way; none when there are none
+            for now.
         is_over: whether nothing more shall be handed out.
     """
 
-    def __init__(self, propose: Callable[[int], Sequence[Trial]], is_over: Callable[[], bool]) -> None:
+    def __init__(
+        self, propose: Callable[[int], Sequence[tuple[Label, MeasureInput]]], is_over: Callable[[], bool]
+    ) -> None:
         self._propose = propose
         self._is_over = is_over
-        self._trials: list[Trial] = []
+        self._trials: list[tuple[Label, MeasureInput]] = []
         self._handed_out = 0
         self._finished = 0
 
@@ -46,7 +48,7 @@ class Feed(Sequence[MeasureInput]):
         """The first trial, which is not handed out by looking at it."""
         return self._trials[0][1]
 
-    def finish(self, index: int) -> Config:
-        """Take note that a trial ended; its configuration."""
+    def finish(self, index: int) -> Label:
+        """Take note that a trial ended; its label."""
         self._finished += 1
         return self._trials[index][0]

@@ -10,13 +10,14 @@ from typing import Any
 
 from tilewright.logs.errors import RecordError
 from tilewright.logs.formats.recorded_space import RecordedSpace
-from tilewright.tuners import Observation, Prior, batch_size, make_tuner
+from tilewright.tuners import Observation, Prior, Tuner, batch_size, make_tuner
 from tilewright.tuners.transfer import TransferPrior
 
 MARKS = (25, 50, 100, 200)
 GOAL = 0.95
 
 Curve = list[float]
+TunerMaker = Callable[..., Tuner]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +79,18 @@ def replay(
     trials: int = 200,
     seeds: int = 20,
     warm: Sequence[RecordedSpace] = (),
+    make: TunerMaker = make_tuner,
     run: Callable[[Callable[[int], Search], Iterable[int]], Iterable[Search]] = map,
 ) -> ReplayResult:
     """Let a tuner search a recorded space once for each of the seeds 0, 1, ...
 
     Args:
         recorded: the space and its costs.
-        tuner: a name of `TUNERS`.
+        tuner: a name of `TUNERS`, or one that `make` knows.
         trials: evaluations of one search; a failed one counts, none is repeated.
         seeds: how many searches.
         warm: recordings of other machines or shapes, which `xgb` knows before it begins.
+        make: makes a tuner of a name, a space, a seed and `priors`.
         run: calls a function with each seed; `map` of an executor does so in other processes.
 
     Raises:
@@ -95,7 +98,7 @@ def replay(
         RecordError: a recording in `warm` has other knobs.
     """
     priors = tuple(_prior(recorded, source) for source in warm)
-    searches = list(run(partial(search, recorded, tuner, trials, priors=priors), range(seeds)))
+    searches = list(run(partial(search, recorded, tuner, trials, priors=priors, make=make), range(seeds)))
     return summarize(recorded, tuner, searches, trials)
 
 
@@ -111,13 +114,19 @@ def _prior(recorded: RecordedSpace, source: RecordedSpace) -> Prior:
 
 
 def search(
-    recorded: RecordedSpace, tuner: str, trials: int, seed: int, *, priors: Sequence[Prior] = ()
+    recorded: RecordedSpace,
+    tuner: str,
+    trials: int,
+    seed: int,
+    *,
+    priors: Sequence[Prior] = (),
+    make: TunerMaker = make_tuner,
 ) -> Search:
     """Search a recorded space once; an evaluation that failed counts too."""
     optimum, best = recorded.optimum, math.inf
     curve: Curve = []
     begun = time.process_time()
-    chosen = make_tuner(tuner, recorded.space, seed, priors=priors)
+    chosen = make(tuner, recorded.space, seed, priors=priors)
     while len(curve) < trials and (
         batch := chosen.next_batch(min(batch_size(len(curve)), trials - len(curve)))
     ):

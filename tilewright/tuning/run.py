@@ -14,36 +14,40 @@ from tilewright.measure.result import MeasureInput, MeasureResult, failed
 from tilewright.templates.config import Config
 from tilewright.templates.task import Task
 from tilewright.tuners import Budget, Observation, Tuner, batch_size
-from tilewright.tuning.feed import Feed, Trial
+from tilewright.tuning.feed import Feed
 from tilewright.tuning.history import History, observe, operations
 from tilewright.tuning.interruption import Interruption
 from tilewright.tuning.leases import name_owner
 from tilewright.tuning.progress import Progress
-from tilewright.tuning.reference import provide_reference, reference_kind
+from tilewright.tuning.reference import reference_kind
 from tilewright.tuning.result import Best, Speed, TuneResult
+from tilewright.tuning.workers import Workers
 
 FINALISTS = 4
+
+Trial = tuple[Config, MeasureInput]
 
 
 @dataclass(slots=True)
 class Run:
-    """A tuning run under way; its workers start with the first trial."""
+    """A tuning run under way; its tuner is made for the first proposal, its workers for the first trial."""
 
     task: Task
     history: History
-    tuner: Tuner
+    make_tuner: Callable[[], Tuner]
     budget: Budget
     seed: int
     progress: Progress
     on_trial: Callable[[Record], None] | None
     interruption: Interruption
     resources: ExitStack
+    workers: Workers
     owner: str = field(default_factory=name_owner)
     has_spare_core: bool = False
     measured: int = 0
     reused: int = 0
     started: float = field(default_factory=time.monotonic)
-    _measurer: Measurer | None = None
+    _tuner: Tuner | None = None
     _observed: list[Observation] = field(default_factory=list)
     _has_leases: bool = False
 
@@ -59,32 +63,35 @@ class Run:
         if self.interruption.requested:
             return True
         elapsed = time.monotonic() - self.started
-        known = self.history
-        return self.budget.is_spent(len(known.records), elapsed, known.since_improvement, self.tuner.hope)
+        known, hope = self.history, 1.0 if self._tuner is None else self._tuner.hope
+        return self.budget.is_spent(len(known.records), elapsed, known.since_improvement, hope)
 
     def search(self) -> None:
         """Measure what the tuner proposes until the budget is spent or nothing is left."""
-        feed = Feed(self._propose, self.is_over)
+        feed = Feed(lambda under_way: self.propose(lambda: self._batch_size(under_way)), self.is_over)
         if not len(feed):
             return
-        measurer = self._workers(feed.first)
+        measurer = self.prepare_workers(feed.first)
         for index, result in measurer.iter_results(feed):
-            self._store(feed.finish(index), result)
+            self.store(feed.finish(index), result)
 
-    def _propose(self, under_way: int) -> list[Trial]:
-        """The next trials, ready to be measured; what cannot be built has failed at once."""
+    def propose(self, count: Callable[[], int]) -> list[Trial]:
+        """The next trials, ready to be measured; what cannot be built has failed at once.
+
+        Args:
+            count: how many to propose now; asked again where all of them failed at once.
+        """
         ready: list[Trial] = []
         while not ready:
-            self._learn()
-            count = self._batch_size(under_way)
-            batch = self.tuner.next_batch(count) if count else []
+            self.refresh()
+            batch = self.ask(most) if (most := count()) else []
             if not batch:
                 break
-            for config in self._claim(batch):
+            for config in batch:
                 try:
                     ready.append((config, self.trial_input(config)))
                 except TilewrightError as error:
-                    self._store(config, failed("invalid", str(error)))
+                    self.store(config, failed("invalid", str(error)))
         return ready
 
     def _batch_size(self, under_way: int) -> int:
@@ -100,16 +107,32 @@ class Run:
         wanted = batch_size(known + under_way) if known else 1
         return wanted if left is None else min(wanted, left)
 
-    def _learn(self) -> None:
-        """Tell the tuner what became known since it was told last, here and in other processes."""
+    def ask(self, count: int) -> list[Config]:
+        """What the tuner proposes and no other process is measuring; nothing when nothing is left."""
+        self.refresh()
+        while batch := self._informed_tuner().next_batch(count):
+            if claimed := self.claim(batch):
+                return claimed
+        return []
+
+    def refresh(self) -> None:
+        """Take note of what other processes have measured."""
         fresh = self.history.refresh()
         for record in fresh:
             self.progress.trial(record)
-        observed, self._observed = self._observed, []
-        self.tuner.update([*observed, *self.history.observations(fresh)])
+        self._observed += self.history.observations(fresh)
 
-    def _claim(self, batch: Sequence[Config]) -> list[Config]:
-        """Those configurations that no other process is measuring."""
+    def _informed_tuner(self) -> Tuner:
+        """The tuner, told what became known since it was told last."""
+        observed, self._observed = self._observed, []
+        if self._tuner is None:
+            self._tuner = self.make_tuner()  # knows the history
+        else:
+            self._tuner.update(observed)
+        return self._tuner
+
+    def claim(self, batch: Sequence[Config]) -> list[Config]:
+        """Those configurations that no other process is measuring, which then leave them to this one."""
         values = [config.to_json() for config in batch]
         granted = self.history.store.lease_all(self.history.key, values, self.owner)
         if not self._has_leases:
@@ -122,18 +145,12 @@ class Run:
         program = self.task.instantiate(config)
         return MeasureInput(program, self.task.workload.key, 0, reference_kind(self.task, program))
 
-    def _workers(self, trial: MeasureInput) -> Measurer:
-        """The measurer, started and told what to expect; any program of the task tells it as well."""
-        if self._measurer is None:
-            self.progress.stage("starting workers")
-            measurer = self.resources.enter_context(Measurer(self.task.target, self.task.threads))
-            provide_reference(self.task, trial.program, measurer)
-            if self.history.best_seconds < float("inf"):
-                measurer.expect(self.task.workload.key, self.history.best_seconds)
-            self._measurer = measurer
-        return self._measurer
+    def prepare_workers(self, trial: MeasureInput) -> Measurer:
+        """The measurer of the workers, which knows what to expect of this task."""
+        return self.workers.prepare(self.task, trial.program, self.history.best_seconds)
 
-    def _store(self, config: Config, result: MeasureResult) -> Record:
+    def store(self, config: Config, result: MeasureResult) -> Record:
+        """Store the result of a trial and tell it."""
         record = self._record(config, result)
         self.history.add(record)
         self._observed.append(observe(config, record))
@@ -177,7 +194,7 @@ class Run:
             return
         configs = self.finalists()
         trials = [self.trial_input(config) for config in configs]
-        measurer = self._workers(trials[0])
+        measurer = self.prepare_workers(trials[0])
         self.progress.stage("play-off")
         outcome = measurer.playoff(trials)
         if outcome.winner is None:
@@ -189,11 +206,11 @@ class Run:
         for record in (beaten, last):
             self.history.store.add_playoff(record)
 
-    def result(self) -> TuneResult:
-        """What is known at the end."""
+    def result(self, elapsed_seconds: float | None = None) -> TuneResult:
+        """What is known at the end, after so many seconds; by default since the run was made."""
         flops = operations(self.task)
         best, default = self.history.best(), self.history.default()
-        elapsed = time.monotonic() - self.started
+        elapsed = time.monotonic() - self.started if elapsed_seconds is None else elapsed_seconds
         return TuneResult(
             op=self.task.workload.op,
             workload=self.task.workload.args,
