@@ -1,6 +1,7 @@
 """Replaying a recorded space counts evaluations as a run would."""
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from statistics import pstdev
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from tilewright.logs.errors import RecordError
 from tilewright.logs.formats.recorded_space import RecordedSpace, options_space
+from tilewright.logs.formats.spaces import read_recorded_space
 from tilewright.templates.config import Config
 from tilewright.tuners import Observation
 from tilewright.tuners.registry import TUNERS, TunerError
@@ -153,3 +155,11 @@ def test_a_recording_of_other_knobs_cannot_warm(recorded: RecordedSpace) -> None
     other = options_space("other", [({"j": j}, 1.0 + j) for j in range(20)])
     with pytest.raises(RecordError, match=r"other cannot warm a search of made.*knobs are j and not i"):
         replay(recorded, "xgb", warm=[other])
+
+
+def test_a_recorded_convolution_takes_few_evaluations() -> None:
+    space = read_recorded_space(Path(__file__).parent / "data" / "conv2d_space.t4.json.gz")
+    found = {name: replay(space, name, trials=25, seeds=6) for name in ("xgb", "random")}
+    shares = {name: result.fraction_of_optimum[25] or 0.0 for name, result in found.items()}
+    assert shares["xgb"] > 0.98
+    assert shares["xgb"] > shares["random"]
