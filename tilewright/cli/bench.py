@@ -58,11 +58,7 @@ def _bench(
     task = make_task(template, Target.host(), threads, params)
     calls, arrays = _prepare_kernels(template, task, params, db)
     peers = _prepare_peers(task, arrays, against)
-    with limit_threads(list(peers), task.threads) as free:
-        for name in free:
-            current_invocation().warn(
-                f"{name} runs on its own number of threads: install threadpoolctl to hold it"
-            )
+    with limit_threads(list(peers), task.threads):
         seconds = time_in_turns({**calls, **peers})
     flops = operations(task)
     _print(task, seconds, {name: flops / time / 1e9 for name, time in seconds.items()}, as_json)

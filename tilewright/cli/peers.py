@@ -36,21 +36,18 @@ def prepare_peer(name: str, task: "Task", arrays: Arrays) -> Call:
 
 
 @contextlib.contextmanager
-def limit_threads(names: Sequence[str], threads: int) -> Iterator[list[str]]:
-    """Hold the peers to as many threads as our kernels have; the peers that cannot be held."""
-    free: list[str] = []
+def limit_threads(names: Sequence[str], threads: int) -> Iterator[None]:
+    """Hold the peers to as many threads as our kernels have."""
+    from threadpoolctl import threadpool_limits
+
     with contextlib.ExitStack() as stack:
         if "numpy" in names:
-            if importlib.util.find_spec("threadpoolctl") is None:
-                free.append("numpy")
-            else:
-                pools = importlib.import_module("threadpoolctl")  # a tool of those who have it
-                stack.enter_context(pools.threadpool_limits(limits=threads))
+            stack.enter_context(threadpool_limits(limits=threads))
         if "torch" in names:
             torch = importlib.import_module("torch")
             stack.callback(torch.set_num_threads, torch.get_num_threads())
             torch.set_num_threads(threads)
-        yield free
+        yield
 
 
 def _prepare_numpy(task: "Task", arrays: Arrays) -> Call:
