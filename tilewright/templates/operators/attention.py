@@ -41,17 +41,28 @@ FEW = 4
 
 
 def reference(q: Array, k: Array, v: Array, *mask: Array, causal: bool, scale: float | None) -> Array:
-    """The attention in NumPy."""
+    """The attention in NumPy; what a causal mask hides has no part in it, whatever it holds."""
     group = q.shape[1] // k.shape[1]
     k, v = (np.repeat(x, group, axis=1) for x in (k, v))
     scores = q @ k.swapaxes(-1, -2) * (q.shape[-1] ** -0.5 if scale is None else scale)
     for added in mask:
         scores = scores + added
-    if causal:
-        m, n = scores.shape[-2:]
-        scores = np.where(np.arange(n) <= np.arange(m)[:, None] + (n - m), scores, -np.inf)
+    m, n = scores.shape[-2:]
+    seen = np.arange(n) <= np.arange(m)[:, None] + (n - m) if causal else np.full((m, n), True)
+    scores = np.where(seen, scores, -np.inf)
     powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True) @ v)
+    return _weighted(powers / powers.sum(axis=-1, keepdims=True), v, seen)
+
+
+def _weighted(weights: Array, v: Array, seen: Array) -> Array:
+    """The sum of the seen values by their weights; no number times a weight of zero is no number."""
+    is_number = np.isfinite(v)
+    sums = weights @ np.where(is_number, v, 0)
+    for place in np.flatnonzero(~is_number.all(axis=(0, 1, 3))):
+        strange = np.where(is_number[:, :, place], 0, v[:, :, place])
+        terms = weights[..., place, None] * strange[:, :, None, :]
+        sums = sums + np.where(seen[:, place, None], terms, 0)
+    return np.asarray(sums)
 
 
 def flops(b: int, heads: int, m: int, n: int, d: int, **_: Any) -> int:
