@@ -101,8 +101,9 @@ def test_no_orphan_after_kill_9(job: str) -> None:
 
 def test_ctrl_c_leaves_the_pool_to_the_tuner() -> None:
     program = PARENT.replace("JOB", "spin").replace(
-        "time.sleep(60)",
-        "try:\n    pool.wait()\nexcept KeyboardInterrupt:\n    pool.close()\n    print('closed', flush=True)",
+        "print(*pids, flush=True)\ntime.sleep(60)",
+        "try:\n    print(*pids, flush=True)\n    pool.wait()\n"
+        "except KeyboardInterrupt:\n    pool.close()\n    print('closed', flush=True)",
     )
     tuner = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert tuner.stdout is not None
