@@ -93,6 +93,7 @@ def test_processes_find_what_one_process_finds(
         (("x.json", "--tuner", ""), 2, "'' is not one of"),
         (("x.json", "--trials", "0"), 2, "0 is not in the range"),
         (("x.json", "--seeds", "0"), 2, "0 is not in the range"),
+        (("x.json", "--tuner", "ga", "--warm", "y.json"), 2, "only xgb learns from other recordings"),
         ((), 2, "Missing argument 'SPACE'"),
     ],
 )

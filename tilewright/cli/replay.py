@@ -29,6 +29,8 @@ def _replay(
     from tilewright.tuning.replay import replay
 
     names = _names(tuner)
+    if warm:
+        _check_warm(names)
     if plot is not None:
         check_plot(plot)
     recorded = read_recorded_space(space)
@@ -88,6 +90,14 @@ def _names(tuner: str) -> list[str]:
     if unknown:
         raise click.BadParameter(f"{unknown[0]!r} is not one of {', '.join(TUNERS)}", param_hint="'--tuner'")
     return list(dict.fromkeys(names))
+
+
+def _check_warm(names: list[str]) -> None:
+    from tilewright.tuners.registry import TUNERS
+
+    if not any(TUNERS[name].uses_priors for name in names):
+        learners = ", ".join(name for name, made in TUNERS.items() if made.uses_priors)
+        raise click.BadParameter(f"only {learners} learns from other recordings", param_hint="'--warm'")
 
 
 def _cells(result: "ReplayResult") -> tuple[str, ...]:

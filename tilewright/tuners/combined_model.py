@@ -32,8 +32,5 @@ class CombinedModel:
 
 
 def trees_and_process(space: ConfigSpace, seed: int) -> CostModel:
-    """Return the model of the `xgb` tuner: trees find steps, the process extrapolates and knows its doubt.
-
-    On recorded spaces the two together reached in 100 trials what either needed 200 for.
-    """
+    """Return the model of the `xgb` tuner: trees find steps, the process extrapolates and knows its doubt."""
     return CombinedModel([XGBoostModel(seed), GaussianProcess(space)])

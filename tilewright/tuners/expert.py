@@ -68,25 +68,20 @@ class Expert:
 
     def judge(self, scores: dict[int, float]) -> None:
         """Weigh what was foretold against the scores that came out."""
-        densities = [
-            _log_density(scores[index], mean, spread)
-            for index, (mean, spread) in self._foretold.items()
-            if index in scores
-        ]
-        if densities:
-            self.evidence = MEMORY * self.evidence + sum(densities)
-            self.surprise = self._calibrate(scores)
+        met = [(scores[index], *told) for index, told in self._foretold.items() if index in scores]
         self._foretold = {}
+        if not met:
+            return
+        score, mean, spread = np.array(met).T
+        spread = np.maximum(spread, _LEAST_SPREAD)
+        squares = ((score - mean) / spread) ** 2
+        self.evidence = MEMORY * self.evidence - float((squares / 2 + np.log(spread)).sum())
+        self.surprise = self._calibrate(np.minimum(squares, _LARGEST_ERROR))
 
-    def _calibrate(self, scores: dict[int, float]) -> float:
+    def _calibrate(self, squares: Vector) -> float:
         """Return the factor of the variance that makes the errors of the latest batches what was foretold."""
-        errors = [
-            min(((scores[index] - mean) / max(spread, _LEAST_SPREAD)) ** 2, _LARGEST_ERROR)
-            for index, (mean, spread) in self._foretold.items()
-            if index in scores
-        ]
-        found = self.surprise * float(np.mean(errors))
-        weight = len(errors) / (len(errors) + _CALIBRATION)
+        found = self.surprise * float(squares.mean())
+        weight = len(squares) / (len(squares) + _CALIBRATION)
         return float(np.clip((1 - weight) * self.surprise + weight * found, 1.0, _LARGEST_SURPRISE))
 
 
@@ -100,8 +95,3 @@ def shares(experts: list[Expert], known: int) -> Vector:
     faith = np.array([expert.faith(known) for expert in experts])
     chances = faith * np.exp(np.maximum(evidence - evidence.max(), -_MOST_DOUBT))
     return np.asarray(chances / chances.sum())
-
-
-def _log_density(score: float, mean: float, spread: float) -> float:
-    spread = max(spread, _LEAST_SPREAD)
-    return float(-((score - mean) ** 2) / (2 * spread**2) - np.log(spread))

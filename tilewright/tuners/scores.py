@@ -12,7 +12,7 @@ def cost_scores(costs: Vector) -> Vector:
 
     Ranks, as normal quantiles, tell the good ones apart; logarithms, cut off above the third quartile, tell
     how far apart they are. How bad a bad one is says little of where the best is. A failure is an infinite
-    cost. On recorded spaces the mean led sooner to the best than either.
+    cost.
     """
     ran = np.isfinite(costs)
     if not ran.any():

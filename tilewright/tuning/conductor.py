@@ -50,7 +50,7 @@ def tune(
         op: a name, a template, or ``"file.py:name"``.
         trials: the number of trials that the workload has at the end, those in the database included.
         seconds: stop after so many.
-        patience: stop after so many trials without an improvement.
+        patience: stop after so many trials without a gain above the noise; half as many without hope of one.
         tuner: ``xgb``, ``ga``, ``random``, ``grid`` or ``descent``.
         seed: of the search.
         transfer: let ``xgb`` learn from the database's trials of other shapes and machines.
