@@ -100,14 +100,6 @@ def double(a: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return 2 * a
 
 
-def ends_of(crashes: int, of: int) -> list[str]:
-    """As many crashes, spread evenly, each by the next signal, among configurations that are right."""
-    found = ["right"] * of
-    for number in range(crashes):
-        found[(number + 1) * of // crashes - 1] = SIGNALS[number % len(SIGNALS)]
-    return found
-
-
 @template("crashing", reference=double, default=lambda target, threads, n, ends: {"number": 0})
 def crashing(n: int, ends: str) -> tuple[Schedule, list[Tensor]]:
     """The configuration of a number ends as the word with that number in `ends` says."""
@@ -148,7 +140,7 @@ def quick_measurer(**options: Any) -> QuickMeasurer:
 
 
 def hasty(seconds: float) -> Timeouts:
-    """Deadlines of so many seconds for each phase of a trial."""
-    return Timeouts(compiling=seconds, verifying=seconds, timing=seconds)
+    """Deadlines of so many seconds for running a kernel."""
+    return Timeouts(verifying=seconds, timing=seconds)
 
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from tilewright.measure.machine import (
     MachineFacts,
     granted_cores,
-    parse_limit,
     parse_memory,
     parse_quota,
     parse_steal,
@@ -101,8 +100,6 @@ def test_facts_are_parsed() -> None:
     assert parse_steal("cpu  10 0 10 60 0 0 0 20 0 0\ncpu0 1") == 0.2
     assert parse_steal("") is None
     assert parse_memory("MemFree: 1 kB\nMemTotal:       2048 kB\n") == 2 << 20
-    assert parse_limit("max") is None
-    assert parse_limit("4096") == 4096
 
 
 def test_this_machine_can_be_read() -> None:

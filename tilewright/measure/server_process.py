@@ -22,7 +22,7 @@ _BOOTSTRAP = (
     "from tilewright.measure.fork_server import main; main(*a['arguments'])"
 )
 _EXIT_SECONDS = 2.0
-_MAXIMUM_TEXT_BYTES = 2000
+_MAXIMUM_TEXT_BYTES = 16_000  # a crash of Python writes its message before all frames
 
 
 class ServerProcess:
