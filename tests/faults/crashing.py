@@ -86,6 +86,7 @@ ENDS: Mapping[str, End] = {
         "SIGBUS",
     ),
     "forever": End(_FOREVER),
+    "outside": End("  %p = getelementptr float, ptr %a, i64 -1\n  %v = load volatile float, ptr %p", signal="SIGSEGV"),
     **({"division by 0": End(_DIVIDE, signal="SIGFPE"), "tile": End(_TILE, signal="SIGILL")} if IS_X86 else {}),
 }
 SIGNALS = tuple(name for name, end in ENDS.items() if end.signal is not None)

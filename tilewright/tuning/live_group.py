@@ -46,10 +46,12 @@ class LiveGroup:
         self._stage = text
 
     def finish(self) -> None:
-        """Close the display, leaving its last state."""
+        """Close the display, leaving its last state, and say why trials failed."""
         if self._live is not None:
             live, self._live, self._stage, self._place = self._live, None, "", None
             live.stop()
+            for line in self._tally.whole.failures.lines if self._tally is not None else ():
+                self._console.print(Text(line, style="yellow"))
 
     def _render(self) -> RenderableType:
         tally = self._tally
@@ -64,7 +66,7 @@ class LiveGroup:
             Text(self._stage, style="dim"),
             Text(whole.left_text if self._live is not None else "", style="dim"),
         )
-        failed = Text(f"failed: {whole.failure_text}" if whole.failures else "", style="yellow")
+        failed = Text(f"failed: {whole.failures.text}" if whole.failures.text else "", style="yellow")
         return Group(Text(tally.title, style="bold"), head, self._rows(tally), failed)
 
     def _rows(self, tally: GroupTally) -> Table:
