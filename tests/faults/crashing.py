@@ -76,18 +76,22 @@ ENDS: Mapping[str, End] = {
     "right": End(""),
     "address 0": End("  store volatile float 1.0, ptr inttoptr (i64 8 to ptr)", signal="SIGSEGV"),
     "abort": End("  call void @abort()", "declare void @abort()", "SIGABRT"),
-    "trap": End(
-        "  call void @llvm.trap()", "declare void @llvm.trap()", "SIGILL" if IS_X86 else "SIGTRAP"
-    ),
+    "trap": End("  call void @llvm.trap()", "declare void @llvm.trap()", "SIGILL" if IS_X86 else "SIGTRAP"),
     "no page": End(
         _NO_PAGE,
-        '@name = private constant [1 x i8] zeroinitializer\ndeclare i32 @memfd_create(ptr, i32)\n'
+        "@name = private constant [1 x i8] zeroinitializer\ndeclare i32 @memfd_create(ptr, i32)\n"
         "declare ptr @mmap(ptr, i64, i32, i32, i32, i64)",
         "SIGBUS",
     ),
     "forever": End(_FOREVER),
-    "outside": End("  %p = getelementptr float, ptr %a, i64 -1\n  %v = load volatile float, ptr %p", signal="SIGSEGV"),
-    **({"division by 0": End(_DIVIDE, signal="SIGFPE"), "tile": End(_TILE, signal="SIGILL")} if IS_X86 else {}),
+    "outside": End(
+        "  %p = getelementptr float, ptr %a, i64 -1\n  %v = load volatile float, ptr %p", signal="SIGSEGV"
+    ),
+    **(
+        {"division by 0": End(_DIVIDE, signal="SIGFPE"), "tile": End(_TILE, signal="SIGILL")}
+        if IS_X86
+        else {}
+    ),
 }
 SIGNALS = tuple(name for name, end in ENDS.items() if end.signal is not None)
 
@@ -143,5 +147,3 @@ def quick_measurer(**options: Any) -> QuickMeasurer:
 def hasty(seconds: float) -> Timeouts:
     """Deadlines of so many seconds for running a kernel."""
     return Timeouts(verifying=seconds, timing=seconds)
-
-

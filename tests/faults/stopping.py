@@ -2,10 +2,10 @@
 
 python -m tests.faults.stopping PHASE
 
-Tunes into tune.db. When a trial enters the phase, `compiling` or `timing`, for the third time, SIGINT comes. The phase
-`hanging` is that of a kernel that never ends; it is told on standard output, and SIGINT is left to who started this.
-The last line on standard error says how many trials were stored, and how many seconds after the last of them the
-program was through.
+Tunes into tune.db. When a trial enters the phase, `compiling` or `timing`, for the third time, SIGINT comes.
+The phase `hanging` is that of a kernel that never ends; it is told on standard output, and SIGINT is left to
+who started this. The last line on standard error says how many trials were stored, and how many seconds after
+the last of them the program was through.
 """
 
 import os
@@ -42,8 +42,8 @@ def main(phase: str) -> int:
         stored.append(time.monotonic())
         return record
 
-    WorkerPool._enter_phase = enter_and_tell  # type: ignore[method-assign]
-    Run.store = store_and_note  # type: ignore[method-assign]
+    WorkerPool._enter_phase = enter_and_tell  # type: ignore[method-assign,assignment]
+    Run.store = store_and_note  # type: ignore[method-assign,assignment]
     workload = HANGING if is_hanging else MATMUL
     status = run(["tune", *workload, "--threads", "1", "--trials", "16", "--tuner", "grid"])
     print(len(stored) - 1, time.monotonic() - stored[-1], file=sys.stderr)

@@ -56,11 +56,11 @@ def extra_seconds(injections: int) -> float:
 def test_row_01_a_fifth_of_the_candidates_crash_and_the_run_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert len(tune_crashing(tmp_path / "tune.db", monkeypatch, 8, 40)) == 40
+    assert len(tune_crashing(tmp_path / "tune.db", monkeypatch, 4, 20)) == 20
 
 
 def test_row_01_a_crash_costs_at_most_50_ms() -> None:
-    assert extra_seconds(20) <= EXTRA_SECONDS
+    assert extra_seconds(12) <= EXTRA_SECONDS
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ def check_signals(times: int) -> None:
 
 
 def test_row_02_each_signal_is_told_by_its_name() -> None:
-    check_signals(times=3)
+    check_signals(times=2)
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ def check_loops(times: int) -> None:
 
 
 def test_row_03_a_loop_ends_at_its_deadline() -> None:
-    check_loops(times=5)
+    check_loops(times=3)
 
 
 @pytest.mark.slow

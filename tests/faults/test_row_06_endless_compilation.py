@@ -4,8 +4,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 
 from tests.faults.crashing import QuickMeasurer
@@ -24,10 +22,6 @@ TIMEOUT_SECONDS = 1.0
 SLACK_SECONDS = 0.5
 
 
-def shape_of_all(a: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return np.full((1, 1, 1), a.sum())
-
-
 @template("blowing_up", default=lambda target, threads: {"extent": 1})
 def blowing_up() -> tuple[Schedule, list[Tensor]]:
     """Stores a value at as many places as a knob says, cubed, with all loops unrolled."""
@@ -38,7 +32,9 @@ def blowing_up() -> tuple[Schedule, list[Tensor]]:
     parts = te.reduce_axis((0, extent), name="p")
     more = te.reduce_axis((0, extent), name="q")
     most = te.reduce_axis((0, extent), name="r")
-    c = te.compute((1,), lambda i: te.max(a[i] + 0.0 * te.cast("float32", parts + more + most), axis=[parts, more, most]))
+    c = te.compute(
+        (1,), lambda i: te.max(a[i] + 0.0 * te.cast("float32", parts + more + most), axis=[parts, more, most])
+    )
     schedule = create_schedule(c.op)
     for axis in schedule[c].op.reduce_axis:
         schedule[c].unroll(axis)
@@ -52,7 +48,9 @@ class Unlimited(QuickMeasurer):
         super().__init__(*arguments, line_limit=10**12, timeouts=Timeouts(compiling=TIMEOUT_SECONDS))
 
 
-def test_row_06_unrolling_4096_cubed_ends_at_the_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_06_unrolling_4096_cubed_ends_at_the_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(workers_module, "Measurer", Unlimited)
     ends: dict[int, tuple[float, Record]] = {}
 

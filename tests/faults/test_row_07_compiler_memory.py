@@ -15,16 +15,25 @@ TABLE = "@table = internal constant [8589934592 x i8] zeroinitializer"
 READ = "  %place = getelementptr i8, ptr @table, i64 %sa\n  %byte = load volatile i8, ptr %place"
 
 
-def test_row_07_llvm_without_memory_is_out_of_memory_and_the_tuner_stays_flat() -> None:
+def check_llvm(times: int) -> None:
     with quick_measurer(limits=LIMITS) as measurer:
         assert measurer.try_program(program_of("")).state == "ok"
         before = resident_bytes()
-        for _ in range(2):
+        for _ in range(times):
             result = measurer.try_program(program_of(READ, TABLE))
             assert result.state == "out_of_memory", result.error
             assert "the limit is 1 GiB" in str(result.error)
         assert measurer.try_program(program_of("")).state in ("ok", "slow")
         assert resident_bytes() - before <= FLAT_BYTES
+
+
+def test_row_07_llvm_without_memory_is_out_of_memory_and_the_tuner_stays_flat() -> None:
+    check_llvm(times=1)
+
+
+@pytest.mark.slow
+def test_row_07_llvm_without_memory_20_times() -> None:
+    check_llvm(times=20)
 
 
 @pytest.mark.slow

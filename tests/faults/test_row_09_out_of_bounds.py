@@ -34,7 +34,7 @@ class Access:
         place = f"  %p = getelementptr float, ptr %{self.array}, i64 {self.offset}"
         read = f"  %v = load volatile {kind}, ptr %p, align 4"
         write = f"\n  store volatile {kind} %v, ptr %p, align 4"
-        outside = f"  store volatile float 1.0, ptr %p, align 4"
+        outside = "  store volatile float 1.0, ptr %p, align 4"
         if self.elements == 1:
             return program_of(f"{place}\n{outside if self.is_store else read}", size=self.size)
         return program_of(f"{place}\n{read}{write if self.is_store else ''}", size=self.size)

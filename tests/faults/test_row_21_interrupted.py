@@ -1,7 +1,8 @@
-"""Row 21: Ctrl-C once, while a candidate is compiled or timed, and twice, while one hangs; nothing is lost."""
+"""Row 21: Ctrl-C once, while a candidate is compiled or timed; twice, while one hangs; nothing is lost."""
 
-import os
+import contextlib
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -9,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import is_running, descendants, wait_until
-from tilewright.logs.store import RecordStore
+from tests.processes import descendants, is_running
 
 STOP_SECONDS = 1.0
 INTERRUPTED = 130
@@ -25,12 +25,16 @@ def start(folder: Path, root: Path, phase: str) -> "subprocess.Popen[str]":
 
 
 def stored_trials(folder: Path) -> int:
-    with RecordStore(folder / "tune.db", read_only=True) as store:
-        return sum(1 for _ in store.iter_trials())
+    """How many trials there are; nobody says that another is his to measure."""
+    with contextlib.closing(sqlite3.connect(folder / "tune.db")) as connection:
+        assert connection.execute("select count(*) from leases").fetchone() == (0,)
+        return int(connection.execute("select count(*) from trials").fetchone()[0])
 
 
 @pytest.mark.parametrize("phase", ["compiling", "timing"])
-def test_row_21_once_the_run_stops_within_1_second_of_its_trial(tmp_path: Path, root: Path, phase: str) -> None:
+def test_row_21_once_the_run_stops_within_1_second_of_its_trial(
+    tmp_path: Path, root: Path, phase: str
+) -> None:
     with start(tmp_path, root, phase) as tuner:
         out, err = tuner.communicate(timeout=60)
     assert tuner.returncode == INTERRUPTED, err

@@ -12,6 +12,7 @@ with WorkerPool(preload=("tilewright.measure.faults",)) as pool:
     print(pool.run(Job("fault", b"echo answer")).payload.decode())
 """
 
+
 def check(done: "subprocess.CompletedProcess[str]") -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n")[:2] == ["main runs", "answer"], done.stdout

@@ -1,4 +1,4 @@
-"""The memory limit of this process's control group, and how often it was enforced; both versions of groups."""
+"""The memory limit of this process's control group, of either version, and how often it was enforced."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +11,14 @@ _NO_LIMIT_BYTES = 1 << 60  # version 1 says so with a number that no machine has
 
 def memory_limit_bytes() -> int | None:
     """The least limit of the group and those that it is part of; None without one."""
-    found = [_number(folder / name) for folder in _folders() for name in ("memory.max", "memory.limit_in_bytes")]
+    found = [
+        _number(folder / name) for folder in _folders() for name in ("memory.max", "memory.limit_in_bytes")
+    ]
     return min((size for size in found if size is not None and size < _NO_LIMIT_BYTES), default=None)
 
 
 def out_of_memory_kills() -> int:
-    """How many processes the kernel has killed for lack of memory: in this group, or where there is none, at all."""
+    """How many processes the kernel has killed for lack of memory: in this group, or without one, at all."""
     for folder in _folders():
         for name in ("memory.events", "memory.oom_control"):
             count = _counter(folder / name)
@@ -37,7 +39,9 @@ def _folders() -> Iterator[Path]:
             continue
         folder = mount / path.lstrip("/")
         # A container may see its group as the root, under the path that the group has outside.
-        yield from (place for place in (folder, *folder.parents) if place.is_relative_to(mount) and place.is_dir())
+        yield from (
+            place for place in (folder, *folder.parents) if place.is_relative_to(mount) and place.is_dir()
+        )
 
 
 def _counter(path: Path) -> int | None:

@@ -31,7 +31,9 @@ class ServerProcess:
     def __init__(self, preload: Sequence[str], memory_bytes: int) -> None:
         if not sys.executable or getattr(sys, "frozen", False):
             reason = "a frozen application is none" if sys.executable else "sys.executable names none"
-            raise MeasureSetupError(f"workers need a Python interpreter, and {reason}: tune with Python itself")
+            raise MeasureSetupError(
+                f"workers need a Python interpreter, and {reason}: tune with Python itself"
+            )
         self._control, theirs = socket.socketpair()
         self._errors = anonymous_file("tilewright-server")
         arguments = [theirs.fileno(), os.getpid(), memory_bytes, list(preload)]
