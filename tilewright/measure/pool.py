@@ -25,6 +25,7 @@ PRELOAD = (
     "tilewright.measure.builder",
     "tilewright.measure.runner",
     "tilewright.compiler.runtime:repeat_function",
+    "tilewright.measure.compiler_preload:compile_sample",
 )
 _SPARE_WORKERS = 1
 _FAILED_STARTS = 3
