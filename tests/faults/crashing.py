@@ -18,7 +18,7 @@ from tilewright.measure.timing import TimingPlan
 from tilewright.templates.collector import get_config
 from tilewright.templates.template import template
 
-SIZE = 64
+SIZE = 4000  # long enough for the clock, and no whole pages
 TIMING = TimingPlan(slice_seconds=2e-4, reference_slice_seconds=1e-4, slices=3, span_seconds=0.0)
 IS_X86 = platform.machine() in ("x86_64", "AMD64")
 

@@ -20,7 +20,7 @@ from tilewright.tuning.run import Run
 
 OCCASION = 3
 MATMUL = ("matmul", "--m", "64", "--n", "64", "--k", "64")
-HANGING = ("tests/faults/crashing.py:crashing", "--n", "64", "--ends", "right,right,forever")
+HANGING = ("tests/faults/crashing.py:crashing", "--n", "4000", "--ends", "right,right,forever")
 
 
 def main(phase: str) -> int:

@@ -6,7 +6,7 @@ from statistics import median
 
 import pytest
 
-from tests.faults.crashing import ENDS, QuickMeasurer, crashing, program_of, quick_measurer
+from tests.faults.crashing import ENDS, SIZE, QuickMeasurer, crashing, program_of, quick_measurer
 from tilewright.logs.record import Record
 from tilewright.logs.store import RecordStore
 from tilewright.tuning import tune
@@ -23,7 +23,7 @@ def tune_crashing(db: Path, monkeypatch: pytest.MonkeyPatch, crashes: int, of: i
     ends = ["right"] * of
     for number in range(crashes):
         ends[(number + 1) * of // crashes - 1] = "address 0"
-    result = tune(crashing, n=64, ends=",".join(ends), threads=1, db=db, trials=of, tuner="random")
+    result = tune(crashing, n=SIZE, ends=",".join(ends), threads=1, db=db, trials=of, tuner="random")
     assert (result.trials, result.failed) == (of, {"crash": crashes})
     assert result.best is not None
     assert ends[result.best.config["number"]] == "right"

@@ -19,7 +19,7 @@ ENDS = ("right", "address 0", "outside", "abort")
 
 def tune_to_all_ends(tilewright: Tilewright, op: str) -> str:
     """What a run said on standard error."""
-    words = ("--n", "64", "--ends", ",".join(ENDS), "--trials", str(len(ENDS)), "--tuner", "grid")
+    words = ("--n", "4000", "--ends", ",".join(ENDS), "--trials", str(len(ENDS)), "--tuner", "grid")
     answer = tilewright("tune", op, *words, "--threads", "1")
     assert answer.status == 0, answer.err
     return answer.err
