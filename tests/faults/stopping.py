@@ -14,13 +14,15 @@ import sys
 import time
 from typing import Any
 
+from tests.faults.crashing import QuickMeasurer
 from tilewright.cli.application import run
 from tilewright.measure.pool import WorkerPool
+from tilewright.tuning import workers
 from tilewright.tuning.run import Run
 
 OCCASION = 3
-MATMUL = ("matmul", "--m", "64", "--n", "64", "--k", "64")
-HANGING = ("tests/faults/crashing.py:crashing", "--n", "4000", "--ends", "right,right,forever")
+TRIALS = 16
+OPERATOR = "tests/faults/crashing.py:crashing"
 
 
 def main(phase: str) -> int:
@@ -44,8 +46,10 @@ def main(phase: str) -> int:
 
     WorkerPool._enter_phase = enter_and_tell  # type: ignore[method-assign,assignment]
     Run.store = store_and_note  # type: ignore[method-assign,assignment]
-    workload = HANGING if is_hanging else MATMUL
-    status = run(["tune", *workload, "--threads", "1", "--trials", "16", "--tuner", "grid"])
+    workers.Measurer = QuickMeasurer  # type: ignore[attr-defined]
+    ends = ["right"] * (OCCASION - 1) + ["forever" if is_hanging else "right"] * (TRIALS - OCCASION + 1)
+    workload = ("--n", "4000", "--ends", ",".join(ends), "--threads", "1")
+    status = run(["tune", OPERATOR, *workload, "--trials", str(TRIALS), "--tuner", "grid"])
     print(len(stored) - 1, time.monotonic() - stored[-1], file=sys.stderr)
     return status
 

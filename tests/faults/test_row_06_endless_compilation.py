@@ -18,7 +18,7 @@ from tilewright.templates.template import template
 from tilewright.tuning import tune
 from tilewright.tuning import workers as workers_module
 
-TIMEOUT_SECONDS = 1.0
+TIMEOUT_SECONDS = 0.6
 SLACK_SECONDS = 0.5
 
 

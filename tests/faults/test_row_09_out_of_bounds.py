@@ -41,9 +41,9 @@ class Access:
 
 
 def draw(seed: int) -> Access:
-    """One of the accesses: sides, arrays and ways take turns, sizes are drawn."""
-    chance = random.Random(seed)
-    size = chance.choice([chance.randrange(LANES, 3000), 1024 * chance.randrange(1, 17)])
+    """One of the accesses: sides, arrays and ways take turns; every other size is of whole pages."""
+    chance, turn = random.Random(seed // 16), seed // 16
+    size = chance.randrange(LANES, 3000) if turn % 2 == 0 else 1024 * chance.randrange(1, 17)
     is_before, is_store = bool(seed & 1), bool(seed & 2)
     elements = LANES if seed & 8 else 1
     # A vector that is one element too far: the tail of a loop that nobody masked.

@@ -22,7 +22,7 @@ def check_calls(root: Path, layer: str, calls: int, forks: int) -> None:
     assert last == f"{calls} calls, 0 wrong, children {{'right': {2 * forks}}}"
 
 
-@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("layer", LAYERS[:2])
 def test_row_44_calls_from_many_threads_and_children_are_right(root: Path, layer: str) -> None:
     check_calls(root, layer, calls=1000, forks=2)
 

@@ -1,4 +1,4 @@
-"""Compiling a small program ahead of the fork, so that the first of every worker takes no longer than others."""
+"""Compiling a small program ahead of the fork, so that no worker's first one takes longer."""
 
 from tilewright.compiler import te
 from tilewright.compiler.build import compile_program
