@@ -45,6 +45,10 @@ class FakeKernel:
 class FakeCall:
     kernel: FakeKernel
     arrays: tuple[Array, Array]
+    is_parallel: bool = False
+
+    def fill_scratch(self, byte: int) -> None:
+        pass
 
     def run(self, repeats: int) -> int:
         self.kernel.body(*self.arrays, self.kernel.runs)
@@ -103,14 +107,22 @@ def test_a_store_behind_the_output_is_found() -> None:
     assert str(verify(overrun)) == "wrong_result: the kernel wrote out of bounds, after output 'c'"
 
 
-def test_a_race_that_shows_in_the_third_run_is_found() -> None:
+@pytest.mark.parametrize("late", [0, 1, 2])
+def test_what_shows_in_one_of_three_runs_is_found(late: int) -> None:
     def race(a: Array, c: Array, run: int) -> None:
         correct(a, c, run)
-        if run == 2:
+        if run == late:
             c[0, 0] += 1
 
-    assert verify(race) is None
-    assert verify(race, threads=2) is not None
+    assert "largest error 1 at (0, 0)" in str(verify(race))
+
+
+def test_other_bits_within_the_tolerance_are_an_unstable_result() -> None:
+    def waver(a: Array, c: Array, run: int) -> None:
+        correct(a, c, run)
+        c[1, 1] = np.nextafter(c[1, 1], np.float32(np.inf if run % 2 else -np.inf))
+
+    assert str(verify(waver)).startswith("wrong_result: unstable result")
 
 
 @pytest.mark.parametrize(

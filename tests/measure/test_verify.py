@@ -135,7 +135,7 @@ def test_integers_must_be_equal() -> None:
     found = expected.astype(np.int32)
     assert describe_mismatch("c", found, expected) is None
     found[1, 1] += 1
-    assert "5 at (1, 1), expected 4" in str(describe_mismatch("c", found, expected))
+    assert "largest error 1 at (1, 1) (5, expected 4)" in str(describe_mismatch("c", found, expected))
 
 
 def test_nan_and_infinity_must_be_where_the_reference_has_them() -> None:

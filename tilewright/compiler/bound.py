@@ -20,6 +20,8 @@ class BoundKernel(Kernel):
     The constants' arrays are kept and must not change any more.
     """
 
+    keeps_scratch = True
+
     def __init__(self, kernel: Kernel, constants: Mapping[str, Any]) -> None:
         self._kernel = kernel
         self._bound = _check_constants(kernel, constants)

@@ -64,8 +64,26 @@ class PreparedCall:
         self._slots = (ctypes.c_void_p * len(pointers))(*pointers)
         self._repeat = repeat_function()
 
-    def run(self, repeats: int = 1) -> int:
-        """Run the kernel back to back, without the GIL; the nanoseconds that it took."""
+    @property
+    def is_parallel(self) -> bool:
+        """Whether threads share its loops."""
+        return self._kernel.launch is not None
+
+    @property
+    def shared_scratch(self) -> Array:
+        """The scratch memory that the threads of a call share."""
+        return self._scratch[: self._kernel.code.scratch_bytes]
+
+    def fill_scratch(self, byte: int) -> None:
+        """Fill the scratch memory, unless something that was computed from constants lies in it."""
+        if not self._kernel.keeps_scratch:
+            self._scratch[...] = byte
+
+    def run(self, repeats: int = 1, launch: int | None = None) -> int:
+        """Run the kernel back to back, without the GIL; the nanoseconds that it took.
+
+        ``launch`` is the address of another function that runs parallel loops, such as one in a test.
+        """
         kernel, scratch = self._kernel, self._scratch.ctypes.data
         call, slots = kernel.guard(self._repeat), ctypes.addressof(self._slots)
         if kernel.launch is None:
@@ -74,7 +92,7 @@ class PreparedCall:
 
         calls_under_way.add(self)
         try:
-            return int(call(kernel.address, slots, scratch, kernel.launch, repeats))
+            return int(call(kernel.address, slots, scratch, launch or kernel.launch, repeats))
         finally:
             calls_under_way.discard(self)
 
@@ -87,6 +105,8 @@ class Kernel:
         config: the configuration that it was built with, if it came from a template.
         record: the record of that configuration, if one was found.
     """
+
+    keeps_scratch = False  # whether calls find something in their scratch memory that others left there
 
     def __init__(self, code: ObjectCode, config: Any = None, record: Any = None) -> None:
         self.code = code

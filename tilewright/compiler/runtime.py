@@ -42,6 +42,18 @@ done:
 }
 """
 
+# Volatile, since memory that nobody reads again need not be filled.
+FILL_STACK = """
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+define void @fill_stack(i8 %byte) noinline {
+entry:
+  %memory = alloca [BYTES x i8], align 64
+  call void @llvm.memset.p0.i64(ptr align 64 %memory, i8 %byte, i64 BYTES, i1 true)
+  ret void
+}
+"""
+FILLED_BYTES = 64 << 10
+
 
 @once
 def runtime() -> Loaded:
@@ -49,14 +61,15 @@ def runtime() -> Loaded:
     import sys
 
     clock = "6" if sys.platform == "darwin" else "1"
-    text = REPEAT.replace("i32 CLOCK", f"i32 {clock}")
     target = Target.host()
-    return Loaded(
-        emit_object(
-            text + LAUNCH_SERIALLY + _compute_loop(target) + _bandwidth_loop(target), target, full=False
-        ),
-        SYMBOLS,
+    parts = (
+        REPEAT.replace("i32 CLOCK", f"i32 {clock}"),
+        FILL_STACK.replace("BYTES", str(FILLED_BYTES)),
+        LAUNCH_SERIALLY,
+        _compute_loop(target),
+        _bandwidth_loop(target),
     )
+    return Loaded(emit_object("".join(parts), target, full=False), SYMBOLS)
 
 
 # What `launch` of backends/threads.py does, without threads.
@@ -92,7 +105,7 @@ done:
 }
 """
 
-SYMBOLS = ("repeat", "launch_serially", "compute_loop", "bandwidth_loop")
+SYMBOLS = ("repeat", "fill_stack", "launch_serially", "compute_loop", "bandwidth_loop")
 
 
 @once
@@ -100,6 +113,11 @@ def repeat_function() -> Callable[..., int]:
     """``repeat(kernel, args, scratch, launch, times) -> nanoseconds``; releases the GIL."""
     prototype = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 4, ctypes.c_int64)
     return prototype(runtime().addresses["repeat"])
+
+
+def fill_stack(byte: int) -> None:
+    """Fill the stack below the caller, where the next function that is called has its variables."""
+    ctypes.CFUNCTYPE(None, ctypes.c_uint8)(runtime().addresses["fill_stack"])(byte)
 
 
 def _compute_loop(target: Target) -> str:

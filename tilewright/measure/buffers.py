@@ -20,7 +20,8 @@ Side = Literal["start", "end"]
 
 _FENCE_BYTE = 0xA5
 _NO_ACCESS = 0
-_POISON_BYTE = 0xD5  # neither false nor true, and no small integer
+# Neither false nor true, and no small integers.
+_POISON_BYTES = (0xD5, 0x3A)
 _HUGE_PAGE_BYTES = 4 << 20  # numpy asks for huge pages from this size on
 
 
@@ -81,9 +82,12 @@ def _set_access(address: int, size_bytes: int, access: int) -> None:
     ctypes.CDLL(None).mprotect(ctypes.c_void_p(address), ctypes.c_size_t(size_bytes), access)
 
 
-def poison(array: NDArray[np.generic]) -> None:
-    """Fill an output with what no kernel computes, so that an element that is not written shows."""
+def poison(array: NDArray[np.generic], number: int = 0) -> None:
+    """Fill an output with what no kernel computes, so that an element that is not written shows.
+
+    Runs of other numbers have other integers, one of which is not what the kernel should have written.
+    """
     if array.dtype.kind in "iub":
-        array.reshape(-1).view(np.uint8)[...] = _POISON_BYTE
+        array.reshape(-1).view(np.uint8)[...] = _POISON_BYTES[number % len(_POISON_BYTES)]
     else:
         array[...] = np.nan

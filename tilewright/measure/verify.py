@@ -1,6 +1,7 @@
 """Comparing a kernel's outputs with the reference; the reference as data that travels to workers."""
 
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,10 @@ Array = NDArray[np.generic]
 
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5, "float16": 2e-3, "bfloat16": 1.6e-2}
 _DEFAULT_TOLERANCE = 1e-5
+UNSTABLE = (
+    "unstable result: the kernel gave other bits for the same inputs; it reads what nobody wrote, or its threads"
+    " race"
+)
 # Twice what storing a result in a narrow type changes it by, where its sums are of a wider one.
 ROUNDING = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 
@@ -110,18 +115,36 @@ def verify_outputs(
     names: Sequence[str], outputs: Sequence[Buffer], inputs: Sequence[Buffer], reference: ReferenceData
 ) -> str | None:
     """What is wrong after a run, in one line: a store outside a buffer or a wrong value; or None."""
-    for kind, buffers in (("output", outputs), ("input", inputs)):
-        for position, buffer in enumerate(buffers):
-            side = buffer.broken_fence()
-            if side is not None:
-                label = repr(names[position]) if kind == "output" else f"number {position}"
-                return f"the kernel wrote out of bounds, {side} {kind} {label}"
+    message = describe_stray_store(names, outputs, inputs)
+    if message is not None:
+        return message
     for name, buffer, expected in zip(names, outputs, reference.outputs, strict=True):
         about = (reference.reduction_length, reference.sum_dtype)
         message = describe_mismatch(name, buffer.array, expected, *about)
         if message is not None:
             return message
     return None
+
+
+def describe_stray_store(
+    names: Sequence[str], outputs: Sequence[Buffer], inputs: Sequence[Buffer]
+) -> str | None:
+    """The buffer next to which a run has written, in one line, or None."""
+    for kind, buffers in (("output", outputs), ("input", inputs)):
+        for position, buffer in enumerate(buffers):
+            side = buffer.broken_fence()
+            if side is not None:
+                label = repr(names[position]) if kind == "output" else f"number {position}"
+                return f"the kernel wrote out of bounds, {side} {kind} {label}"
+    return None
+
+
+def digest_outputs(outputs: Sequence[Buffer]) -> int:
+    """A number that tells outputs of other bits apart."""
+    digest = 0
+    for buffer in outputs:
+        digest = zlib.crc32(buffer.array.reshape(-1).view(np.uint8), digest)
+    return digest
 
 
 def _is_close(found: Array, expected: Array, reduction_length: int, sum_dtype: str) -> bool:
@@ -160,11 +183,15 @@ def _describe_difference(name: str, found: Array, expected: Array) -> str | None
 
 
 def _describe_first(name: str, wrong: NDArray[np.bool_], found: Array, expected: Array) -> str:
-    index = _index(int(np.argmax(wrong)), wrong.shape)
+    """Where integers differ most, or the first element that should be a number and is none, or is one."""
+    with np.errstate(all="ignore"):
+        error = np.abs(found.astype(np.float64) - expected.astype(np.float64))
+    largest = np.where(wrong & ~np.isfinite(error), np.inf, np.where(wrong, error, -1.0))
+    index = _index(int(np.argmax(largest)), wrong.shape)
     count = int(np.count_nonzero(wrong))
     return (
-        f"output {name!r} differs from the reference in {count} of {wrong.size} elements:"
-        f" {found[index]} at {index}, expected {expected[index]}"
+        f"output {name!r} differs from the reference in {count} of {wrong.size} elements: largest error"
+        f" {error[index]:.7g} at {index} ({found[index]}, expected {expected[index]})"
     )
 
 
