@@ -23,7 +23,7 @@ VERSION = 1
 MAXIMUM_LINE_BYTES = 1 << 20
 _TEXT = "text"
 _PACKAGES = ("tilewright", "llvmlite", "numpy")
-_LEFT_OUT_WHEN_ABSENT = ("kinds", "origin")  # lines from before these fields keep their checksums
+_LEFT_OUT_WHEN_ABSENT = ("kinds", "origin", "flushes_denormals")  # lines from before these fields keep their checksums
 
 T = TypeVar("T")
 Kind = Literal["split", "reorder", "annotate", "other"]
@@ -95,6 +95,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         seed: of the run.
         kinds: the kind of each knob, where it is known.
         origin: where the record came from, if not from a trial of ours.
+        flushes_denormals: whether the processor was set to take denormal numbers as zero, where it is known.
     """
 
     v: int = VERSION
@@ -118,6 +119,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     seed: int | None = None
     kinds: dict[str, Kind] | None = None
     origin: OriginData | None = None
+    flushes_denormals: bool | None = None
 
     def __post_init__(self) -> None:
         if self.v != VERSION:
@@ -245,6 +247,7 @@ def make_record(
             at=at or datetime.now(UTC),
             seed=seed,
             kinds=None if kinds is None else dict(kinds),
+            flushes_denormals=result.flushes_denormals,
         )
     except (ValueError, TypeError, KeyError, msgspec.MsgspecError) as error:
         raise RecordError(f"record of {workload.get('op')!r}: {one_line(error)}") from None
@@ -302,8 +305,8 @@ def plain(value: Any) -> Any:
 
 
 _HEAD = f'{{"v":{VERSION},'
-_TAIL = ',"kinds":null,"origin":null}'
-_FOLLOWING = {"kinds": b'"noisy":', "origin": b'"reference_ratio":'}
+_TAIL = ',"kinds":null,"origin":null,"flushes_denormals":null}'
+_FOLLOWING = {"flushes_denormals": b'"index":', "kinds": b'"noisy":', "origin": b'"reference_ratio":'}
 _WRITTEN = re.compile(rb'\{"v":(\d+),"id":"([0-9a-f]{16})"(,".*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
 _record_decoder = msgspec.json.Decoder(Record)
 _line_decoder = msgspec.json.Decoder(_Line)

@@ -20,8 +20,8 @@ Side = Literal["start", "end"]
 
 _FENCE_BYTE = 0xA5
 _NO_ACCESS = 0
-# Neither false nor true, and no small integers.
-_POISON_BYTES = (0xD5, 0x3A)
+_POISON_BYTES = (0xD5, 0x3A)  # neither false nor true, and no small integers
+_POISON_FLOATS = (float("nan"), 3e4)
 _HUGE_PAGE_BYTES = 4 << 20  # numpy asks for huge pages from this size on
 
 
@@ -85,9 +85,10 @@ def _set_access(address: int, size_bytes: int, access: int) -> None:
 def poison(array: NDArray[np.generic], number: int = 0) -> None:
     """Fill an output with what no kernel computes, so that an element that is not written shows.
 
-    Runs of other numbers have other integers, one of which is not what the kernel should have written.
+    Runs of other numbers find other values, so that one which is read shows as well.
     """
+    turn = number % len(_POISON_BYTES)
     if array.dtype.kind in "iub":
-        array.reshape(-1).view(np.uint8)[...] = _POISON_BYTES[number % len(_POISON_BYTES)]
+        array.reshape(-1).view(np.uint8)[...] = _POISON_BYTES[turn]
     else:
-        array[...] = np.nan
+        array[...] = _POISON_FLOATS[turn]

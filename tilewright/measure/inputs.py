@@ -64,7 +64,14 @@ def _make(spec: Spec, generator: np.random.Generator, side: Side) -> Buffer:
     buffer.array[...] = _draw(generator, tuple(spec.shape), dtype)
     if spec.values is not None:
         _stretch(buffer.array, generator, *spec.values)
+    if dtype == np.float16:
+        _drop_denormals(buffer.array)
     return buffer
+
+
+def _drop_denormals(array: "Array") -> None:
+    """Make zero of what is smaller than the normal numbers, of which a narrow type has few."""
+    array[np.abs(array.astype(np.float32)) < np.finfo(np.float16).smallest_normal] = 0
 
 
 def _stretch(array: "Array", generator: np.random.Generator, low: float, high: float) -> None:

@@ -82,6 +82,7 @@ class MeasureResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         reference_ratio: cost over the time of one pass of the reference loop.
         signal: the name of the signal that ended the worker.
         error: the message of a failed trial.
+        flushes_denormals: whether the processor was set to take denormal numbers as zero, where it is known.
     """
 
     state: State
@@ -97,6 +98,7 @@ class MeasureResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     reference_ratio: float | None = None
     signal: str | None = None
     error: str | None = None
+    flushes_denormals: bool | None = None
 
     def __post_init__(self) -> None:
         check_costs(self.state, self.costs, self.seconds, self.interval)

@@ -14,6 +14,7 @@ from tilewright.measure.builder import (
     compile_candidate,
     verify_candidate,
 )
+from tilewright.measure.denormals import flushes_denormals
 from tilewright.measure.playoff import PlayoffEntry, PlayoffPlan, PlayoffResult, play_off
 from tilewright.measure.result import SHORTEST_SECONDS, MeasureResult, ReferenceKind, failed
 from tilewright.measure.timing import ReferenceLoop, Runner, Timing, TimingPlan, calibrate, time_kernel
@@ -142,6 +143,7 @@ def _result(timing: Timing) -> MeasureResult:
         interval=(low, high),
         noisy=timing.is_noisy,
         reference_ratio=timing.ratio,
+        flushes_denormals=flushes_denormals(),
     )
 
 
