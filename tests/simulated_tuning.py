@@ -10,9 +10,12 @@ from tilewright.measure.playoff import PlayoffPlan, PlayoffResult, play_off
 from tilewright.measure.timing import Timing, TimingPlan, time_kernel
 from tilewright.tuning.run import FINALISTS
 
-# Seconds of one call of each candidate of the known space: four within 5 % of the best, then steps of 3 %. The
-# default, the first, has one and a half times the best time.
-COSTS = (1.5e-4, *(1e-4 * factor for factor in (1.0, 1.01, 1.02, 1.045, *(1.07 * 1.03**i for i in range(20)))))
+# Seconds of one call of each candidate of the known space: four within 5 % of the best, then steps of 3 %.
+# The default, the first, takes one and a half times the best time.
+COSTS = (
+    1.5e-4,
+    *(1e-4 * factor for factor in (1.0, 1.01, 1.02, 1.045, *(1.07 * 1.03**i for i in range(20)))),
+)
 
 
 @dataclass(frozen=True, slots=True)

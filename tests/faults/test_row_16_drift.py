@@ -1,4 +1,4 @@
-"""Row 16: the machine becomes 1.3 times slower after trial k; the reference loop tells, and the winner stays."""
+"""Row 16: the machine gets 1.3 times slower after trial k; the reference loop tells, the winner stays."""
 
 import io
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The control group of this process: its quota of processor time and its limit of memory, of both versions."""
+"""The control group of this process, of either version: its quota of processor time, its limit of memory."""
 
 import math
 from collections.abc import Iterator

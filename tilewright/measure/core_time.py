@@ -1,7 +1,7 @@
 """The processor time that a sample was given, beside the time that passed.
 
-A process that others push off its core, that is stopped, or whose control group is over its quota is not slow: it
-does not run. The clock of its processor time tells, and the group's counter of throttled periods.
+A process that others push off its core, that is stopped, or whose control group is over its quota is not
+slow: it does not run. The clock of its processor time tells, and the group's counter of throttled periods.
 """
 
 import os
@@ -47,8 +47,8 @@ class Share:
 def share_of(elapsed: int, before: CoreTime, after: CoreTime) -> Share:
     """What a sample of `elapsed` nanoseconds between two readings was given.
 
-    A kernel of several threads always has one that runs, so that less processor time than time means that none
-    did. That a neighbour took the core of one thread of several does not show here.
+    A kernel of several threads always has one that runs: less processor time than time means that none did.
+    That a neighbour took the core of one thread of several does not show here.
     """
     ran = max(1, min(elapsed, after.running - before.running))
     lost = elapsed - ran

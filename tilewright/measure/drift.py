@@ -1,4 +1,4 @@
-"""Drift: a machine whose speed changes while a run goes on, as the reference loop beside each kernel shows."""
+"""Drift: the machine's speed changes while a run goes on, as the reference loop beside each kernel shows."""
 
 from collections import deque
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What the operating system tells of this machine, as far as it matters to measuring. Linux; elsewhere little.
+"""What the operating system tells of this machine that matters to measuring: on Linux; elsewhere little.
 
 Everything is read below a root, so that the files of any machine can be laid out in a folder.
 """

@@ -20,10 +20,12 @@ class Slice:
     Attributes:
         seconds: of one call, while it ran.
         is_whole: nothing else had the core meanwhile; only such slices count where there are enough.
+        lost_seconds: in which it did not run.
     """
 
     seconds: float
     is_whole: bool
+    lost_seconds: float = 0.0
 
 
 class Slicer:
@@ -52,7 +54,8 @@ def run_slice(run: Runner, repeats: int, meter: Meter | None) -> Slice:
     if meter is None:
         return Slice(elapsed * NANOSECOND / repeats, True)
     share = share_of(elapsed, before, meter())
-    return Slice((elapsed if share.is_whole else share.nanoseconds) * NANOSECOND / repeats, share.is_whole)
+    ran = elapsed if share.is_whole else share.nanoseconds
+    return Slice(ran * NANOSECOND / repeats, share.is_whole, (elapsed - ran) * NANOSECOND)
 
 
 def fill_slice(run: Runner, slice_seconds: float, meter: Meter | None = None) -> int:

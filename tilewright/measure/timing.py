@@ -188,6 +188,7 @@ class _Sampler:
         self._reference = Slicer(reference.run, reference.repeats(plan.reference_slice_seconds), meter)
         self._whole: list[tuple[float, float]] = []
         self._all: list[tuple[float, float]] = []
+        self._lost_seconds = 0.0
         self._start = clock()
 
     @property
@@ -205,7 +206,7 @@ class _Sampler:
             few = min(slices, _MINIMUM_SLICES)
             if self.count >= slices and elapsed >= span_seconds:
                 return
-            if self.count >= few and elapsed >= self._plan.longest_seconds:
+            if self.count >= few and elapsed - self._lost_seconds >= self._plan.longest_seconds:
                 return
             if self._is_hopeless(max(slices, _MINIMUM_SLICES), elapsed):
                 return
@@ -215,10 +216,12 @@ class _Sampler:
         disturbed = len(self._all) - self.count
         if disturbed >= _PATIENCE * slices:
             return True
-        return elapsed >= _LATENESS * self._plan.longest_seconds and len(self._all) >= _MINIMUM_SLICES
+        is_late = elapsed >= _LATENESS * self._plan.longest_seconds
+        return is_late and disturbed > self.count and len(self._all) >= _MINIMUM_SLICES
 
     def _take_pair(self) -> None:
         own, other = self._kernel.take(), self._reference.take()
+        self._lost_seconds += own.lost_seconds + other.lost_seconds
         self._all.append((own.seconds, other.seconds))
         if own.is_whole and other.is_whole:
             self._whole.append(self._all[-1])
