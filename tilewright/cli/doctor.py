@@ -55,5 +55,5 @@ command = Command(
     "doctor",
     callback=_doctor,
     params=[database_option(), json_option()],
-    help="What makes this machine a bad place to measure, and what to do about it.",
+    help="What makes this machine a bad place to measure, and what to do about each thing.",
 )
