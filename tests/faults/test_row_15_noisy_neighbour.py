@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import Tilewright
 from tests.fake_measurer import FakeMeasurer
+from tests.scaling import scaling
 from tests.simulated_machine import Machine, Neighbours
 from tests.simulated_tuning import is_good, plain_search, search
 from tests.test_progress import TASK, trial
@@ -17,7 +18,7 @@ from tilewright.measure.result import MeasureInput
 from tilewright.measure.slices import fill_slice
 from tilewright.measure.timing import TimingPlan, time_kernel
 from tilewright.tuners import Budget
-from tilewright.tuning import workers
+from tilewright.tuning import tune, workers
 from tilewright.tuning.line_progress import LineProgress
 
 RUNS = 10
@@ -106,9 +107,12 @@ def test_row_15_the_final_table_has_intervals(
     tilewright: Tilewright, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "Measurer", TwelveRounds)
-    answer = tilewright("tune", "scaling", "--n", "64", "--trials", "4", "--threads", "1", "--json")
-    gain = answer.json["best"]["gain"]
-    assert gain["interval"][0] < gain["ratio"] < gain["interval"][1]
-    table = tilewright("tune", "scaling", "--n", "64", "--trials", "4", "--threads", "1").out
-    low, high = gain["interval"]
+    words = ("scaling", "--n", "64", "--trials", "4", "--threads", "1")
+    table = tilewright("tune", *words).out
+    best = tune(scaling, n=64, trials=4, threads=1, db="tune.db").best
+    assert best is not None
+    assert best.gain is not None
+    assert best.gain.interval is not None
+    low, high = best.gain.interval
+    assert low < best.gain.ratio < high
     assert f"over the untuned default ({low:.2f}x to {high:.2f}x)" in table

@@ -32,6 +32,8 @@ def measure_gain(default: Record, winner: Record) -> Gain | None:
 class Best:
     """The configuration that ships, and its speed in the play-off.
 
+    The JSON of the command has the first four attributes; the others follow from the records of the play-off.
+
     Attributes:
         interval: the range of the seconds over groups of samples.
         gain: over the untuned default; None where that ships, or where both were not timed in turns.
@@ -73,7 +75,10 @@ class TuneResult:
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
-        return asdict(self)
+        data = asdict(self)
+        if data["best"] is not None:
+            data["best"] = {name: data["best"][name] for name in ("seconds", "gflops", "config", "index")}
+        return data
 
 
 class NoValidConfig(TilewrightError):  # noqa: N818 - the name is part of the contract
