@@ -14,6 +14,7 @@ from tilewright.measure.result import MeasureResult
 from tilewright.measure.timing import Timing
 from tilewright.tuners import Budget
 from tilewright.tuning.line_progress import LineProgress
+from tilewright.tuning.tally import Tally
 
 RUNS = 10
 DRIFT = 1.3
@@ -68,6 +69,12 @@ def test_row_16_drift_is_told_once() -> None:
     told = [line for line in stream.getvalue().splitlines() if "slower than at the start" in line]
     assert len(told) == 1
     assert "1.30x" in told[0] or "1.29x" in told[0] or "1.31x" in told[0]
+
+
+def test_row_16_a_machine_that_gets_faster_again_is_said_to_be() -> None:
+    tally = Tally("copy", 0, Budget())
+    tally.drift.level = 0.5
+    assert "2.00x faster than at the start" in tally.drift_text
 
 
 def test_row_16_one_slow_trial_is_no_drift() -> None:

@@ -52,7 +52,9 @@ class Tally:
     @property
     def drift_text(self) -> str:
         """How the machine's speed differs from that at the start."""
-        return f"the machine is {self.drift.level:.2f}x slower than at the start; costs are corrected by that"
+        level = self.drift.level
+        change = f"{level:.2f}x slower" if level >= 1 else f"{1 / level:.2f}x faster"
+        return f"the machine is {change} than at the start; costs are corrected by that"
 
     @property
     def unstable_text(self) -> str:
