@@ -21,7 +21,7 @@ from tilewright.measure.timing import TimingPlan, time_kernel
 from tilewright.tuning import history, tune, workers
 
 STOP_SECONDS = 5.0
-WALL_CLOCK = re.compile(r"\btime\.time\(|datetime\.(now|utcnow|today)\(|perf_counter\(\) *- *time\.time")
+WALL_CLOCK = re.compile(r"\btime\.time\(|datetime\.(now|utcnow|today)\(")
 
 
 @pytest.mark.parametrize("at", [0.0, 0.0001, 0.0101, 0.0411, 0.0999])
@@ -141,8 +141,6 @@ def test_row_36_a_worker_that_is_really_stopped_for_5_seconds() -> None:
     plan = TimingPlan(slices=400, longest_seconds=4.0)
     with Measurer(task.target, 1, workers=1, timing=plan) as measurer:
         (quiet,) = measurer.measure([trial])
-        handles = [handle for handle in measurer._pool._handles.values() if handle.jobs_done]
-        assert handles
         stopper = threading.Timer(0.8, _stop_children)
         stopper.start()
         start = time.monotonic()
