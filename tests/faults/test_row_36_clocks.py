@@ -14,7 +14,7 @@ from tests.fake_measurer import FakeMeasurer
 from tests.scaling import scaling
 from tests.simulated_machine import Machine, Stopped
 from tilewright.deploy import make_task
-from tilewright.measure.measurer import Measurer
+from tilewright.measure.measurer import Measurer, Timeouts
 from tilewright.measure.playoff import PlayoffPlan, play_off
 from tilewright.measure.result import MeasureInput
 from tilewright.measure.timing import TimingPlan, time_kernel
@@ -139,7 +139,7 @@ def test_row_36_a_worker_that_is_really_stopped_for_5_seconds() -> None:
     task = make_task("matmul", None, 1, {"m": 256, "n": 256, "k": 256})
     trial = MeasureInput(task.instantiate(task.default_config), task.workload.key)
     plan = TimingPlan(slices=400, longest_seconds=4.0)
-    with Measurer(task.target, 1, workers=1, timing=plan) as measurer:
+    with Measurer(task.target, 1, workers=1, timing=plan, timeouts=Timeouts(timing=60.0)) as measurer:
         (quiet,) = measurer.measure([trial])
         stopper = threading.Timer(0.8, _stop_children)
         stopper.start()
