@@ -40,9 +40,10 @@ def test_lines_come_with_improvements_and_every_eighth_trial() -> None:
     progress.finish()
     lines = stream.getvalue().splitlines()
     assert lines[0].startswith("tuning scaling(n=64")
-    assert [line.split(":")[0] for line in lines[1:]] == ["trial 1/20", "trial 3/20", "trial 8/20"]
-    assert "crash, best 0.1 GFLOP/s, failed: 5 crash" in lines[-1]
-    assert "left" in lines[-1]
+    assert [line.split(":")[0] for line in lines[1:]] == ["trial 1/20", "trial 3/20", "trial 8/20", "failed"]
+    assert "crash, best 0.1 GFLOP/s, failed: 5 crash" in lines[-2]
+    assert "left" in lines[-2]
+    assert lines[-1] == f"failed: 5 crash (SIGSEGV), such as trial {trial(None).id}: it crashed"
 
 
 def test_the_live_display_shows_best_failures_and_count() -> None:
@@ -55,7 +56,7 @@ def test_the_live_display_shows_best_failures_and_count() -> None:
     progress.finish()
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
-    for words in ("scaling(n=64", "trial 3/20", "0.1 GFLOP/s", "1 crash"):
+    for words in ("scaling(n=64", "trial 3/20", "0.1 GFLOP/s", "1 crash", "1 crash (SIGSEGV), such as"):
         assert words in text
 
 

@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 from tests.end_to_end.command import environment, read_json, run_tilewright, tilewright_command
-from tests.end_to_end.test_stopped import PATIENCE_SECONDS, count_trials, wait_until
+from tests.end_to_end.test_stopped import count_trials
+from tests.processes import PATIENCE_SECONDS, wait_until
 
 TRIALS = 24
 WORKLOADS = [

@@ -14,7 +14,8 @@ from tilewright.measure.measurer import Measurer, Timeouts
 from tilewright.measure.outcome import Job, Outcome
 from tilewright.measure.playoff import PlayoffPlan
 from tilewright.measure.result import MeasureInput, MeasureSetupError
-from tilewright.measure.timing import TimingPlan
+from tilewright.measure.runner import _result
+from tilewright.measure.timing import Timing, TimingPlan
 
 SIZE = 64
 TIMING = TimingPlan(slice_seconds=0.0005, slices=6, span_seconds=0.005)
@@ -101,6 +102,12 @@ def test_a_deadline_of_the_compiler_is_a_result() -> None:
         (result,) = hasty.measure([trial(matmul(16, vectorize=True))])
     assert result.state == "compile_timeout"
     assert "0.001 s" in str(result.error)
+
+
+def test_a_cost_that_noise_makes_too_short_is_no_crash() -> None:
+    timing = Timing((2e-9, 3e-9), 5e-10, (3e-10, 2e-9), 1e-3)
+    result = _result(timing)
+    assert (result.state, result.seconds, result.interval) == ("ok", 1e-9, (1e-9, 2e-9))
 
 
 def test_a_play_off_has_a_winner(measurer: Measurer) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tilewright.measure.buffers import allocate, poison
+from tilewright.measure.buffers import Side, allocate, poison
 from tilewright.measure.inputs import make_buffers, make_inputs
 from tilewright.measure.result import MeasureSetupError
 from tilewright.measure.verify import ReferenceData, describe_mismatch, verify_outputs
@@ -66,25 +66,35 @@ def test_an_unknown_dtype_is_named() -> None:
         make_inputs([Spec("a", (2,), "float7")])
 
 
+SIDES: dict[Side, str] = {"start": "after", "end": "before"}  # where an array has its fence
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(1, 9), max_size=3), st.sampled_from(DTYPES[:3] + DTYPES[4:]))
 def test_a_store_one_element_outside_is_found(shape: list[int], dtype: str) -> None:
-    for side in ("before", "after"):
-        buffer = allocate(tuple(shape), np.dtype(dtype))
+    for side, outside in SIDES.items():
+        buffer = allocate(tuple(shape), np.dtype(dtype), side)
         poison(buffer.array)
         assert buffer.broken_fence() is None
-        fence = buffer.fence_before if side == "before" else buffer.fence_after
-        if len(fence):  # where data end at the page, the guard page takes the place of the fence
-            fence[-1 if side == "before" else 0] = 1
-            assert buffer.broken_fence() == side
+        fence = buffer.fence_before if outside == "before" else buffer.fence_after
+        fence[-1 if outside == "before" else 0] = 1
+        assert buffer.broken_fence() == outside
 
 
-def test_a_store_far_outside_meets_the_guard_page() -> None:
+@pytest.mark.parametrize(("side", "offset"), [("start", -4), ("end", 64)])
+def test_a_guard_page_is_next_to_the_data(side: str, offset: int) -> None:
     program = (
         "import ctypes, numpy as np; from tilewright.measure.buffers import allocate;"
-        "b = allocate((16,), np.dtype('float32')); ctypes.memset(b.array.ctypes.data + 64, 0, 4)"
+        f"b = allocate((16,), np.dtype('float32'), {side!r});"
+        f"ctypes.string_at(b.array.ctypes.data + {offset}, 4)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -11
+
+
+def test_data_that_fill_pages_are_enclosed() -> None:
+    for side in SIDES:
+        assert allocate((1024,), np.dtype(np.float32), side).is_enclosed
+        assert not allocate((1023,), np.dtype(np.float32), side).is_enclosed
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -152,9 +162,9 @@ def test_outputs_and_fences_are_verified_together() -> None:
     outputs = make_buffers([Spec("c", (4,), "float32")])
     reference = ReferenceData((outputs[0].array.astype(np.float64),))
     assert verify_outputs(["c"], outputs, inputs, reference) is None
-    inputs[0].fence_before[-1] = 0
+    inputs[0].fence_after[0] = 0
     assert verify_outputs(["c"], outputs, inputs, reference) == (
-        "the kernel wrote out of bounds, before input number 0"
+        "the kernel wrote out of bounds, after input number 0"
     )
 
 

@@ -67,8 +67,16 @@ class PreparedCall:
     def run(self, repeats: int = 1) -> int:
         """Run the kernel back to back, without the GIL; the nanoseconds that it took."""
         kernel, scratch = self._kernel, self._scratch.ctypes.data
-        slots = ctypes.addressof(self._slots)
-        return int(kernel.guard(self._repeat)(kernel.address, slots, scratch, kernel.launch, repeats))
+        call, slots = kernel.guard(self._repeat), ctypes.addressof(self._slots)
+        if kernel.launch is None:
+            return int(call(kernel.address, slots, scratch, None, repeats))
+        from tilewright.compiler.forked import calls_under_way
+
+        calls_under_way.add(self)
+        try:
+            return int(call(kernel.address, slots, scratch, kernel.launch, repeats))
+        finally:
+            calls_under_way.discard(self)
 
 
 class Kernel:
@@ -109,19 +117,32 @@ class Kernel:
         self.launch: int | None = None
         self._takes_turns = False
         if self.code.is_parallel:
-            from tilewright.compiler.backends.threads import launcher_address, needs_lock
+            from tilewright.compiler.backends.threads import needs_lock
+            from tilewright.compiler.forked import choose_launcher, keep_usable
 
-            self.launch = launcher_address()
+            self.launch = choose_launcher()
             self._takes_turns = needs_lock()
         self._scratch = self.make_scratch()
         self._run = self._run_native
         self._record = self._describe()
         invoke = call_wrapper.make_invoker(self._record)
         self._invoke = self.guard(invoke)
+        if self.launch is not None:
+            keep_usable(self)
 
     def guard(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """The call, made to take turns with other parallel kernels where the thread pool asks for it."""
         return _in_turns(call) if self._takes_turns else call
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a call uses the kernel's own scratch memory now."""
+        return self._record.scratch is None
+
+    def renew(self, launch: int | None) -> None:
+        """Take up another launcher, in a process without the threads that may have called the kernel."""
+        self.launch = self._record.launch = launch
+        self._record.scratch = self._scratch.ctypes.data
 
     def make_scratch(self) -> Array:
         """Memory for one call at a time."""

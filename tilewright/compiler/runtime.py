@@ -52,11 +52,47 @@ def runtime() -> Loaded:
     text = REPEAT.replace("i32 CLOCK", f"i32 {clock}")
     target = Target.host()
     return Loaded(
-        emit_object(text + _compute_loop(target) + _bandwidth_loop(target), target, full=False), SYMBOLS
+        emit_object(
+            text + LAUNCH_SERIALLY + _compute_loop(target) + _bandwidth_loop(target), target, full=False
+        ),
+        SYMBOLS,
     )
 
 
-SYMBOLS = ("repeat", "compute_loop", "bandwidth_loop")
+# What `launch` of backends/threads.py does, without threads.
+LAUNCH_SERIALLY = """
+define void @launch_serially(
+    ptr %body, ptr %frame, i64 %first, i64 %last, ptr %scratch, i64 %stride, i64 %parts) {
+entry:
+  %length = sub i64 %last, %first
+  br label %loop
+loop:
+  %part = phi i64 [ 0, %entry ], [ %next, %more ]
+  %is.left = icmp slt i64 %part, %parts
+  br i1 %is.left, label %share, label %done
+share:
+  %next = add nuw nsw i64 %part, 1
+  %low.whole = mul i64 %length, %part
+  %low.offset = sdiv i64 %low.whole, %parts
+  %low = add i64 %first, %low.offset
+  %high.whole = mul i64 %length, %next
+  %high.offset = sdiv i64 %high.whole, %parts
+  %high = add i64 %first, %high.offset
+  %is.empty = icmp sge i64 %low, %high
+  br i1 %is.empty, label %more, label %run
+run:
+  %offset = mul i64 %part, %stride
+  %memory = getelementptr i8, ptr %scratch, i64 %offset
+  call void %body(ptr %frame, i64 %low, i64 %high, ptr %memory)
+  br label %more
+more:
+  br label %loop
+done:
+  ret void
+}
+"""
+
+SYMBOLS = ("repeat", "launch_serially", "compute_loop", "bandwidth_loop")
 
 
 @once

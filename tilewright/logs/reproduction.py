@@ -21,10 +21,10 @@ import sys
 TRIAL = {trial}
 
 TIMEOUT_SECONDS = 60
-REFUSED, WRONG = 3, 4
+REFUSED, WRONG, EXHAUSTED = 3, 4, 5
 ENDS = {{
     "ok": "ran", "slow": "ran", "invalid": "refused", "compile_error": "refused", "wrong_result": "wrong",
-    "compile_timeout": "timeout", "run_timeout": "timeout", "crash": "crash", "out_of_memory": "crash",
+    "compile_timeout": "timeout", "run_timeout": "timeout", "crash": "crash", "out_of_memory": "memory crash",
 }}  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def main():
     end, what = watch_child()
     recorded = f"recorded as {{TRIAL['state']}}" + (f": {{TRIAL['error']}}" if TRIAL["error"] else "")
     print(f"{{what}}; {{recorded}}")
-    sys.exit(0 if end == ENDS.get(TRIAL["state"]) else 1)
+    sys.exit(0 if end in ENDS.get(TRIAL["state"], "").split() else 1)
 
 
 def watch_child():
@@ -46,20 +46,16 @@ def watch_child():
         return "timeout", f"it did not end within {{TIMEOUT_SECONDS}} s"
     if status < 0:
         return "crash", f"it was ended by {{signal.Signals(-status).name}}"
-    words = {{0: "ran", REFUSED: "refused", WRONG: "wrong"}}
+    words = {{0: "ran", REFUSED: "refused", WRONG: "wrong", EXHAUSTED: "memory"}}
     return words.get(status, "refused"), {{0: "it ran, and its result is right"}}.get(status, "it failed")
 
 
 def run_here():
-    """Build the configuration, run it once and compare the result with the reference."""
-    import numpy as np
-
+    """Build the configuration, run it with guard pages beside its arrays, and compare with the reference."""
     from tilewright import TilewrightError, build
     from tilewright.deploy import make_task
-    from tilewright.measure.builder import reduction_length, sum_dtype
-    from tilewright.measure.inputs import make_inputs
-    from tilewright.measure.verify import describe_mismatch
 
+    limit_memory()
     try:
         task = make_task(TRIAL["op"], None, TRIAL["threads"], TRIAL["args"])
         if (task.target.cpu, task.target.feature_hash) != (TRIAL["cpu"], TRIAL["features"]):
@@ -71,20 +67,50 @@ def run_here():
     except TilewrightError as error:
         print(error, file=sys.stderr)
         return REFUSED
-    inputs = make_inputs(program.inputs)
-    found = kernel(*inputs)
-    if task.reference is None:
-        return 0
-    wide = [array if array.dtype.kind in "iub" else array.astype(np.float64) for array in inputs]
-    results = (found, task.reference(*wide))
-    pairs = [value if isinstance(value, (tuple, list)) else [value] for value in results]
-    about = (reduction_length(program), sum_dtype(program))
-    for spec, output, expected in zip(program.outputs, *pairs):
-        wrong = describe_mismatch(spec.name, np.asarray(output), np.asarray(expected), *about)
+    except MemoryError as error:
+        print(f"memory is exhausted: {{error}}", file=sys.stderr)
+        return EXHAUSTED
+    for side in ("start", "end"):
+        wrong = run_beside(side, program, kernel, task.reference)
         if wrong is not None:
             print(wrong, file=sys.stderr)
             return WRONG
     return 0
+
+
+def limit_memory():
+    """Let what exhausted the memory do it again, before the machine swaps."""
+    import resource
+
+    from tilewright.measure.outcome import default_limits
+
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    size_bytes = default_limits(TRIAL["threads"]).address_bytes
+    if TRIAL["state"] == "out_of_memory" and hard == resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_AS, (size_bytes, hard))
+
+
+def run_beside(side, program, kernel, reference):
+    """Run with arrays that touch a guard page on one side; what is wrong then, or None."""
+    import numpy as np
+
+    from tilewright.measure.buffers import allocate, poison
+    from tilewright.measure.builder import reduction_length, sum_dtype
+    from tilewright.measure.inputs import make_buffers, numpy_dtype
+    from tilewright.measure.verify import ReferenceData, verify_outputs
+
+    inputs = make_buffers(program.inputs, side=side)
+    outputs = [allocate(tuple(spec.shape), numpy_dtype(spec.dtype), side) for spec in program.outputs]
+    for buffer in outputs:
+        poison(buffer.array)
+    arrays = [buffer.array for buffer in inputs]
+    kernel(*arrays, out=tuple(buffer.array for buffer in outputs))
+    if reference is None:
+        return None
+    found = reference(*[array if array.dtype.kind in "iub" else array.astype(np.float64) for array in arrays])
+    expected = [np.asarray(value) for value in (found if isinstance(found, (tuple, list)) else [found])]
+    data = ReferenceData(tuple(expected), reduction_length(program), sum_dtype(program))
+    return verify_outputs([spec.name for spec in program.outputs], outputs, inputs, data)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The control group of this process, of either version: its quota of processor time, its limit of memory."""
+"""The control group of this process, of either version: its quota of time, its limit of memory."""
 
 import math
 from collections.abc import Iterator
@@ -9,18 +9,18 @@ _ROOT = Path("/")
 _UNLIMITED_BYTES = 1 << 60  # version 1 writes a number about 2**63 where there is no limit
 
 
-def cpu_folders(root: Path = _ROOT) -> tuple[Path, ...]:
+def cpu_folders(root: Path | None = None) -> tuple[Path, ...]:
     """The folders of the groups that limit this process' processor time, its own first."""
-    return _folders(root, "cpu")
+    return folders("cpu", root)
 
 
-def quota_cores(root: Path = _ROOT) -> float | None:
+def quota_cores(root: Path | None = None) -> float | None:
     """The processor time that the groups grant for each second; None where there is no limit."""
     quotas = [quota for folder in cpu_folders(root) if (quota := _quota(folder)) is not None]
     return min(quotas, default=None)
 
 
-def throttled_share(root: Path = _ROOT) -> float | None:
+def throttled_share(root: Path | None = None) -> float | None:
     """The part of the periods so far in which a group was throttled; None where nobody counts."""
     shares = []
     for folder in cpu_folders(root):
@@ -30,14 +30,28 @@ def throttled_share(root: Path = _ROOT) -> float | None:
     return max(shares, default=None)
 
 
-def memory_limit(root: Path = _ROOT) -> int | None:
-    """The bytes that the groups allow; None where there is no limit."""
-    limits = []
-    for folder in _folders(root, "memory"):
-        for name in ("memory.max", "memory.limit_in_bytes"):
-            limit = parse_limit(read_text(folder / name))
-            limits += [limit] if limit is not None else []
-    return min(limits, default=None)
+def memory_limit_bytes(root: Path | None = None) -> int | None:
+    """The least limit of the group and those that it is part of; None without one."""
+    limits = [
+        parse_limit(read_text(folder / name))
+        for folder in folders("memory", root)
+        for name in ("memory.max", "memory.limit_in_bytes")
+    ]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def out_of_memory_kills(root: Path | None = None) -> int:
+    """How many processes the kernel has killed for lack of memory: in this group, or without one, at all."""
+    counters = [
+        folder / name
+        for folder in folders("memory", root)
+        for name in ("memory.events", "memory.oom_control")
+    ]
+    for path in (*counters, (root or _ROOT) / "proc/vmstat"):
+        kills = parse_counts(read_text(path)).get("oom_kill")
+        if kills is not None:
+            return kills
+    return 0
 
 
 def parse_quota(text: str | None) -> float | None:
@@ -78,10 +92,13 @@ def _quota(folder: Path) -> float | None:
     return None if first is None or math.isclose(first, 0) else first
 
 
-def _folders(root: Path, controller: str) -> tuple[Path, ...]:
-    """The group and the groups around it. In a container its path may be that outside, which is not there."""
+def folders(controller: str, root: Path | None = None) -> tuple[Path, ...]:
+    """The folders of the group of a controller and of those around it, innermost first.
+
+    A container may see its group as the root, under the path that the group has outside.
+    """
     found: dict[Path, None] = {}
-    for mount, path in _places(root, controller):
+    for mount, path in _places(root or _ROOT, controller):
         for part in (path, *path.parents):
             folder = mount / part.relative_to("/")
             if folder.is_dir():
@@ -99,5 +116,5 @@ def _places(root: Path, controller: str) -> Iterator[tuple[Path, PurePosixPath]]
             path = "/"
         if controller in names.split(","):
             yield base / controller, PurePosixPath(path)
-        elif number == "0" and not names:
+        elif number == "0" and not names and (base / "cgroup.controllers").exists():
             yield base, PurePosixPath(path)

@@ -48,9 +48,16 @@ def _sleep(argument: bytes, context: JobContext) -> bytes:
     return b"slept"
 
 
+def _deaf(_: bytes, __: JobContext) -> bytes:
+    """Ignore every signal that a process may ignore, and stay."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_IGN)
+    while True:
+        time.sleep(60)
+
+
 def _hold(argument: bytes, _: JobContext) -> bytes:
-    """Keep the interpreter lock inside a native call, deaf to every polite signal."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    """Keep the interpreter lock inside a native call."""
     ctypes.PyDLL(None).sleep(int(argument))
     return b""
 
@@ -83,6 +90,7 @@ _FAULTS: dict[str, Callable[[bytes, JobContext], bytes]] = {
     "exit": _exit,
     "raise": _raise,
     "sleep": _sleep,
+    "deaf": _deaf,
     "hold": _hold,
     "spin": _spin,
     "allocate": _allocate,

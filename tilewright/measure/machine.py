@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
+from tilewright.measure.control_group import memory_limit_bytes
 from tilewright.settings import pool_threads
 
-_CGROUP = Path("/sys/fs/cgroup")
 _PROC = Path("/proc")
 _CPUS = Path("/sys/devices/system/cpu")
 
@@ -35,17 +35,8 @@ def physical_cores() -> int:
 
 def memory_bytes() -> int | None:
     """The smaller of the machine's memory and the control group's limit."""
-    found = [parse_memory(_read(_PROC / "meminfo")), parse_limit(_read(_CGROUP / "memory.max"))]
+    found = [parse_memory(_read(_PROC / "meminfo")), memory_limit_bytes()]
     return min((size for size in found if size is not None), default=None)
-
-
-def out_of_memory_kills() -> int:
-    """How many processes the kernel has killed in this control group for lack of memory."""
-    for line in (_read(_CGROUP / "memory.events") or "").splitlines():
-        name, _, value = line.partition(" ")
-        if name == "oom_kill" and value.isdigit():
-            return int(value)
-    return 0
 
 
 def parse_memory(text: str | None) -> int | None:
@@ -54,11 +45,6 @@ def parse_memory(text: str | None) -> int | None:
         if line.startswith("MemTotal:"):
             return int(line.split()[1]) * 1024
     return None
-
-
-def parse_limit(text: str | None) -> int | None:
-    """Read a control group's limit in bytes; `max` is none."""
-    return int(text) if text is not None and text.isdigit() else None
 
 
 def _read(path: Path) -> str | None:

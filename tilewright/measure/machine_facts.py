@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tilewright.measure.control_group import memory_limit, quota_cores, read_text, throttled_share
+from tilewright.measure.control_group import memory_limit_bytes, quota_cores, read_text, throttled_share
 from tilewright.measure.machine import granted_cores, parse_memory
 
 _ROOT = Path("/")
@@ -88,7 +88,7 @@ def read_machine(root: Path = _ROOT, granted: frozenset[int] | None = None) -> M
         quota_cores=quota_cores(root),
         throttled=throttled_share(root),
         memory_bytes=parse_memory(read_text(root / "proc/meminfo")),
-        memory_limit=memory_limit(root),
+        memory_limit=memory_limit_bytes(root),
         huge_pages=parse_choice(read_text(root / _HUGE_PAGES)),
         clock=read_text(root / _CLOCK),
     )

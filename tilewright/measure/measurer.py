@@ -179,7 +179,7 @@ class Measurer:
         """The nominal time of one pass of a reference loop on this machine."""
         if kind not in self._nominal:
             payload = msgspec.msgpack.encode(CalibrateRequest(kind, self._timing))
-            outcome = self._pool.run(Job("calibrate", payload, self._deadlines))
+            outcome = self._pool.run(Job("calibrate", payload))
             if outcome.status != "done":
                 raise MeasureSetupError(f"the {kind} reference loop does not run here: {outcome.message}")
             self._nominal[kind] = msgspec.msgpack.decode(outcome.payload, type=float)

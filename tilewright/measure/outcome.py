@@ -104,6 +104,11 @@ def describe_exit(code: int) -> tuple[str | None, str]:
     return name, f"the worker was ended by {name}"
 
 
+def describe_limit(size_bytes: int | None) -> str:
+    """The rest of a line on exhausted memory: how much there was."""
+    return f"; the limit is {size_bytes / _GIB:.3g} GiB" if size_bytes else ""
+
+
 def to_result(outcome: Outcome) -> MeasureResult:
     """The result of a trial whose job ended so."""
     if outcome.status == "done":

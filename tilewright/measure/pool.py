@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Self
 
-from tilewright.measure.machine import out_of_memory_kills
+from tilewright.measure.control_group import out_of_memory_kills
 from tilewright.measure.messages import FromWorker, Go, Phase, Ready, Reply
-from tilewright.measure.outcome import Job, Outcome, WorkerLimits, default_limits
+from tilewright.measure.outcome import Job, Outcome, WorkerLimits, default_limits, describe_limit
 from tilewright.measure.result import MeasureSetupError
 from tilewright.measure.server_process import ServerProcess, anonymous_file
 from tilewright.measure.worker_handle import WorkerHandle
@@ -25,6 +25,7 @@ PRELOAD = (
     "tilewright.measure.builder",
     "tilewright.measure.runner",
     "tilewright.compiler.runtime:repeat_function",
+    "tilewright.measure.compiler_preload:compile_sample",
 )
 _SPARE_WORKERS = 1
 _FAILED_STARTS = 3
@@ -213,9 +214,10 @@ class WorkerPool:
         else:
             phase = running.phase
             running.enter("", None)
-            status = message.kind
-            seconds = running.phase_seconds
-            outcome = Outcome(status, b"", phase, None, message.message, seconds)
+            status, text = message.kind, message.message
+            if status == "out_of_memory":
+                text += describe_limit(self._limits.address_bytes)
+            outcome = Outcome(status, b"", phase, None, text, running.phase_seconds)
             # After an exhausted allocation the heap is fragmented: begin with a fresh process.
             self._finish(handle, outcome, self._limits.resident_bytes + 1 if status != "error" else 0)
 
@@ -260,7 +262,8 @@ class WorkerPool:
         self._read(handle)
         if handle.running is not None:
             kills = out_of_memory_kills()
-            self._finish(handle, handle.end(memory_kill=kills > self._memory_kills))
+            is_kill = kills > self._memory_kills
+            self._finish(handle, handle.end(is_kill, self._limits.address_bytes))
             self._memory_kills = kills
         if not handle.channel.at_end:
             self._selector.unregister(handle.channel)

@@ -22,15 +22,18 @@ _BOOTSTRAP = (
     "from tilewright.measure.fork_server import main; main(*a['arguments'])"
 )
 _EXIT_SECONDS = 2.0
-_MAXIMUM_TEXT_BYTES = 2000
+_MAXIMUM_TEXT_BYTES = 16_000  # a crash of Python writes its message before all frames
 
 
 class ServerProcess:
     """A running fork server and the socket that commands it."""
 
     def __init__(self, preload: Sequence[str], memory_bytes: int) -> None:
-        if not sys.executable:
-            raise MeasureSetupError("sys.executable is empty: workers need a Python interpreter to run")
+        if not sys.executable or getattr(sys, "frozen", False):
+            reason = "a frozen application is none" if sys.executable else "sys.executable names none"
+            raise MeasureSetupError(
+                f"workers need a Python interpreter, and {reason}: tune with Python itself"
+            )
         self._control, theirs = socket.socketpair()
         self._errors = anonymous_file("tilewright-server")
         arguments = [theirs.fileno(), os.getpid(), memory_bytes, list(preload)]

@@ -54,7 +54,8 @@ def run_slice(run: Runner, repeats: int, meter: Meter | None) -> Slice:
     if meter is None:
         return Slice(elapsed * NANOSECOND / repeats, True)
     share = share_of(elapsed, before, meter())
-    ran = elapsed if share.is_whole else share.nanoseconds
+    # A call and its return alone take a nanosecond.
+    ran = elapsed if share.is_whole else min(elapsed, max(repeats, share.nanoseconds))
     return Slice(ran * NANOSECOND / repeats, share.is_whole, (elapsed - ran) * NANOSECOND)
 
 

@@ -6,11 +6,12 @@ import time
 from dataclasses import dataclass, field
 
 from tilewright.measure.fork_server import STATUS
+from tilewright.measure.machine import memory_bytes
 from tilewright.measure.messages import Blob, ParentChannel, Request
-from tilewright.measure.outcome import Job, Outcome, Status, describe_exit
+from tilewright.measure.outcome import Job, Outcome, Status, describe_exit, describe_limit
 from tilewright.measure.server_process import ServerProcess, anonymous_file, tail
 
-_EXHAUSTED = ("out of memory", "bad_alloc", "cannot allocate memory")
+_EXHAUSTED = ("out of memory", "bad_alloc", "cannot allocate memory", "memoryerror")
 
 
 @dataclass(slots=True)
@@ -86,8 +87,13 @@ class WorkerHandle:
         data = os.read(self.status, STATUS.size)
         self.exit_code = STATUS.unpack(data)[0] if len(data) == STATUS.size else -9
 
-    def end(self, memory_kill: bool) -> Outcome:
-        """The outcome of the running job, now that the worker is dead."""
+    def end(self, is_memory_kill: bool, address_bytes: int) -> Outcome:
+        """The outcome of the running job, now that the worker is dead.
+
+        Args:
+            is_memory_kill: whether the kernel has ended somebody for lack of memory meanwhile.
+            address_bytes: the limit under which the worker allocated.
+        """
         running = self.running
         assert running is not None
         assert self.exit_code is not None
@@ -102,12 +108,14 @@ class WorkerHandle:
             signal_name = None
         elif signal_name == "SIGXCPU":
             status, message = "timeout", f"phase {phase} used more processor time than is allowed"
-        elif memory_kill and signal_name == "SIGKILL":
-            status, message = "out_of_memory", "the kernel ended the worker for lack of memory"
+        elif is_memory_kill and signal_name == "SIGKILL":
+            limit_text = describe_limit(memory_bytes())
+            status, message = "out_of_memory", f"the kernel ended the worker for lack of memory{limit_text}"
         elif any(words in printed.lower() for words in _EXHAUSTED):
-            status, message = "out_of_memory", "the compiler or the kernel ran out of memory"
+            limit_text = describe_limit(address_bytes)
+            status, message = "out_of_memory", f"the compiler or the kernel ran out of memory{limit_text}"
         if printed and status == "crash":
-            message = f"{message}: {printed.splitlines()[-1]}"
+            message = f"{message}: {_telling_line(printed)}"
         return Outcome(status, b"", phase, signal_name, message, running.phase_seconds)
 
     def errors(self) -> str:
@@ -119,3 +127,9 @@ class WorkerHandle:
         self.channel.close()
         self._errors.close()
         os.close(self.status)
+
+
+def _telling_line(printed: str) -> str:
+    """The line that says what happened: the first that speaks of an error, else the last."""
+    lines = printed.splitlines()
+    return next((line for line in lines if "error" in line.lower()), lines[-1])

@@ -112,7 +112,10 @@ class GroupLines:
             self._write(text)
 
     def finish(self) -> None:
-        """Nothing: every line is complete."""
+        """Say why trials failed."""
+        tally, self._tally = self._tally, None
+        for line in tally.whole.failures.lines if tally is not None else ():
+            self._write(line)
 
     def _parts(self, place: int, record: Record) -> list[str]:
         assert self._tally is not None
@@ -121,7 +124,7 @@ class GroupLines:
         total = self._tally.total_seconds
         parts = [f"{part.title} {speed}", f"best {part.speed_text(part.best_seconds)}"]
         parts.append("" if total is None else f"total {describe_time(total)}")
-        parts.append(f"failed: {whole.failure_text}" if whole.failures else "")
+        parts.append(f"failed: {whole.failures.text}" if whole.failures.text else "")
         parts.append(whole.unstable_text)
         return [text for text in (*parts, whole.left_text) if text]
 

@@ -40,7 +40,7 @@ class GroupTally:
         whole = Tally(title, 0, budget)
         for part in parts:
             whole.done += part.done
-            whole.failures += part.failures
+            whole.failures.join(part.failures)
         return cls(whole, parts, [member.weight for member in members])
 
     def add(self, place: int, record: Record) -> bool:

@@ -40,8 +40,8 @@ class LineProgress:
         if improved or tally.measured % EVERY == 0:
             parts = [tally.speed_text(record.seconds) if record.seconds is not None else record.state]
             parts.append(f"best {tally.speed_text(tally.best_seconds)}")
-            if tally.failures:
-                parts.append(f"failed: {tally.failure_text}")
+            if tally.failures.text:
+                parts.append(f"failed: {tally.failures.text}")
             parts.append(tally.unstable_text)
             parts.append(tally.left_text)
             self._write(f"trial {tally.count_text}: {', '.join(part for part in parts if part)}")
@@ -51,7 +51,10 @@ class LineProgress:
         self._write(text)
 
     def finish(self) -> None:
-        """Nothing: every line is complete."""
+        """Say why trials failed."""
+        tally, self._tally = self._tally, None
+        for line in tally.failures.lines if tally is not None else ():
+            self._write(line)
 
     def _write(self, line: str) -> None:
         self._stream.write(line + "\n")

@@ -52,10 +52,12 @@ class LiveGroup:
         self._stage = text
 
     def finish(self) -> None:
-        """Close the display, leaving its last state."""
+        """Close the display, leaving its last state, and say why trials failed."""
         if self._live is not None:
             live, self._live, self._stage, self._place = self._live, None, "", None
             live.stop()
+            for line in self._tally.whole.failures.lines if self._tally is not None else ():
+                self._console.print(Text(line, style="yellow"))
 
     def _render(self) -> RenderableType:
         tally = self._tally
@@ -70,7 +72,7 @@ class LiveGroup:
             Text(self._stage, style="dim"),
             Text(whole.left_text if self._live is not None else "", style="dim"),
         )
-        remarks = [f"failed: {whole.failure_text}"] if whole.failures else []
+        remarks = [f"failed: {whole.failures.text}"] if whole.failures.text else []
         remarks += [whole.unstable_text] if whole.unstable else []
         foot = Text(", ".join(remarks), style="yellow")
         return Group(Text(tally.title, style="bold"), head, self._rows(tally), foot)

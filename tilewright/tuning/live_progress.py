@@ -48,10 +48,12 @@ class LiveProgress:
         self._stage = text
 
     def finish(self) -> None:
-        """Close the display, leaving its last state."""
+        """Close the display, leaving its last state, and say why trials failed."""
         if self._live is not None:
             live, self._live, self._stage = self._live, None, ""
             live.stop()
+            for line in self._tally.failures.lines if self._tally is not None else ():
+                self._console.print(Text(line, style="yellow"))
 
     def _render(self) -> RenderableType:
         tally = self._tally
@@ -69,8 +71,8 @@ class LiveProgress:
         rows = Table.grid(padding=(0, 2))
         rows.add_row("current", tally.speed_text(tally.current_seconds))
         rows.add_row("best", Text(tally.speed_text(tally.best_seconds), style="bold green"))
-        if tally.failures:
-            rows.add_row("failed", Text(tally.failure_text, style="yellow"))
+        if tally.failures.text:
+            rows.add_row("failed", Text(tally.failures.text, style="yellow"))
         if tally.unstable:
             rows.add_row("noise", Text(tally.unstable_text, style="yellow"))
         return Group(Text(tally.title, style="bold"), head, rows)

@@ -1,7 +1,6 @@
 """What a display of a run shows: counts, speeds and the time left."""
 
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +8,7 @@ from tilewright.logs.record import Record
 from tilewright.measure.drift import DriftWatch, slowdown
 from tilewright.templates.task import Task
 from tilewright.tuners import Budget
+from tilewright.tuning.causes import Causes
 from tilewright.tuning.history import operations
 
 
@@ -24,7 +24,7 @@ class Tally:
     measured: int = 0
     current_seconds: float | None = None
     best_seconds: float | None = None
-    failures: Counter[str] = field(default_factory=Counter)
+    failures: Causes = field(default_factory=Causes)
     unstable: int = 0
     drift: DriftWatch = field(default_factory=DriftWatch)
 
@@ -64,8 +64,7 @@ class Tally:
     def _count(self, record: Record) -> bool:
         self.done += 1
         self.current_seconds = record.seconds
-        if record.state not in ("ok", "slow"):
-            self.failures[record.state] += 1
+        self.failures.note(record)
         seconds = record.seconds if record.state == "ok" else None
         if seconds is None or (self.best_seconds is not None and seconds >= self.best_seconds):
             return False
@@ -76,11 +75,6 @@ class Tally:
     def count_text(self) -> str:
         """How many trials there are, and of how many."""
         return str(self.done) if self.budget.trials is None else f"{self.done}/{self.budget.trials}"
-
-    @property
-    def failure_text(self) -> str:
-        """How many trials failed, by cause; empty when none did."""
-        return ", ".join(f"{count} {state}" for state, count in self.failures.most_common())
 
     def speed_text(self, seconds: float | None) -> str:
         """A time as people compare it."""

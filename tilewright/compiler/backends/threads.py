@@ -101,6 +101,14 @@ def needs_lock() -> bool:
     return config.THREADING_LAYER == "workqueue" or not any(_has_layer(name) for name in LAYERS)
 
 
+def pool_layer() -> str:
+    """The layer whose pool has started in this process; empty before."""
+    try:
+        return str(importlib.import_module("numba").threading_layer())
+    except ValueError:
+        return ""
+
+
 def _has_layer(name: str) -> bool:
     try:
         importlib.import_module(f"numba.np.ufunc.{name}")
