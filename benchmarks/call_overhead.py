@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 import tilewright as tw
 from tilewright.cli.contest import make_runner
-from tilewright.measure.timing import Runner
+from tilewright.measure.slices import Runner
 
 IMPORTS = ("numpy", "tilewright", "tilewright.deploy")
 PROBE = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"

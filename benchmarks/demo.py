@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 import tilewright as tw
 from tilewright.cli.contest import make_runner
 from tilewright.logs.record import Record
-from tilewright.measure.timing import Runner
+from tilewright.measure.slices import Runner
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 import tilewright as tw
 from tilewright.compiler.kernel import Kernel
-from tilewright.measure.timing import Runner, fill_slice
+from tilewright.measure.slices import Runner, fill_slice
 
 NANOSECOND = 1e-9
 FEWEST_ROUNDS = 5

@@ -16,7 +16,7 @@ from tilewright.compiler.build import compile_program
 from tilewright.compiler.kernel import Kernel, load_kernel
 from tilewright.compiler.program import Program
 from tilewright.compiler.target import Target
-from tilewright.measure.timing import Runner
+from tilewright.measure.slices import Runner
 
 ALIGNMENT = 64
 SLOPE = math.sqrt(2 / math.pi)

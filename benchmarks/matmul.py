@@ -15,7 +15,7 @@ import tilewright as tw
 from tilewright.cli.contest import make_runner
 from tilewright.compiler.kernel import Kernel
 from tilewright.compiler.peak import reference_loop
-from tilewright.measure.timing import Runner
+from tilewright.measure.slices import Runner
 from tilewright.templates.operators import matmul
 
 SIZES = ("512", "1024", "2048", "511x513x517", "1000")

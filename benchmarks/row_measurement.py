@@ -20,7 +20,7 @@ from tilewright.compiler.peak import reference_loop
 from tilewright.compiler.target import Target
 from tilewright.deploy import make_task
 from tilewright.measure.inputs import make_inputs
-from tilewright.measure.timing import Runner
+from tilewright.measure.slices import Runner
 from tilewright.measure.verify import ROUNDING
 from tilewright.templates.task import Task
 from tilewright.tuning.history import operations

@@ -16,7 +16,7 @@ from rows import ROWS, Row
 import tilewright as tw
 from tilewright.compiler.peak import reference_loop
 from tilewright.measure.inputs import make_inputs
-from tilewright.measure.timing import Runner
+from tilewright.measure.slices import Runner
 
 # Of the threads that a row must gain, such as 1.7 of two.
 WANTED = 0.85

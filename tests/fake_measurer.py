@@ -49,7 +49,9 @@ class FakeMeasurer:
     def playoff(self, inputs: Sequence[MeasureInput]) -> PlayoffResult:
         type(self).playoffs += 1
         costs = [1e-3 / factor_of(trial) for trial in inputs]
-        entries = [PlayoffEntry(state="ok", seconds=c, interval=(c, c), reference_ratio=c) for c in costs]
+        entries = [
+            PlayoffEntry(state="ok", costs=(c,), seconds=c, interval=(c, c), reference_ratio=c) for c in costs
+        ]
         return PlayoffResult(tuple(entries), costs.index(min(costs)), 8)
 
     def _result(self, factor: int) -> MeasureResult:

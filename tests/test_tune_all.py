@@ -413,7 +413,7 @@ def test_plain_lines_tell_the_total(
     tune_some(db, 64, 128, trials=2 * ROUND, weights=[1, 2], progress=True)
     out, err = capfd.readouterr()
     assert out == ""
-    lines = err.splitlines()
+    lines = [line for line in err.splitlines() if not line.startswith("warning")]  # of a busy machine
     assert lines[0] == "tuning 2 workloads on 1 thread"
     assert lines[2].startswith("trial 1/16: stretch(n=64) 0.0 GFLOP/s, best 0.0 GFLOP/s")
     assert any("total 320 us" in line for line in lines)

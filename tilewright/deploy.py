@@ -16,7 +16,7 @@ from tilewright.compiler.program import Program
 from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
-from tilewright.measure.machine import granted_cores
+from tilewright.measure.machine import usable_cores
 from tilewright.templates.config import Config
 from tilewright.templates.dispatch import Choice, find_config
 from tilewright.templates.errors import ConfigError, TemplateError
@@ -87,7 +87,7 @@ def make_task(
 
 
 def _check_threads(threads: int | None) -> int:
-    count = granted_cores() if threads is None else threads
+    count = usable_cores() if threads is None else threads
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise TilewrightError(f"threads must be a positive integer, not {threads!r}")
     return count

@@ -5,6 +5,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+THREAD_VARIABLES = (
+    "NUMBA_NUM_THREADS",
+    "NUMBA_THREADING_LAYER",
+    "OMP_NUM_THREADS",
+    "OMP_PROC_BIND",
+    "OMP_PLACES",
+    "GOMP_CPU_AFFINITY",
+    "KMP_AFFINITY",
+    "OMP_WAIT_POLICY",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "TBB_NUM_THREADS",
+    "TVM_NUM_THREADS",
+)
 _OFF = frozenset({"0", "off", "no", "false"})
 
 
@@ -33,6 +47,19 @@ def tvm_threads(environment: Mapping[str, str] | None = None) -> int | None:
     variables = os.environ if environment is None else environment
     text = variables.get("TVM_NUM_THREADS", "").strip()
     return int(text) if text.isdigit() and int(text) > 0 else None
+
+
+def pool_threads(environment: Mapping[str, str] | None = None) -> int | None:
+    """The most threads of Numba's pool, which runs parallel loops; None where it may have all cores."""
+    variables = os.environ if environment is None else environment
+    text = variables.get("NUMBA_NUM_THREADS", "").strip()
+    return int(text) if text.isdigit() and int(text) > 0 else None
+
+
+def thread_variables(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variables that are set and limit or bind the threads of a library."""
+    variables = os.environ if environment is None else environment
+    return {name: variables[name] for name in THREAD_VARIABLES if name in variables}
 
 
 def child_environment(**overrides: str) -> dict[str, str]:

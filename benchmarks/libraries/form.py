@@ -10,7 +10,7 @@ import numpy as np
 
 from libraries.problem import Array, Problem
 from tilewright.cli.contest import make_runner
-from tilewright.measure.timing import Runner
+from tilewright.measure.slices import Runner
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ LIMITS = ("memory.max", "memory.limit_in_bytes")
 @contextlib.contextmanager
 def memory_group(size_bytes: int) -> Iterator[Path]:
     """A group inside this process's own; it is removed at the end, when its processes are gone."""
-    own = next(control_group._folders(), None)
+    own = next(iter(control_group.folders("memory")), None)
     folder = None if own is None else own / f"tilewright-test-{os.getpid()}"
     try:
         if folder is None:

@@ -59,9 +59,9 @@ def test_row_08_a_kill_is_for_memory_where_the_system_counted_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a group of its own: the count is a file's, the kill is real."""
-    counted = tmp_path / "vmstat"
-    monkeypatch.setattr(control_group, "_MEMBERSHIP", tmp_path / "missing")
-    monkeypatch.setattr(control_group, "_EVENTS_OF_ALL", counted)
+    counted = tmp_path / "proc/vmstat"
+    counted.parent.mkdir()
+    monkeypatch.setattr(control_group, "_ROOT", tmp_path)
     counted.write_text("oom_kill 0")
     with WorkerPool(preload=("tilewright.measure.faults",)) as pool:
         for kills in range(1, TIMES + 1):

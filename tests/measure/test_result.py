@@ -8,15 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tilewright.measure.machine import (
-    MachineFacts,
-    granted_cores,
-    parse_memory,
-    parse_quota,
-    parse_steal,
-    physical_cores,
-    read_machine,
-)
 from tilewright.measure.outcome import Outcome, to_result
 from tilewright.measure.result import STATES, MeasureError, MeasureResult, failed
 
@@ -91,25 +82,3 @@ def test_the_end_of_a_job_is_a_state(status: Any, phase: str, state: str) -> Non
     result = to_result(Outcome(status, b"", phase, "SIGSEGV", "ended", {"compiling": 0.5}))
     assert (result.state, result.build_seconds) == (state, 0.5)
     assert str(result.error).startswith(f"while {phase.partition(':')[0]}: ended")
-
-
-def test_facts_are_parsed() -> None:
-    assert parse_quota("50000 100000") == 0.5
-    assert parse_quota("max 100000") is None
-    assert parse_quota(None) is None
-    assert parse_steal("cpu  10 0 10 60 0 0 0 20 0 0\ncpu0 1") == 0.2
-    assert parse_steal("") is None
-    assert parse_memory("MemFree: 1 kB\nMemTotal:       2048 kB\n") == 2 << 20
-
-
-def test_this_machine_can_be_read() -> None:
-    facts = read_machine()
-    assert facts.cores == granted_cores() >= physical_cores() >= 1
-    assert facts.memory_bytes is None or facts.memory_bytes > 1 << 20
-
-
-def test_a_bad_place_to_measure_is_called_so() -> None:
-    assert MachineFacts(4, 0.1, "performance", None, 0.0, 1 << 30).warnings() == ()
-    bad = MachineFacts(4, 4.0, "powersave", 0.5, 0.1, 1 << 30)
-    words = ("load is 4.0", "powersave", "0.5 of 4 cores", "10%")
-    assert all(word in line for word, line in zip(words, bad.warnings(), strict=True))

@@ -2,42 +2,18 @@
 
 import math
 import random
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.simulated_machine import NOMINAL, Machine
 from tilewright.measure.playoff import PlayoffPlan, median_interval, play_off
 from tilewright.measure.result import MeasureSetupError
-from tilewright.measure.timing import ReferenceLoop, Runner, TimingPlan, calibrate, fill_slice, time_kernel
+from tilewright.measure.slices import fill_slice
+from tilewright.measure.timing import TimingPlan, calibrate, time_kernel
 
-NOMINAL = 1e-6
 PLAN = TimingPlan()
-
-
-class Machine:
-    """A clock that work moves, at a speed that may depend on the time and on chance."""
-
-    def __init__(self, slowdown: Callable[[float], float] = lambda now: 1.0) -> None:
-        self.now = 0.0
-        self.slowdown = slowdown
-        self.calls: list[tuple[str, int]] = []
-
-    def clock(self) -> float:
-        return self.now
-
-    def runner(self, name: str, seconds: float, noise: Callable[[], float] = lambda: 1.0) -> Runner:
-        def run(repeats: int) -> int:
-            self.calls.append((name, repeats))
-            elapsed = repeats * seconds * self.slowdown(self.now) * noise()
-            self.now += elapsed
-            return round(elapsed * 1e9)
-
-        return run
-
-    def reference(self) -> ReferenceLoop:
-        return ReferenceLoop(self.runner("reference", NOMINAL), NOMINAL)
 
 
 def test_a_quiet_machine_gives_the_exact_cost() -> None:

@@ -24,6 +24,7 @@ COMMANDS = {
     "show": "The code of an operator at a stage of compilation.",
     "log": "Export, import, inspect and mend the records.",
     "replay": "Tuners on a recorded space, without measuring.",
+    "doctor": "What makes this machine a bad place to measure.",
 }
 
 

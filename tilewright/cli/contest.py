@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 
-from tilewright.measure.timing import Runner, fill_slice
+from tilewright.measure.slices import Runner, fill_slice
 
 ROUNDS = 24
 FEWEST_ROUNDS = 3

@@ -13,6 +13,7 @@ from tilewright.cli.output import describe_config, describe_workload, print_json
 if TYPE_CHECKING:
     from tilewright.templates.template import Template
     from tilewright.tuning import TuneResult
+    from tilewright.tuning.result import Best, Speed
 
 TUNERS = ("xgb", "ga", "random", "grid", "descent")
 INTERRUPTED = 130
@@ -84,13 +85,27 @@ def _describe_best(result: "TuneResult") -> list[tuple[str, str]]:
     if best is None:
         return [("best", "none yet")]
     pairs = [
-        ("best", _describe_speed(best.seconds, best.gflops)),
+        ("best", _describe_speed(best.seconds, best.gflops) + _describe_interval(best.interval)),
         ("config", f"{describe_config(best.config)} (index {best.index})"),
     ]
     if default is not None:
         pairs.append(("default", _describe_speed(default.seconds, default.gflops)))
-        pairs.append(("gain", f"{default.seconds / best.seconds:.2f}x over the untuned default"))
+        pairs.append(("gain", _describe_gain(best, default)))
     return pairs
+
+
+def _describe_interval(interval: tuple[float, float] | None) -> str:
+    from tilewright.tuning.tally import describe_time
+
+    return "" if interval is None else f" ({describe_time(interval[0])} to {describe_time(interval[1])})"
+
+
+def _describe_gain(best: "Best", default: "Speed") -> str:
+    over = "over the untuned default"
+    if best.gain is None or best.gain.interval is None:
+        return f"{default.seconds / best.seconds:.2f}x {over}"
+    low, high = best.gain.interval
+    return f"{best.gain.ratio:.2f}x {over} ({low:.2f}x to {high:.2f}x)"
 
 
 def _describe_speed(seconds: float, gflops: float) -> str:

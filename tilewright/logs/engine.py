@@ -75,7 +75,7 @@ def check_file(path: Path, *, for_writing: bool) -> None:
         raise DatabaseError(f"cannot read {path}: permission denied")
     else:
         _check_header(path)
-    if for_writing and (kind := _network_file_system(path)) is not None:
+    if for_writing and (kind := file_system(path)) in _NETWORK_FILE_SYSTEMS:
         raise DatabaseError(
             f"{path} lies on a network file system ({kind}), where SQLite loses data: use a local disk or the"
             " URL of a PostgreSQL database"
@@ -236,8 +236,8 @@ def _check_header(path: Path) -> None:
         )
 
 
-def _network_file_system(path: Path) -> str | None:
-    """The kind of network file system under `path`, or None."""
+def file_system(path: Path) -> str | None:
+    """The kind of file system under `path`; None where the system does not tell."""
     try:
         mounts = Path("/proc/self/mounts").read_text().splitlines()
     except OSError:
@@ -250,7 +250,7 @@ def _network_file_system(path: Path) -> str | None:
         inside = target == point or target.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(found[0]):
             found = (point, words[2])
-    return found[1] if found[1] in _NETWORK_FILE_SYSTEMS else None
+    return found[1] or None
 
 
 def _one_line(error: object) -> str:

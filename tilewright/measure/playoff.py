@@ -2,21 +2,21 @@
 
 In each round every candidate runs one slice, so that what disturbs a round disturbs all of them. The ratios
 of a round, not the times, are compared: the interval of their median is that of the order statistics, which
-assumes nothing of the noise.
+assumes nothing of the noise. A slice in which the process lost its core is taken again.
 """
 
 import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from tilewright.measure.core_time import Meter
 from tilewright.measure.result import MeasureSetupError, State
-from tilewright.measure.timing import Clock, ReferenceLoop, Runner, fill_slice, paired_cost
-
-_NANOSECOND = 1e-9
+from tilewright.measure.slices import Runner, Slicer, fill_slice
+from tilewright.measure.timing import Clock, ReferenceLoop, paired_cost
 
 
 class PlayoffPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,6 +29,7 @@ class PlayoffPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         reference_slice_seconds: passes of the reference are repeated to fill about this time.
         longest_seconds: after which no further round begins.
         significance: the chance at which equal candidates are told apart.
+        retakes: of a slice that was disturbed.
     """
 
     rounds: int = 24
@@ -37,6 +38,7 @@ class PlayoffPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reference_slice_seconds: float = 0.001
     longest_seconds: float = 10.0
     significance: float = 0.01
+    retakes: int = 6
 
 
 class PlayoffEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -44,6 +46,7 @@ class PlayoffEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     Attributes:
         state: `ok`, or why it could not take part.
+        costs: seconds of one call in each round.
         seconds: its cost, corrected by the reference.
         interval: the range of the cost over groups of slices.
         ratio: median of its time over the default's, in the same round.
@@ -53,6 +56,7 @@ class PlayoffEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """
 
     state: State
+    costs: tuple[float, ...] = ()
     seconds: float | None = None
     interval: tuple[float, float] | None = None
     ratio: float | None = None
@@ -92,6 +96,7 @@ def play_off(
     default: int,
     plan: PlayoffPlan,
     clock: Clock = time.monotonic,
+    meter: Meter | None = None,
 ) -> PlayoffResult:
     """Hold a play-off.
 
@@ -101,10 +106,11 @@ def play_off(
         default: index of the candidate that ships unless another beats it significantly.
         plan: how.
         clock: seconds that only grow.
+        meter: of the processor time that the slices are given.
     """
     if not 0 <= default < len(runners):
         raise MeasureSetupError(f"play-off of {len(runners)} candidates: there is no default {default}")
-    rounds = _run_rounds(runners, reference, plan, clock)
+    rounds = _run_rounds(runners, reference, plan, clock, meter)
     entries = tuple(_score(rounds, i, default, reference, plan) for i in range(len(runners)))
     return PlayoffResult(entries, choose_winner(entries, default), len(rounds.reference))
 
@@ -123,6 +129,19 @@ def choose_winner(entries: Sequence[PlayoffEntry], default: int) -> int:
     return winner
 
 
+def paired_ratio(
+    own: Sequence[float], other: Sequence[float], significance: float
+) -> tuple[float, tuple[float, float] | None]:
+    """The median of the ratios of two candidates' slices, round by round, and its interval.
+
+    The interval is None where there are too few rounds for one.
+    """
+    logarithms = [math.log(mine / theirs) for mine, theirs in zip(own, other, strict=True)]
+    low, high = median_interval(logarithms, significance)
+    finite = math.isfinite(low) and math.isfinite(high)
+    return math.exp(statistics.median(logarithms)), (math.exp(low), math.exp(high)) if finite else None
+
+
 def median_interval(values: Sequence[float], significance: float) -> tuple[float, float]:
     """The interval of the median from order statistics; infinite when there are too few values."""
     ordered, count = sorted(values), len(values)
@@ -138,36 +157,46 @@ def median_interval(values: Sequence[float], significance: float) -> tuple[float
 
 
 def _run_rounds(
-    runners: Sequence[Runner], reference: ReferenceLoop, plan: PlayoffPlan, clock: Clock
+    runners: Sequence[Runner], reference: ReferenceLoop, plan: PlayoffPlan, clock: Clock, meter: Meter | None
 ) -> _Rounds:
     start = clock()
-    repeats = [fill_slice(run, plan.slice_seconds) for run in runners]
-    passes = reference.repeats(plan.reference_slice_seconds)
+    slicers = [Slicer(run, fill_slice(run, plan.slice_seconds, meter), meter) for run in runners]
+    passes = Slicer(reference.run, reference.repeats(plan.reference_slice_seconds), meter)
     rounds = _Rounds(tuple([] for _ in runners), [])
+
+    def is_late() -> bool:
+        return clock() - start >= plan.longest_seconds
+
     for number in range(plan.rounds):
-        if number >= plan.fewest_rounds and clock() - start >= plan.longest_seconds:
+        if number >= plan.fewest_rounds and is_late():
             break
-        rounds.reference.append(reference.slice(passes))
+        rounds.reference.append(_take(passes, plan.retakes, is_late))
         for step in range(len(runners)):
             i = (number + step) % len(runners)  # nobody always follows the same neighbour
-            rounds.slices[i].append(max(1, runners[i](repeats[i])) * _NANOSECOND / repeats[i])
+            rounds.slices[i].append(_take(slicers[i], plan.retakes, is_late))
     return rounds
+
+
+def _take(slicer: Slicer, retakes: int, is_late: Callable[[], bool]) -> float:
+    """Seconds of one call in a slice, undisturbed if one of several is."""
+    found = slicer.take()
+    while not found.is_whole and retakes > 0 and not is_late():
+        found, retakes = slicer.take(), retakes - 1
+    return found.seconds
 
 
 def _score(
     rounds: _Rounds, index: int, default: int, reference: ReferenceLoop, plan: PlayoffPlan
 ) -> PlayoffEntry:
-    nominal = reference.nominal_seconds
-    seconds, interval = paired_cost(rounds.slices[index], rounds.reference, nominal)
-    pairs = zip(rounds.slices[index], rounds.slices[default], strict=True)
-    logarithms = [math.log(own / other) for own, other in pairs]
-    low, high = median_interval(logarithms, plan.significance)
-    finite = math.isfinite(low) and math.isfinite(high)
+    nominal, slices = reference.nominal_seconds, rounds.slices
+    seconds, interval = paired_cost(slices[index], rounds.reference, nominal)
+    ratio, ratio_interval = paired_ratio(slices[index], slices[default], plan.significance)
     return PlayoffEntry(
         state="ok",
+        costs=tuple(slices[index]),
         seconds=seconds,
         interval=interval,
-        ratio=math.exp(statistics.median(logarithms)),
-        ratio_interval=(math.exp(low), math.exp(high)) if finite else None,
+        ratio=ratio,
+        ratio_interval=ratio_interval,
         reference_ratio=seconds / nominal,
     )

@@ -14,10 +14,12 @@ from tilewright.measure.builder import (
     compile_candidate,
     verify_candidate,
 )
+from tilewright.measure.core_time import Meter, process_meter, share_of
 from tilewright.measure.denormals import flushes_denormals
 from tilewright.measure.playoff import PlayoffEntry, PlayoffPlan, PlayoffResult, play_off
 from tilewright.measure.result import SHORTEST_SECONDS, MeasureResult, ReferenceKind, failed
-from tilewright.measure.timing import ReferenceLoop, Runner, Timing, TimingPlan, calibrate, time_kernel
+from tilewright.measure.slices import Runner
+from tilewright.measure.timing import ReferenceLoop, Timing, TimingPlan, calibrate, time_kernel
 
 if TYPE_CHECKING:
     from tilewright.measure.worker import JobContext
@@ -73,17 +75,23 @@ def _measure(request: MeasureRequest, context: "JobContext") -> MeasureResult:
     except BuildError as error:
         return error.result
     reference = _reference(request.candidate, context)
+    meter = _meter(context)
     context.exclusive_phase("verifying")
-    start = time.perf_counter()
+    start, given = time.perf_counter(), meter()
     try:
         candidate = verify_candidate(compiled, request.candidate, context)
     except BuildError as error:
         return _with_phases(error.result, compiled, time.perf_counter() - start, 0.0)
     verified = time.perf_counter()
+    is_whole = share_of(int((verified - start) * 1e9), given, meter()).is_whole
     context.phase("timing")
-    first = candidate.first_seconds
     timing = time_kernel(
-        candidate.call.run, reference, request.timing, request.best_seconds, first_seconds=first
+        candidate.call.run,
+        reference,
+        request.timing,
+        request.best_seconds,
+        first_seconds=candidate.first_seconds if is_whole else None,
+        meter=meter,
     )
     message = candidate.verify()
     result = _result(timing) if message is None else failed("wrong_result", f"after many calls: {message}")
@@ -114,10 +122,19 @@ def _hold_playoff(request: PlayoffRequest, context: "JobContext") -> PlayoffResu
     order = list(running)
     default = order.index(request.default) if request.default in running else 0
     context.phase("playoff")
-    result = play_off([running[i].call.run for i in order], reference, default, request.plan)
+    runners = [running[i].call.run for i in order]
+    result = play_off(runners, reference, default, request.plan, meter=_meter(context))
     entries.update(zip(order, result.entries, strict=True))
     winner = None if result.winner is None else order[result.winner]
     return PlayoffResult(tuple(entries[i] for i in range(len(request.candidates))), winner, result.rounds)
+
+
+def _meter(context: "JobContext") -> Meter:
+    """The meter of this worker; its files are opened once."""
+    meter = context.cache.get("meter")
+    if meter is None:
+        meter = context.cache["meter"] = process_meter()
+    return meter  # type: ignore[return-value]
 
 
 def _reference(request: BuildRequest, context: "JobContext") -> ReferenceLoop:

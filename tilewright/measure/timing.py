@@ -5,7 +5,7 @@ Slices of the kernel alternate with slices of a loop whose nominal time is known
     cost = min(kernel slice) / min(reference slice) * nominal seconds of the reference
 
 What slows both (frequency, a neighbour) cancels. The spread of this estimate was 1.06 % where that of the
-median of plain samples was 2.6 %.
+median of plain samples was 2.6 %. Slices in which the process did not have its core all the time are dropped.
 """
 
 import math
@@ -15,13 +15,16 @@ from dataclasses import dataclass
 
 import msgspec
 
-Runner = Callable[[int], int]  # calls to make -> nanoseconds they took
+from tilewright.measure.core_time import Meter
+from tilewright.measure.slices import NANOSECOND, Runner, Slicer, fill_slice, run_slice
+
 Clock = Callable[[], float]
 
 _GROUPS = 5
-_MAXIMUM_REPEATS = 1 << 26
 _MINIMUM_SLICES = 3
-_NANOSECOND = 1e-9
+# Pairs that may be disturbed, and the time that they may take, as multiples of what was asked for.
+_PATIENCE = 3
+_LATENESS = 2
 
 
 class TimingPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,21 +69,17 @@ class ReferenceLoop:
         """Passes that fill a slice."""
         return max(1, round(slice_seconds / self.nominal_seconds))
 
-    def slice(self, repeats: int) -> float:
-        """Seconds of one pass, from a slice of `repeats`."""
-        return max(1, self.run(repeats)) * _NANOSECOND / repeats
-
 
 @dataclass(frozen=True, slots=True)
 class Timing:
     """What timing found.
 
     Attributes:
-        costs: seconds of one call in each slice, as the clock showed them.
+        costs: seconds of one call in each slice that counts, as the clock showed them.
         seconds: the cost, corrected by the reference.
         interval: the range of the cost over groups of slices.
         ratio: cost over the nominal time of one pass of the reference.
-        is_noisy: the groups disagree.
+        is_noisy: the groups disagree, or hardly a slice was undisturbed.
         is_slow: stopped at the first run; `seconds` is a lower bound of interest only.
     """
 
@@ -99,6 +98,7 @@ def time_kernel(
     best_seconds: float | None = None,
     clock: Clock = time.monotonic,
     first_seconds: float | None = None,
+    meter: Meter | None = None,
 ) -> Timing:
     """Time a kernel; a noisy result that may be the best gets as many slices again.
 
@@ -108,12 +108,13 @@ def time_kernel(
         plan: how.
         best_seconds: the lowest cost known, for the early stop.
         clock: seconds that only grow.
-        first_seconds: of a call that was made already.
+        first_seconds: of an undisturbed call that was made already.
+        meter: of the processor time that the slices are given; without it all of them count.
     """
-    slow = _time_first_run(kernel, reference, plan, best_seconds, first_seconds)
+    slow = _time_first_run(kernel, reference, plan, best_seconds, first_seconds, meter)
     if slow is not None:
         return slow
-    sampler = _Sampler(kernel, reference, plan, clock)
+    sampler = _Sampler(kernel, reference, plan, clock, meter)
     for slices, factor in plan.stages if best_seconds is not None else ():
         sampler.take(slices, 0.0)
         timing = sampler.conclude()
@@ -123,20 +124,8 @@ def time_kernel(
     timing = sampler.conclude()
     if not timing.is_noisy or (best_seconds is not None and timing.interval[0] > best_seconds):
         return timing  # the noise hides no new best
-    sampler.take(2 * sampler.count, plan.span_seconds)
+    sampler.take(2 * max(plan.slices, sampler.count), plan.span_seconds)
     return sampler.conclude()
-
-
-def fill_slice(run: Runner, slice_seconds: float) -> int:
-    """The number of calls that takes about `slice_seconds`."""
-    target = slice_seconds / _NANOSECOND
-    repeats = 1
-    while True:
-        elapsed = max(1, run(repeats))
-        if elapsed >= target / 2 or repeats >= _MAXIMUM_REPEATS:
-            return max(1, min(_MAXIMUM_REPEATS, round(repeats * target / elapsed)))
-        # A short run says little about the speed: grow by ten at most.
-        repeats = min(_MAXIMUM_REPEATS, repeats * 10, max(2 * repeats, int(repeats * target / elapsed)))
 
 
 def paired_cost(
@@ -158,7 +147,7 @@ def calibrate(run: Runner, plan: TimingPlan, seconds: float = 0.3, clock: Clock 
     best = math.inf
     start = clock()
     while clock() - start < seconds or best == math.inf:
-        best = min(best, max(1, run(repeats)) * _NANOSECOND / repeats)
+        best = min(best, max(1, run(repeats)) * NANOSECOND / repeats)
     return best
 
 
@@ -168,17 +157,19 @@ def _time_first_run(
     plan: TimingPlan,
     best_seconds: float | None,
     first_seconds: float | None,
+    meter: Meter | None,
 ) -> Timing | None:
     if best_seconds is None:
         return None
     limit = plan.slow_factor * best_seconds
-    observed = first_seconds if first_seconds is not None else kernel(1) * _NANOSECOND
+    observed = first_seconds if first_seconds is not None else run_slice(kernel, 1, meter).seconds
     # A run may pay for caches and pages, which a long one hardly feels.
     if limit < observed < plan.cold_seconds:
-        observed = min(observed, *(max(1, kernel(1)) * _NANOSECOND for _ in range(2)))
+        observed = min(observed, *(run_slice(kernel, 1, meter).seconds for _ in range(2)))
     if observed <= limit:
         return None
-    speed = reference.nominal_seconds / reference.slice(reference.repeats(plan.reference_slice_seconds))
+    passes = reference.repeats(plan.reference_slice_seconds)
+    speed = reference.nominal_seconds / run_slice(reference.run, passes, meter).seconds
     seconds = observed * min(1.0, speed)
     if seconds <= limit:
         return None
@@ -187,36 +178,58 @@ def _time_first_run(
 
 
 class _Sampler:
-    """Takes slices of a kernel and of the reference in turns."""
+    """Takes slices of a kernel and of the reference in turns, and keeps the pairs that were not disturbed."""
 
-    def __init__(self, kernel: Runner, reference: ReferenceLoop, plan: TimingPlan, clock: Clock) -> None:
-        self._kernel, self._reference, self._plan, self._clock = kernel, reference, plan, clock
-        self._repeats = fill_slice(kernel, plan.slice_seconds)
-        self._passes = reference.repeats(plan.reference_slice_seconds)
-        self._kernel_slices: list[float] = []
-        self._reference_slices: list[float] = []
+    def __init__(
+        self, kernel: Runner, reference: ReferenceLoop, plan: TimingPlan, clock: Clock, meter: Meter | None
+    ) -> None:
+        self._plan, self._clock, self._nominal = plan, clock, reference.nominal_seconds
+        self._kernel = Slicer(kernel, fill_slice(kernel, plan.slice_seconds, meter), meter)
+        self._reference = Slicer(reference.run, reference.repeats(plan.reference_slice_seconds), meter)
+        self._whole: list[tuple[float, float]] = []
+        self._all: list[tuple[float, float]] = []
+        self._lost_seconds = 0.0
         self._start = clock()
 
     @property
     def count(self) -> int:
-        """Slices taken of each."""
-        return len(self._kernel_slices)
+        """Undisturbed slices of each."""
+        return len(self._whole)
 
     def take(self, slices: int, span_seconds: float) -> None:
-        """Take slices until there are as many and they span the time, or the plan's time is over."""
+        """Take slices until there are as many and they span the time, or the plan's time is over.
+
+        Where most are disturbed, it gives up.
+        """
         while True:
             elapsed = self._clock() - self._start
+            few = min(slices, _MINIMUM_SLICES)
             if self.count >= slices and elapsed >= span_seconds:
                 return
-            if self.count >= min(slices, _MINIMUM_SLICES) and elapsed >= self._plan.longest_seconds:
+            if self.count >= few and elapsed - self._lost_seconds >= self._plan.longest_seconds:
                 return
-            elapsed_nanoseconds = max(1, self._kernel(self._repeats))
-            self._kernel_slices.append(elapsed_nanoseconds * _NANOSECOND / self._repeats)
-            self._reference_slices.append(self._reference.slice(self._passes))
+            if self._is_hopeless(max(slices, _MINIMUM_SLICES), elapsed):
+                return
+            self._take_pair()
+
+    def _is_hopeless(self, slices: int, elapsed: float) -> bool:
+        disturbed = len(self._all) - self.count
+        if disturbed >= _PATIENCE * slices:
+            return True
+        is_late = elapsed >= _LATENESS * self._plan.longest_seconds
+        return is_late and disturbed > self.count and len(self._all) >= _MINIMUM_SLICES
+
+    def _take_pair(self) -> None:
+        own, other = self._kernel.take(), self._reference.take()
+        self._lost_seconds += own.lost_seconds + other.lost_seconds
+        self._all.append((own.seconds, other.seconds))
+        if own.is_whole and other.is_whole:
+            self._whole.append(self._all[-1])
 
     def conclude(self) -> Timing:
         """What the slices so far say."""
-        nominal = self._reference.nominal_seconds
-        seconds, interval = paired_cost(self._kernel_slices, self._reference_slices, nominal)
+        has_enough = self.count >= min(_MINIMUM_SLICES, len(self._all))
+        kernel, reference = zip(*(self._whole if has_enough else self._all), strict=True)
+        seconds, interval = paired_cost(kernel, reference, self._nominal)
         noisy = interval[1] - interval[0] > self._plan.noise_limit * seconds
-        return Timing(tuple(self._kernel_slices), seconds, interval, seconds / nominal, is_noisy=noisy)
+        return Timing(kernel, seconds, interval, seconds / self._nominal, is_noisy=noisy or not has_enough)

@@ -15,6 +15,7 @@ from tilewright.logs.store import RecordStore
 from tilewright.templates.task import Task
 from tilewright.templates.template import Template
 from tilewright.tuners import TUNERS, Budget, Tuner, TunerError, make_tuner
+from tilewright.tuning.granted_threads import granted_threads
 from tilewright.tuning.guesses import gather_priors
 from tilewright.tuning.history import History
 from tilewright.tuning.interruption import Interruption
@@ -68,7 +69,7 @@ def tune(
     """
     check_options(trials, seconds, patience, tuner, seed)
     check_outlets(db, on_trial)
-    task = make_task(op, target, threads, params)
+    task = make_task(op, target, granted_threads(threads), params)
     task.default_config  # noqa: B018 - a faulty template or default is reported before the database is touched
     with ExitStack() as stack:
         interruption = stack.enter_context(Interruption())

@@ -26,6 +26,7 @@ from tilewright.tuning.conductor import (
     make_searcher,
     open_history,
 )
+from tilewright.tuning.granted_threads import granted_threads
 from tilewright.tuning.group_progress import GroupProgress, MemberProgress, choose_group_progress
 from tilewright.tuning.group_result import (
     IncompleteTuningError,
@@ -89,7 +90,7 @@ def tune_all(
     check_options(trials, seconds, patience, tuner, seed)
     check_outlets(db, on_trial)
     _check_strategy(strategy, objective)
-    members = weighted_tasks(workloads, weights, target, threads)
+    members = weighted_tasks(workloads, weights, target, granted_threads(threads))
     for member in members:
         member.task.default_config  # noqa: B018 - a faulty template or default is reported before anything else
     budget = Budget(TRIALS * len(members) if trials is None else trials, seconds)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol, TextIO
 
 from tilewright.logs.record import Record
+from tilewright.measure.findings import disturbances
+from tilewright.measure.machine_facts import read_machine
 from tilewright.templates.task import Task
 from tilewright.tuners import Budget
 from tilewright.tuning.group_tally import GroupTally
@@ -74,8 +76,10 @@ class QuietGroup:
 class GroupLines:
     """Writes a line when another workload takes its turn, and for every improvement."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, warnings: Sequence[str] = ()) -> None:
+        """Write to a stream, at the head what disturbs measuring on this machine."""
         self._stream = stream
+        self._warnings = warnings
         self._tally: GroupTally | None = None
         self._place: int | None = None
         self._stage = ""
@@ -87,12 +91,16 @@ class GroupLines:
         tally = self._tally = GroupTally.begin(members, budget, reused)
         known = f", {tally.whole.done} trials in the database" if tally.whole.done else ""
         self._write(f"tuning {tally.title}{known}")
+        for warning in self._warnings:
+            self._write(f"warning: {warning}")
 
     def trial(self, place: int, record: Record) -> None:
         """Say how it goes, now and then."""
         if self._tally is None:
             return
         improved = self._tally.add(place, record)
+        if drift := self._tally.whole.notice_drift(record):
+            self._write(f"warning: {drift}")
         if improved or place != self._place:
             self._place = place
             self._write(f"trial {self._tally.whole.count_text}: {', '.join(self._parts(place, record))}")
@@ -117,6 +125,7 @@ class GroupLines:
         parts = [f"{part.title} {speed}", f"best {part.speed_text(part.best_seconds)}"]
         parts.append("" if total is None else f"total {describe_time(total)}")
         parts.append(f"failed: {whole.failures.text}" if whole.failures.text else "")
+        parts.append(whole.unstable_text)
         return [text for text in (*parts, whole.left_text) if text]
 
     def _write(self, line: str) -> None:
@@ -130,8 +139,9 @@ def choose_group_progress(progress: GroupProgress | bool) -> GroupProgress:
         return progress
     if not progress:
         return QuietGroup()
+    warnings = disturbances(read_machine())
     if sys.stderr.isatty():
         from tilewright.tuning.live_group import LiveGroup
 
-        return LiveGroup()
-    return GroupLines(sys.stderr)
+        return LiveGroup(warnings=warnings)
+    return GroupLines(sys.stderr, warnings)

@@ -44,7 +44,7 @@ class TuneAllResult:
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
-        return asdict(self)
+        return {**asdict(self), "results": [result.to_json() for result in self.results]}
 
 
 class IncompleteTuningError(TilewrightError):

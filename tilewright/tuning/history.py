@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 
 from tilewright.compiler.analysis.flops import FlopCountError
 from tilewright.logs.apply import task_key
@@ -37,6 +38,9 @@ class History:
         self._mark = float("inf")
         self._known: set[str] = set()
         self._stored = 0
+        self._latest = datetime.min.replace(tzinfo=UTC)
+        for winner in store.playoffs(self.key):
+            self._latest = max(self._latest, winner.at)
         self.refresh()
 
     def refresh(self) -> list[Record]:
@@ -55,7 +59,23 @@ class History:
         self._stored += self.store.add(record)
         self._note(record)
 
+    def add_playoff(self, record: Record) -> None:
+        """Store how one did in the play-off."""
+        self._latest = max(self._latest, record.at)
+        self.store.add_playoff(record)
+
+    def next_stamp(self) -> datetime:
+        """The time of the next record: the clock's, yet after every record, however the clock was set.
+
+        So the records of a key stay in the order in which they came to be (a hybrid logical clock).
+        """
+        try:
+            return max(datetime.now(UTC), self._latest + timedelta(microseconds=1))
+        except OverflowError:  # somebody's record is of the end of all times
+            return self._latest
+
     def _note(self, record: Record) -> None:
+        self._latest = max(self._latest, record.at)
         self.records.append(record)
         self._known.add(record.id)
         seconds = record.seconds if record.state == "ok" else None

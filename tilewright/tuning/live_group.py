@@ -18,8 +18,10 @@ from tilewright.tuning.weighted_workloads import WeightedTask
 class LiveGroup:
     """Shows a line for each workload: its trials, the current and the best speed; and the total."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, warnings: Sequence[str] = ()) -> None:
+        """Show a run on a console, above it what disturbs measuring on this machine."""
         self._console = console or Console(stderr=True)
+        self._warnings = warnings
         self._live: Live | None = None
         self._tally: GroupTally | None = None
         self._place: int | None = None
@@ -30,6 +32,8 @@ class LiveGroup:
     ) -> None:
         """Open the display."""
         self._tally = GroupTally.begin(members, budget, reused)
+        for warning in self._warnings:
+            self._console.print(Text(f"warning: {warning}", style="yellow"))
         self._live = Live(
             get_renderable=self._render, console=self._console, refresh_per_second=4, redirect_stdout=False
         )
@@ -40,6 +44,8 @@ class LiveGroup:
         if self._tally is not None:
             self._stage, self._place = "measuring", place
             self._tally.add(place, record)
+            if drift := self._tally.whole.notice_drift(record):
+                self._console.print(Text(f"warning: {drift}", style="yellow"))
 
     def stage(self, text: str) -> None:
         """Show what else is done."""
@@ -66,8 +72,10 @@ class LiveGroup:
             Text(self._stage, style="dim"),
             Text(whole.left_text if self._live is not None else "", style="dim"),
         )
-        failed = Text(f"failed: {whole.failures.text}" if whole.failures.text else "", style="yellow")
-        return Group(Text(tally.title, style="bold"), head, self._rows(tally), failed)
+        remarks = [f"failed: {whole.failures.text}"] if whole.failures.text else []
+        remarks += [whole.unstable_text] if whole.unstable else []
+        foot = Text(", ".join(remarks), style="yellow")
+        return Group(Text(tally.title, style="bold"), head, self._rows(tally), foot)
 
     def _rows(self, tally: GroupTally) -> Table:
         rows = Table("workload", "weight", "trials", "current", "best", box=None, pad_edge=False)

@@ -17,8 +17,10 @@ from tilewright.tuning.tally import Tally
 class LiveProgress:
     """Shows the trial, the current and the best speed, the failures and the time left."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, warnings: Sequence[str] = ()) -> None:
+        """Show a run on a console, above it what disturbs measuring on this machine."""
         self._console = console or Console(stderr=True)
+        self._warnings = warnings
         self._live: Live | None = None
         self._tally: Tally | None = None
         self._stage = ""
@@ -26,6 +28,8 @@ class LiveProgress:
     def start(self, task: Task, budget: Budget, reused: Sequence[Record]) -> None:
         """Open the display."""
         self._tally = Tally.begin(task, budget, reused)
+        for warning in self._warnings:
+            self._console.print(Text(f"warning: {warning}", style="yellow"))
         self._live = Live(
             get_renderable=self._render, console=self._console, refresh_per_second=4, redirect_stdout=False
         )
@@ -36,6 +40,8 @@ class LiveProgress:
         if self._tally is not None:
             self._stage = "measuring"
             self._tally.add(record)
+            if drift := self._tally.notice_drift(record):
+                self._console.print(Text(f"warning: {drift}", style="yellow"))
 
     def stage(self, text: str) -> None:
         """Show what else is done."""
@@ -67,4 +73,6 @@ class LiveProgress:
         rows.add_row("best", Text(tally.speed_text(tally.best_seconds), style="bold green"))
         if tally.failures.text:
             rows.add_row("failed", Text(tally.failures.text, style="yellow"))
+        if tally.unstable:
+            rows.add_row("noise", Text(tally.unstable_text, style="yellow"))
         return Group(Text(tally.title, style="bold"), head, rows)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from tilewright.logs.record import Record
+from tilewright.measure.findings import disturbances
+from tilewright.measure.machine_facts import read_machine
 from tilewright.templates.task import Task
 from tilewright.tuners import Budget
 
@@ -47,10 +49,11 @@ def choose_progress(progress: Progress | bool) -> Progress:
         return progress
     if not progress:
         return Quiet()
+    warnings = disturbances(read_machine())
     if sys.stderr.isatty():
         from tilewright.tuning.live_progress import LiveProgress
 
-        return LiveProgress()
+        return LiveProgress(warnings=warnings)
     from tilewright.tuning.line_progress import LineProgress
 
-    return LineProgress(sys.stderr)
+    return LineProgress(sys.stderr, warnings)

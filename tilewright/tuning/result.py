@@ -4,16 +4,47 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tilewright.compiler.errors import TilewrightError
+from tilewright.logs.record import Record
+from tilewright.measure.playoff import PlayoffPlan, paired_ratio
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """By how much the untuned default is slower: the median over the rounds of the play-off.
+
+    Attributes:
+        ratio: the default's time over the winner's, in the same round.
+        interval: in which the median lies but for a chance of one in a hundred; None after too few rounds.
+    """
+
+    ratio: float
+    interval: tuple[float, float] | None
+
+
+def measure_gain(default: Record, winner: Record) -> Gain | None:
+    """The gain of a play-off's winner, from the samples of both; their rounds are in the same order."""
+    if default.config == winner.config or len(default.costs) != len(winner.costs):
+        return None
+    return Gain(*paired_ratio(default.costs, winner.costs, PlayoffPlan().significance))
 
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The configuration that ships, and its speed in the play-off."""
+    """The configuration that ships, and its speed in the play-off.
+
+    The JSON of the command has the first four attributes; the others follow from the records of the play-off.
+
+    Attributes:
+        interval: the range of the seconds over groups of samples.
+        gain: over the untuned default; None where that ships, or where both were not timed in turns.
+    """
 
     seconds: float
     gflops: float
     config: dict[str, Any]
     index: int
+    interval: tuple[float, float] | None = None
+    gain: Gain | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +75,10 @@ class TuneResult:
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
-        return asdict(self)
+        data = asdict(self)
+        if data["best"] is not None:
+            data["best"] = {name: data["best"][name] for name in ("seconds", "gflops", "config", "index")}
+        return data
 
 
 class NoValidConfig(TilewrightError):  # noqa: N818 - the name is part of the contract

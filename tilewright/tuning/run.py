@@ -20,7 +20,7 @@ from tilewright.tuning.interruption import Interruption
 from tilewright.tuning.leases import name_owner
 from tilewright.tuning.progress import Progress
 from tilewright.tuning.reference import reference_kind
-from tilewright.tuning.result import Best, Speed, TuneResult
+from tilewright.tuning.result import Best, Speed, TuneResult, measure_gain
 from tilewright.tuning.workers import Workers
 
 FINALISTS = 4
@@ -171,6 +171,7 @@ class Run:
             index=config.index,
             attempt=attempts + 1,
             seed=self.seed,
+            at=self.history.next_stamp(),
             kinds={knob.name: knob.kind for knob in self.task.space.knobs},
         )
 
@@ -204,7 +205,7 @@ class Run:
         is_timed = first.state == "ok"
         beaten = self._record(configs[0], _playoff_result(first)) if is_timed else last
         for record in (beaten, last):
-            self.history.store.add_playoff(record)
+            self.history.add_playoff(record)
 
     def result(self, elapsed_seconds: float | None = None) -> TuneResult:
         """What is known at the end, after so many seconds; by default since the run was made."""
@@ -226,13 +227,15 @@ class Run:
     def _best(self, record: Record, flops: int) -> Best:
         config = self.history.config_of(record)
         index = config.index if config is not None else record.index or 0
-        return Best(*_speed(record, flops), record.config, index)
+        rows = self.history.playoff()
+        gain = measure_gain(*rows) if rows is not None else None
+        return Best(*_speed(record, flops), record.config, index, record.interval, gain)
 
 
 def _playoff_result(entry: PlayoffEntry) -> MeasureResult:
     return MeasureResult(
         state="ok",
-        costs=() if entry.seconds is None else (entry.seconds,),
+        costs=entry.costs,
         seconds=entry.seconds,
         interval=entry.interval,
         reference_ratio=entry.reference_ratio,

@@ -17,6 +17,7 @@ from tilewright.templates.space import ConfigSpace
 from tilewright.templates.template import Template
 from tilewright.tuners import Budget
 from tilewright.tuning.conductor import DATABASE, check_options, check_outlets, make_searcher, open_history
+from tilewright.tuning.granted_threads import granted_threads
 from tilewright.tuning.interruption import Interruption
 from tilewright.tuning.progress import Quiet
 from tilewright.tuning.result import Best, TuneResult
@@ -70,7 +71,7 @@ class Session:
         """
         check_options(None, None, None, tuner or "random", seed)
         check_outlets(db, on_trial)
-        self.task = make_task(op, target, threads, params)
+        self.task = make_task(op, target, granted_threads(threads), params)
         self._has_tuner = tuner is not None
         self._resources = ExitStack()  # holds also what is opened later
         history = open_history(self.task, self._resources.enter_context(RecordStore(db)))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tilewright.logs.record import Record
+from tilewright.measure.drift import DriftWatch, slowdown
 from tilewright.templates.task import Task
 from tilewright.tuners import Budget
 from tilewright.tuning.causes import Causes
@@ -24,6 +25,8 @@ class Tally:
     current_seconds: float | None = None
     best_seconds: float | None = None
     failures: Causes = field(default_factory=Causes)
+    unstable: int = 0
+    drift: DriftWatch = field(default_factory=DriftWatch)
 
     @classmethod
     def begin(cls, task: Task, budget: Budget, reused: Sequence[Record]) -> "Tally":
@@ -37,7 +40,26 @@ class Tally:
     def add(self, record: Record) -> bool:
         """Count a trial that ended; whether it is the best."""
         self.measured += 1
+        self.unstable += record.noisy
         return self._count(record)
+
+    def notice_drift(self, record: Record) -> str:
+        """What there is to say once the machine's speed has changed with this trial; empty if it has not."""
+        if record.state != "ok" or record.seconds is None or not record.costs:
+            return ""
+        return self.drift_text if self.drift.note(slowdown(record.costs, record.seconds)) else ""
+
+    @property
+    def drift_text(self) -> str:
+        """How the machine's speed differs from that at the start."""
+        level = self.drift.level
+        change = f"{level:.2f}x slower" if level >= 1 else f"{1 / level:.2f}x faster"
+        return f"the machine is {change} than at the start; costs are corrected by that"
+
+    @property
+    def unstable_text(self) -> str:
+        """How many trials were unstable though measured again; empty when none was."""
+        return f"measurement unstable in {self.unstable}" if self.unstable else ""
 
     def _count(self, record: Record) -> bool:
         self.done += 1
