@@ -18,14 +18,13 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.measure.machine import usable_cores
 from tilewright.templates.config import Config
-from tilewright.templates.dispatch import Choice, find_config
+from tilewright.templates.dispatch import find_config
 from tilewright.templates.errors import ConfigError, TemplateError
 from tilewright.templates.registry import find_template
 from tilewright.templates.task import Task
 from tilewright.templates.template import Template
 
 _REMEMBERED = 1000
-_UNTUNED = Choice({}, "no record for this key is in force")
 # Names of the options of tune, build and the commands; a template's parameters share their call with them.
 _RESERVED = frozenset({
     "op", "target", "threads", "config", "backend", "trials", "seconds", "patience", "tuner", "seed",
@@ -38,28 +37,31 @@ _RESERVED = frozenset({
 class Explanation:
     """Which configuration a kernel was built with, and why.
 
-    ``source`` is ``record``, ``default`` or ``chosen``; ``reason`` says it in a sentence.
+    ``source`` is ``record``, ``default``, ``chosen``, or ``schedule`` for one written by hand; ``reason`` says
+    it in a sentence: what became of the records that there are, too.
     """
 
     workload: str
     config: str
     source: str
     reason: str
+    threads: int = 1
 
     def __str__(self) -> str:
-        return f"{self.workload}: {self.source}: {self.config} ({self.reason})"
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        return f"{self.workload} on {threads}: {self.source}: {self.config} ({self.reason})"
 
 
 _explanations: deque[Explanation] = deque(maxlen=_REMEMBERED)
 
 
 def explain() -> tuple[Explanation, ...]:
-    """What was built in this process, the last of each workload, and why it runs as it does."""
-    latest: dict[str, Explanation] = {}
+    """What was built in this process, and why it runs as it does; what was built twice alike is told once."""
+    latest: dict[Explanation, None] = {}
     for entry in _explanations:
-        latest.pop(entry.workload, None)
-        latest[entry.workload] = entry
-    return tuple(latest.values())
+        latest.pop(entry, None)
+        latest[entry] = None
+    return tuple(latest)
 
 
 def lower(schedule: Schedule, args: Sequence[Tensor], simple_mode: bool = False) -> Any:
@@ -154,8 +156,10 @@ def build_schedule(
         threads: at most this many; by default the cores granted to the process.
         backend: ``llvm``, or ``numba`` and ``interpreter`` for debugging.
     """
-    program = Program.from_schedule(schedule, args)
-    return load_kernel(_compile(program, target or Target.host(), _check_threads(threads), backend))
+    program, count = Program.from_schedule(schedule, args), _check_threads(threads)
+    name = ", ".join(spec.name for spec in program.outputs)
+    _explanations.append(Explanation(f"program of {name}", "-", "schedule", "written by hand", count))
+    return load_kernel(_compile(program, target or Target.host(), count, backend))
 
 
 def _compile(program: Program, target: Target, threads: int, backend: str) -> ObjectCode:
@@ -168,14 +172,17 @@ def choose_config(
     task: Task, config: str | int | Config | Mapping[str, Any]
 ) -> tuple[Config, Any, Explanation]:
     """The configuration that is meant, the record that it comes from, and why."""
-    workload = str(task.workload)
     if config == "best":
-        chosen, choice = find_config(task) or (task.default_config, _UNTUNED)
-        source = "default" if choice is _UNTUNED else "record"
-        return chosen, choice.record, Explanation(workload, str(chosen), source, choice.reason)
+        found, choice = find_config(task)
+        chosen, source = (task.default_config, "default") if found is None else (found, "record")
+        return chosen, choice.record, _explanation(task, chosen, source, choice.reason)
     chosen = read_config(task, config)
     source = "default" if config == "default" else "chosen"
-    return chosen, None, Explanation(workload, str(chosen), source, "asked for by config=")
+    return chosen, None, _explanation(task, chosen, source, "asked for by config=")
+
+
+def _explanation(task: Task, config: Config, source: str, reason: str) -> Explanation:
+    return Explanation(str(task.workload), str(config), source, reason, task.threads)
 
 
 def read_config(task: Task, config: str | int | Config | Mapping[str, Any]) -> Config:

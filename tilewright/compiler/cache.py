@@ -38,7 +38,7 @@ class _Entry(msgspec.Struct, frozen=True):
 
 def compile_cached(program: Program, target: Target, threads: int, line_limit: int) -> ObjectCode:
     """Compile with the llvm backend, or load what an earlier process compiled."""
-    directory = _directory()
+    directory = cache_directory()
     if directory is None:
         return compile_program(program, target, threads, line_limit=line_limit)
     path = directory / (_key(program, target, threads) + SUFFIX)
@@ -79,7 +79,7 @@ def _compiler_state() -> str:
     return hashlib.sha256(repr(states).encode()).hexdigest()
 
 
-def _directory() -> Path | None:
+def cache_directory() -> Path | None:
     """The cache's directory, made if need be; None where it is off or cannot be trusted."""
     settings = read_settings()
     if not settings.cache_enabled:

@@ -6,19 +6,22 @@ from typing import TYPE_CHECKING
 from tilewright.logs.errors import DatabaseError
 from tilewright.logs.lookup import Lookup, SourceArgument, check_source
 from tilewright.logs.record import Record, record_key
-from tilewright.logs.sandbox import find_fault, is_strange
+from tilewright.logs.sandbox import Sandbox, describe_origin
+from tilewright.logs.watch import Change, Watch
 from tilewright.templates.dispatch import Choice, Dispatcher
+from tilewright.templates.errors import ConfigError, SpaceError
 
 if TYPE_CHECKING:
     from tilewright.templates.task import Task
 
 _logger = logging.getLogger(__name__)
+_TOLD = 3
 
 
 class ApplyBest(Dispatcher):
     """Best records in force: inside `with`, or from `install` to `uninstall`."""
 
-    def __init__(self, *sources: SourceArgument, verify: bool | None = None) -> None:
+    def __init__(self, *sources: SourceArgument, verify: bool | None = None, watch: bool = False) -> None:
         super().__init__()
         if not sources:
             raise DatabaseError("apply_best: give at least one database, log or collection of records")
@@ -26,50 +29,97 @@ class ApplyBest(Dispatcher):
             check_source(source)
         self._lookup = Lookup(sources)
         self._verify = verify
-        self._verified: dict[str, Record | None] = {}
+        self._watch = Watch(sources) if watch else None
+        self._choices: dict[tuple[str, str], Choice] = {}
 
-    def choose(self, task: "Task") -> Choice | None:
-        """The best record of the task's exact key; of those that have to be tried, the best that works."""
+    def choose(self, task: "Task") -> Choice:
+        """The best record of the task's exact key that fits its template and, if it has to be tried, works."""
+        self._follow()
+        choices = self._choices  # another one takes its place when the sources change
         key = task_key(task)
-        record = self.find(key)
-        if record is None:
-            return None
-        if self._verify or (self._verify is None and is_strange(record, task)):
-            if key not in self._verified:
-                self._verified[key] = self._first_sound(key, task)
-            record = self._verified[key]
-            if record is None:
-                return None
-        return Choice(
-            record.config, f"recorded at {record.at:%Y-%m-%d %H:%M}, {record.seconds:.3g} s", record
-        )
+        known = choices.get((key, task.template_hash))
+        if known is None:
+            known = choices[key, task.template_hash] = self._first_usable(key, task)
+        return known
 
-    def _first_sound(self, key: str, task: "Task") -> Record | None:
-        """The best record that works here; one warning names those that do not."""
+    def _follow(self) -> None:
+        """Forget what was found if the sources have changed since; kernels stay as they were built."""
+        change = Change.NONE if self._watch is None else self._watch.look()
+        if change is Change.FILES:
+            self._lookup.close()
+        if change is not Change.NONE:
+            self._lookup.forget()
+            self._choices = {}
+
+    def _first_usable(self, key: str, task: "Task") -> Choice:
+        """The best record that can be used here; one warning names those that cannot."""
         faults: list[str] = []
-        found = None
-        for record in self._lookup.candidates(key):
-            fault = find_fault(record, task)
-            if fault is None:
-                found = record
-                break
-            faults.append(f"trial {record.id}: {fault}")
-        if faults:
-            instead = "the default" if found is None else f"trial {found.id}"
-            _logger.warning("%s: %s is used, since %s", task.workload, instead, "; ".join(faults))
-        return found
+        choice = None
+        if self.find(key) is None:
+            return Choice(None, self._why_none(task))
+        with Sandbox() as sandbox:
+            for record in self._lookup.candidates(key):
+                fault, choice = self._judge(record, task, sandbox)
+                if fault is None:
+                    break
+                faults.append(f"trial {record.id} {fault}")
+        if not faults and choice is not None:
+            return choice
+        instead = "the default" if choice is None else f"trial {choice.record.id}"
+        _logger.warning("%s: %s is used, since %s", task.workload, instead, "; ".join(faults))
+        told = "; ".join(faults[:_TOLD])
+        if choice is None:
+            return Choice(None, f"no record of this key can be used: {told}")
+        return Choice(choice.values, f"{choice.reason}; a better one is not used: {told}", choice.record)
+
+    def _judge(self, record: Record, task: "Task", sandbox: Sandbox) -> tuple[str | None, Choice | None]:
+        """What is wrong with a record here, or the choice of it."""
+        reason = f"recorded at {record.at:%Y-%m-%d %H:%M}, {record.seconds:.3g} s"
+        try:
+            task.space.from_values(record.config)
+        except (ConfigError, SpaceError) as error:
+            return f"no longer fits the template: {error}", None
+        origin = describe_origin(record, task)
+        reason += f"; {origin}" if origin is not None else ""
+        if self._verify or (self._verify is None and origin is not None):
+            fault = sandbox.find_fault(record, task)
+            if fault is not None:
+                return f"is in quarantine{f', {origin}' if origin else ''}: {fault}", None
+            reason += "; validated: it ran right in a child process here"
+        return None, Choice(record.config, reason, record)
+
+    def _why_none(self, task: "Task") -> str:
+        """Whose the records of the same workload are, if there are any."""
+        target = task.target
+        cpus, features, threads = set(), set(), set()
+        for record in self._lookup.elsewhere(task.workload.op, task.workload.to_json()["args"]):
+            made_for = record.target
+            if made_for.cpu != target.cpu:
+                cpus.add(made_for.cpu)
+            elif made_for.features != target.feature_hash:
+                features.add(made_for.features)
+            else:
+                threads.add(made_for.threads)
+        others = [f"made on another CPU ({', '.join(sorted(cpus))})"] if cpus else []
+        others += ["made with other features of the CPU"] if features else []
+        others += [f"made for another number of threads ({_join(threads)})"] if threads else []
+        if not others:
+            return "no record for this key is in force"
+        return f"no record for this key is in force; those of the workload were {', or '.join(others)}"
 
     def release(self) -> None:
         """Close the databases, and forget what was tried."""
         self._lookup.close()
-        self._verified.clear()
+        self._choices = {}
+        if self._watch is not None:
+            self._watch.close()
 
     def find(self, key: str) -> Record | None:
         """The best record of a key in these sources."""
         return self._lookup.find(key)
 
 
-def apply_best(*sources: SourceArgument, verify: bool | None = None) -> ApplyBest:
+def apply_best(*sources: SourceArgument, verify: bool | None = None, watch: bool = False) -> ApplyBest:
     """Use the best records of databases, logs and collections of records.
 
         with apply_best("tune.db"):            # in this context
@@ -81,13 +131,19 @@ def apply_best(*sources: SourceArgument, verify: bool | None = None) -> ApplyBes
         sources: paths of databases and of logs, URLs, stores, or collections of records; the first that
             knows a key decides.
         verify: try each record in a child process before it is first used, and fall back on the next best
-            where its kernel crashes, hangs or is wrong; by default only those that another compiler or
-            another version of the template made.
+            where its kernel crashes, hangs or is wrong; by default only those that came from another machine,
+            or that another compiler or another version of the template made.
+        watch: let later builds see what others have stored since; the databases and logs named by a path or
+            a URL are looked at when something is built, at most once a second.
     """
-    return ApplyBest(*sources, verify=verify)
+    return ApplyBest(*sources, verify=verify, watch=watch)
 
 
 def task_key(task: "Task") -> str:
     """The key of a task's records."""
     target = task.target
     return record_key(task.workload.to_json(), target.cpu, target.feature_hash, task.threads)
+
+
+def _join(numbers: set[int]) -> str:
+    return ", ".join(str(number) for number in sorted(numbers))

@@ -3,7 +3,7 @@
 import bisect
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,6 +26,9 @@ class Source(Protocol):
 
     def best_trials(self, key: str, count: int) -> Sequence[Record]:
         """The valid trials of lowest cost, the lowest first."""
+
+    def iter_samples(self, op: str) -> Iterable[Record]:
+        """A valid trial of each key of an operator."""
 
 
 SourceArgument = str | os.PathLike[str] | Source | Iterable[Record]
@@ -51,6 +54,10 @@ class RecordTable:
         """The valid trials of lowest cost, the lowest first; a few at most."""
         return self._best.get(key, [])[:count]
 
+    def iter_samples(self, op: str) -> Iterator[Record]:
+        """A valid trial of each key of an operator."""
+        return (records[0] for records in self._best.values() if records[0].workload.op == op)
+
     def all_best(self) -> list[Record]:
         """The best record of each key, in the order in which the keys were met."""
         return [records[0] for records in self._best.values()]
@@ -67,12 +74,25 @@ class Lookup:
         self._sources: tuple[Source, ...] | None = None
         self._opened: list[RecordStore] = []
         self._found: dict[str, Record | None] = {}
+        self._samples: dict[str, list[Record]] = {}
 
     def find(self, key: str) -> Record | None:
         """The best record of a key: of several sources that know it, the first one's."""
-        if key not in self._found:
-            self._found[key] = self._search(key)
-        return self._found[key]
+        found = self._found  # another one takes its place when the sources change
+        if key not in found:
+            found[key] = self._search(key)
+        return found[key]
+
+    def elsewhere(self, op: str, args: Mapping[str, object]) -> list[Record]:
+        """A record of the workload for each machine and number of threads that there are records for."""
+        samples = self._samples
+        if op not in samples:
+            samples[op] = [record for source in self._opened_sources() for record in source.iter_samples(op)]
+        return [record for record in samples[op] if record.workload.args == args]
+
+    def forget(self) -> None:
+        """Forget what was found: the sources have changed."""
+        self._found, self._samples = {}, {}
 
     def candidates(self, key: str) -> Iterator[Record]:
         """The best record of a key, then the next best of its source, each configuration once."""
@@ -92,7 +112,7 @@ class Lookup:
             store.close()
         self._opened.clear()
         self._sources = None
-        self._found.clear()
+        self.forget()
 
     def _search(self, key: str) -> Record | None:
         for source in self._opened_sources():

@@ -16,6 +16,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 import msgspec
 
 from tilewright.logs.errors import RecordError
+from tilewright.logs.host import name_host
 from tilewright.logs.record_checks import check_facts, check_json
 from tilewright.measure.result import MeasureResult, State, check_costs, check_durations, check_ratio
 
@@ -23,7 +24,7 @@ VERSION = 1
 MAXIMUM_LINE_BYTES = 1 << 20
 _TEXT = "text"
 _PACKAGES = ("tilewright", "llvmlite", "numpy")
-_LEFT_OUT_WHEN_ABSENT = ("kinds", "origin", "flushes_denormals")  # lines from before these fields keep their checksums
+_LEFT_OUT_WHEN_ABSENT = ("kinds", "origin", "flushes_denormals", "host")  # lines from before these fields keep their checksums
 
 T = TypeVar("T")
 Kind = Literal["split", "reorder", "annotate", "other"]
@@ -96,6 +97,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         kinds: the kind of each knob, where it is known.
         origin: where the record came from, if not from a trial of ours.
         flushes_denormals: whether the processor was set to take denormal numbers as zero, where it is known.
+        host: a hash that tells machines apart, where it is known.
     """
 
     v: int = VERSION
@@ -120,6 +122,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     kinds: dict[str, Kind] | None = None
     origin: OriginData | None = None
     flushes_denormals: bool | None = None
+    host: str | None = None
 
     def __post_init__(self) -> None:
         if self.v != VERSION:
@@ -248,6 +251,7 @@ def make_record(
             seed=seed,
             kinds=None if kinds is None else dict(kinds),
             flushes_denormals=result.flushes_denormals,
+            host=name_host(),
         )
     except (ValueError, TypeError, KeyError, msgspec.MsgspecError) as error:
         raise RecordError(f"record of {workload.get('op')!r}: {one_line(error)}") from None
@@ -305,8 +309,14 @@ def plain(value: Any) -> Any:
 
 
 _HEAD = f'{{"v":{VERSION},'
-_TAIL = ',"kinds":null,"origin":null,"flushes_denormals":null}'
-_FOLLOWING = {"flushes_denormals": b'"index":', "kinds": b'"noisy":', "origin": b'"reference_ratio":'}
+_TAIL = ',"kinds":null,"origin":null,"flushes_denormals":null,"host":null}'
+# What comes after a field that may be absent, in the order of the names.
+_FOLLOWING = {
+    "flushes_denormals": b'"host":',
+    "host": b'"index":',
+    "kinds": b'"noisy":',
+    "origin": b'"reference_ratio":',
+}
 _WRITTEN = re.compile(rb'\{"v":(\d+),"id":"([0-9a-f]{16})"(,".*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
 _record_decoder = msgspec.json.Decoder(Record)
 _line_decoder = msgspec.json.Decoder(_Line)

@@ -22,11 +22,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A configuration that is in force: its `{knob: value}`, why it is, and the record that it comes from."""
+    """A configuration that is in force: its `{knob: value}`, why it is, and the record that it comes from.
 
-    values: Mapping[str, object]
+    Without values none is, for that reason.
+    """
+
+    values: Mapping[str, object] | None
     reason: str
     record: Any = None
+
+
+UNTUNED = Choice(None, "no record for this key is in force")
 
 
 class Dispatcher(ABC):
@@ -37,7 +43,7 @@ class Dispatcher(ABC):
 
     @abstractmethod
     def choose(self, task: "Task") -> Choice | None:
-        """The configuration of a task; None leaves the question to the dispatchers around."""
+        """The configuration of a task; None, or a choice without values, leaves it to the dispatchers around."""
 
     def __enter__(self) -> Self:
         self._tokens.append(_context.set((self, *_context.get())))
@@ -85,25 +91,24 @@ def dispatchers() -> tuple[Dispatcher, ...]:
     return (*_context.get(), *_process.dispatchers)
 
 
-def find_config(task: "Task") -> tuple[Config, Choice] | None:
-    """The configuration in force for a task and where it comes from; None leaves the default.
+def find_config(task: "Task") -> tuple[Config | None, Choice]:
+    """The configuration in force for a task and where it comes from; None leaves the default, and says why.
 
     A choice that no longer fits the template is passed over with a warning, and the default holds.
     """
+    missed = UNTUNED
     for dispatcher in dispatchers():
         choice = dispatcher.choose(task)
-        if choice is None:
+        if choice is None or choice.values is None:
+            missed = choice if choice is not None and missed is UNTUNED else missed
             continue
         try:
             return task.space.from_values(choice.values), choice
         except (ConfigError, SpaceError) as error:
-            _log.warning(
-                "%s: the configuration in force no longer fits the template, using the default: %s",
-                task.workload,
-                error,
-            )
-            return None
-    return None
+            reason = f"the configuration in force no longer fits the template: {error}"
+            _log.warning("%s: the default is used, since %s", task.workload, reason)
+            return None, Choice(None, reason)
+    return None, missed
 
 
 def config_of_call(
@@ -120,11 +125,11 @@ def config_of_call(
     try:
         target = Target.host()
         task = Task.create(template, target, target.cores, **named, **params)
-        found = find_config(task)
+        config, choice = find_config(task)
     except TilewrightError as error:
         _log.warning("%s: no record is looked up for this call: %s", template.name, error)
         return defaults
-    if found is None:
-        _log.info("%s: no configuration is in force, the defaults are used", task.workload)
+    if config is None:
+        _log.info("%s: the defaults are used: %s", task.workload, choice.reason)
         return defaults
-    return ChosenConfig(found[0], target, target.cores)
+    return ChosenConfig(config, target, target.cores)

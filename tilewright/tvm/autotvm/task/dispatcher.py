@@ -25,8 +25,8 @@ class DispatchContext(Dispatcher):
         """The configuration of a workload: this one's, else that of the contexts around, else the default."""
         task = Task(workload[0], workload[1:], target)
         with task.target, self:
-            found = find_config(task.core)
-        return ConfigEntity.of(found[0] if found else task.core.default_config)
+            found, _ = find_config(task.core)
+        return ConfigEntity.of(found or task.core.default_config)
 
     def choose(self, task: Core) -> Choice | None:
         """Nothing of its own."""
