@@ -84,6 +84,7 @@ ENDS: Mapping[str, End] = {
         "SIGBUS",
     ),
     "forever": End(_FOREVER),
+    "nothing written": End("  br i1 true, label %done, label %rest\nrest:"),
     "outside": End(
         "  %p = getelementptr float, ptr %a, i64 -1\n  %v = load volatile float, ptr %p", signal="SIGSEGV"
     ),

@@ -1,118 +1,162 @@
-"""Row 30: the best record crashes or is wrong here; a child tries it first, and the next best is used."""
+"""Row 30: the best record crashes, hangs or is wrong here; a child tries it first, and the next best is used."""
 
 import logging
 import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from tests.scaling import scaling
+from tests.faults.crashing import SIZE, crashing, hasty
+from tilewright.compiler.kernel import Kernel
 from tilewright.deploy import build, explain, make_task
-from tilewright.logs import sandbox
 from tilewright.logs.apply import apply_best
 from tilewright.logs.record import Record, TemplateData, make_record, target_data
+from tilewright.logs.sandbox import Sandbox, describe_origin
 from tilewright.logs.store import RecordStore
 from tilewright.measure import measurer
-from tilewright.measure.result import MeasureInput, MeasureResult, failed
+from tilewright.measure.result import MeasureResult
 
-TASK = make_task(scaling, None, 1, {"n": 64})
-OTHER_COMPILER = {"tilewright": "0.0.1", "llvmlite": "0.40.0"}
-
-
-def record_of(factor: int, seconds: float, versions: dict[str, str] | None = None) -> Record:
-    import msgspec
-
-    record = make_record(
-        MeasureResult(state="ok", costs=(seconds,), seconds=seconds, interval=(seconds, seconds)),
-        workload=TASK.workload.to_json(),
-        template=TemplateData("scaling", TASK.template_hash),
-        target=target_data(TASK.target, TASK.threads),
-        config={"factor": factor},
-    )
-    return record if versions is None else msgspec.structs.replace(record, versions=versions)
+ENDS = ("right", "address 0", "nothing written", "right", "forever")
+RIGHT, CRASHES, WRONG, NEXT, HANGS = range(len(ENDS))
+PARAMS = {"n": SIZE, "ends": ",".join(ENDS)}
+TASK = make_task(crashing, None, 1, PARAMS)
+OTHER_COMPILER = {"versions": {"tilewright": "0.0.1", "llvmlite": "0.40.0"}}
+OTHER_MACHINE = {"host": "0123456789abcdef"}
+OTHER_TEMPLATE = {"template": TemplateData("crashing", "0" * 64)}
+OTHERS = (OTHER_COMPILER, OTHER_MACHINE, OTHER_TEMPLATE)
 
 
-class PoisonedMeasurer(measurer.Measurer):
-    """A real one, but for the configuration 8, which crashes its worker, and 4, whose result is wrong."""
+class Counted(measurer.Measurer):
+    """A real one; how many there were."""
 
-    def measure(self, inputs: Any) -> list[MeasureResult]:
-        if inputs == [_input(8)]:
-            return [failed("crash", "the worker was ended by SIGSEGV", "SIGSEGV")]
-        if inputs == [_input(4)]:
-            return [failed("wrong_result", "output 'C' differs")]
-        return super().measure(inputs)
+    started = 0
 
-
-def _input(factor: int) -> Any:
-    program = TASK.instantiate(TASK.space.from_values({"factor": factor}))
-    return MeasureInput(program, TASK.workload.key, 0, "compute")
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        type(self).started += 1
+        super().__init__(*arguments, **options)
 
 
 @pytest.fixture(autouse=True)
-def _no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TILEWRIGHT_CACHE", "0")
+def _counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(Counted, "started", 0)
+    monkeypatch.setattr(measurer, "Measurer", Counted)
 
 
-@pytest.fixture(params=["database", "records"])
-def source(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    records = [record_of(f, s, OTHER_COMPILER) for f, s in ((8, 1e-6), (4, 2e-6), (2, 3e-6), (1, 4e-6))]
-    if request.param == "records":
-        return records
-    with RecordStore(tmp_path / "tune.db") as store:
-        store.add_all(records)
-        store.add_playoff(records[0])
-    return tmp_path / "tune.db"
+def record_of(number: int, seconds: float, **facts: Any) -> Record:
+    record = make_record(
+        MeasureResult(state="ok", costs=(seconds,), seconds=seconds, interval=(seconds, seconds)),
+        workload=TASK.workload.to_json(),
+        template=TemplateData("crashing", TASK.template_hash),
+        target=target_data(TASK.target, TASK.threads),
+        config={"number": number},
+    )
+    return msgspec.structs.replace(record, **facts)
+
+
+def records_of(numbers: tuple[int, ...], **facts: Any) -> list[Record]:
+    """Records of configurations, the best first."""
+    return [record_of(number, 1e-6 * place, **facts) for place, number in enumerate(numbers, 1)]
+
+
+def build_crashing() -> Kernel:
+    return build(crashing, threads=1, **PARAMS)
+
+
+def is_right(kernel: Kernel) -> bool:
+    a = np.arange(SIZE, dtype=np.float32)
+    return bool(np.array_equal(kernel(a), 2 * a))
 
 
 def test_row_30_what_crashes_or_is_wrong_is_passed_over_with_1_warning(
-    source: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(measurer, "Measurer", PoisonedMeasurer)
-    with caplog.at_level(logging.WARNING), apply_best(source):
-        kernels = [build(scaling, n=64, threads=1) for _ in range(3)]
-    assert [kernel.config.to_json() for kernel in kernels] == [{"factor": 2}] * 3
-    assert explain()[-1].source == "record"
+    records, pid = records_of((CRASHES, WRONG, NEXT, RIGHT), **OTHER_COMPILER), os.getpid()
+    with RecordStore(tmp_path / "tune.db") as store:
+        store.add_all(records)
+        store.add_playoff(records[0])
+    with caplog.at_level(logging.WARNING), apply_best(tmp_path / "tune.db"):
+        kernels = [build_crashing() for _ in range(3)]
+    assert [kernel.record for kernel in kernels] == [records[2]] * 3
+    assert is_right(kernels[0])
     (warning,) = [record.getMessage() for record in caplog.records]
-    assert "SIGSEGV" in warning
-    assert "wrong_result" in warning
-    assert np.array_equal(kernels[0](np.ones(64, np.float32)), np.full(64, 2, np.float32))
+    last = explain()[-1]
+    assert last.source == "record"
+    for text in (warning, last.reason):
+        for word in ("quarantine", "made by tilewright 0.0.1", "SIGSEGV", "wrong_result"):
+            assert word in text
+    assert "validated: it ran right in a child process here" in last.reason
+    assert Counted.started == 1
+    # The verdicts are kept: nothing is tried in another process, or by others in this one.
+    with apply_best(records):
+        assert build_crashing().record == records[2]
+    assert Counted.started == 1
+    assert os.getpid() == pid
 
 
-def test_row_30_where_nothing_works_the_default_is_built(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(measurer, "Measurer", PoisonedMeasurer)
-    with apply_best([record_of(8, 1e-6, OTHER_COMPILER)]):
-        kernel = build(scaling, n=64, threads=1)
+def test_row_30_where_nothing_works_the_default_is_built(caplog: pytest.LogCaptureFixture) -> None:
+    with apply_best(records_of((CRASHES,), **OTHER_MACHINE)):
+        kernel = build_crashing()
     assert kernel.config == TASK.default_config
     assert kernel.record is None
-    assert len(caplog.records) == 1
+    assert is_right(kernel)
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert "the default is used" in warning
+    assert explain()[-1].source == "default"
+    assert "imported from another machine: crash" in explain()[-1].reason
 
 
-def test_row_30_a_worker_that_dies_in_a_trial_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A real crash of a real worker: its limits leave it no memory to start in."""
+@pytest.mark.parametrize("facts", OTHERS, ids=str)
+def test_row_30_what_others_made_is_tried(facts: Any) -> None:
+    (record,) = records_of((NEXT,), **facts)
+    assert describe_origin(record, TASK) is not None
+    with apply_best([record]):
+        assert build_crashing().record == record
+    assert Counted.started == 1
+
+
+def test_row_30_what_was_measured_here_is_tried_only_if_asked() -> None:
+    own, strange = records_of((NEXT,)), records_of((NEXT,), **OTHER_COMPILER)
+    assert describe_origin(own[0], TASK) is None
+    for records, verify, count in ((own, None, 0), (strange, False, 0), (own, True, 1)):
+        with apply_best(records, verify=verify):
+            assert build_crashing().record == records[0]
+            build_crashing()
+        assert Counted.started == count
+
+
+def test_row_30_a_worker_that_cannot_start_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its limits leave it no memory; the verdict is not kept, for the next start may have some."""
     from tilewright.measure.outcome import WorkerLimits
 
-    class Starved(measurer.Measurer):
+    class Starved(Counted):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options, limits=WorkerLimits(address_bytes=1 << 27))
 
-    monkeypatch.setattr(measurer, "Measurer", Starved)
-    before = os.getpid()
-    fault = sandbox.find_fault(record_of(8, 1e-6), TASK)
-    assert fault is not None
-    assert os.getpid() == before
+    record = record_of(RIGHT, 1e-6)
+    with monkeypatch.context() as patch, Sandbox() as sandbox:
+        patch.setattr(measurer, "Measurer", Starved)
+        assert sandbox.find_fault(record, TASK) is not None
+    with Sandbox() as sandbox:
+        assert sandbox.find_fault(record, TASK) is None
 
 
-def test_row_30_only_what_other_code_made_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    tried: list[Record] = []
-    monkeypatch.setattr("tilewright.logs.apply.find_fault", lambda record, task: tried.append(record))
-    own, strange = record_of(8, 1e-6), record_of(8, 1e-6, OTHER_COMPILER)
-    for record, verify, count in ((own, None, 0), (own, True, 1), (strange, None, 1), (strange, False, 0)):
-        tried.clear()
-        with apply_best([record], verify=verify):
-            build(scaling, n=64, threads=1)
-            build(scaling, n=64, threads=1)
-        assert len(tried) == count
+def test_row_30_what_hangs_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hasty(Counted):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options, timeouts=hasty(1.0))
+
+    monkeypatch.setattr(measurer, "Measurer", Hasty)
+    with apply_best(records_of((HANGS, NEXT), **OTHER_COMPILER)):
+        assert build_crashing().config.to_json() == {"number": NEXT}
+    assert "run_timeout" in explain()[-1].reason
+
+
+def test_row_30_a_record_that_no_longer_fits_leaves_the_next_best(caplog: pytest.LogCaptureFixture) -> None:
+    with apply_best(records_of((len(ENDS), NEXT))):
+        assert build_crashing().config.to_json() == {"number": NEXT}
+    assert "no longer fits the template" in caplog.text
+    assert Counted.started == 0

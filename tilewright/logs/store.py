@@ -95,14 +95,18 @@ class RecordStore:
         with self.transaction() as connection:
             return insert_trials(connection, rows)
 
-    def add_playoff(self, winner: Record) -> None:
-        """Store the winner of a run's play-off, with its seconds and interval there."""
-        if winner.state != "ok" or winner.seconds is None:
-            raise RecordError(
-                f"play-off of {winner.workload.op}: the winner's state is {winner.state}, not ok"
-            )
+    def add_playoff(self, *entrants: Record) -> None:
+        """Store how entrants of a run's play-off did, the winner last, with their seconds and intervals there.
+
+        They are stored together: nobody finds one that lost to be the winner.
+        """
+        for entrant in entrants:
+            if entrant.state != "ok" or entrant.seconds is None:
+                raise RecordError(
+                    f"play-off of {entrant.workload.op}: the winner's state is {entrant.state}, not ok"
+                )
         with self.transaction() as connection:
-            connection.execute(insert(playoffs).values(playoff_row(winner)))
+            connection.execute(insert(playoffs), [playoff_row(entrant) for entrant in entrants])
 
     def trials(self, key: str) -> list[Record]:
         """The trials of a key in the order in which they were stored."""

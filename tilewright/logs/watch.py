@@ -2,17 +2,23 @@
 
 import contextlib
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tilewright.compiler.errors import TilewrightError
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine import Engine
+    from sqlalchemy.pool import PoolProxiedConnection
 
 INTERVAL_SECONDS = 1.0
+
+State = tuple[object, object]  # the file, and what changes with its contents
 
 
 class Change(Enum):
@@ -35,7 +41,7 @@ class Watch:
         self._next = 0.0
         self._busy = threading.Lock()
         self._counters = {name: _ChangeCounter(name) for name in names}
-        self._seen: dict[str, tuple[object, object]] = {}
+        self._seen: dict[str, State | None] = {}
 
     def look(self) -> Change:
         """What has changed since the last look; nothing within a second of it."""
@@ -43,14 +49,16 @@ class Watch:
             return Change.NONE
         try:
             self._next = self._clock() + INTERVAL_SECONDS
-            found = {name: (_identity(name), counter.read()) for name, counter in self._counters.items()}
-            before, self._seen = self._seen, found
+            before = self._seen
+            found = self._seen = {
+                name: counter.read() or before.get(name) for name, counter in self._counters.items()
+            }
         finally:
             self._busy.release()
         if not before or found == before:
             return Change.NONE
-        same_files = all(found[name][0] == before[name][0] for name in found)
-        return Change.CONTENTS if same_files else Change.FILES
+        files = [{name: state and state[0] for name, state in each.items()} for each in (before, found)]
+        return Change.CONTENTS if files[0] == files[1] else Change.FILES
 
     def close(self) -> None:
         """Let go of the databases."""
@@ -60,15 +68,14 @@ class Watch:
 
 
 def _identity(name: str) -> object:
-    """What tells a file from another one; of a log also what tells its states apart."""
+    """What tells a file from another one, of a log also what tells its states apart; None where it is gone."""
     from tilewright.logs.lookup import is_database
 
-    if "://" in name:
-        return None
-    with contextlib.suppress(OSError):
-        status = os.stat(name)
-        states = () if is_database(Path(name)) else (status.st_size, status.st_mtime_ns)
-        return (status.st_dev, status.st_ino, *states)
+    if "://" not in name:
+        with contextlib.suppress(OSError, TilewrightError):
+            status = os.stat(name)
+            states = () if is_database(Path(name)) else (status.st_size, status.st_mtime_ns)
+            return (status.st_dev, status.st_ino, *states)
     return None
 
 
@@ -79,43 +86,57 @@ class _ChangeCounter:
         self._name = name
         self._file: object = None
         self._engine: Engine | None = None
-        self._connection: Connection | None = None
+        self._connection: PoolProxiedConnection | None = None
 
-    def read(self) -> object:
-        """A value that is another one after each change; None of a log."""
+    def read(self) -> State | None:
+        """The state of the source; None where it is gone or cannot be read."""
+        from sqlalchemy.exc import SQLAlchemyError
+
         from tilewright.logs.lookup import is_database
 
         identity = _identity(self._name)
         if identity != self._file:
             self.close()
             self._file = identity
-        if "://" not in self._name and (identity is None or not is_database(Path(self._name))):
-            return None
-        from sqlalchemy.exc import SQLAlchemyError
-
         try:
-            return self._ask()
-        except SQLAlchemyError:
+            if "://" in self._name or (identity is not None and is_database(Path(self._name))):
+                return identity, self._ask()
+        except (SQLAlchemyError, sqlite3.Error, TilewrightError):
             self.close()
             return None
+        return None if identity is None else (identity, None)
 
-    def _ask(self) -> Any:
-        from sqlalchemy import func, select
-
+    def _ask(self) -> object:
         from tilewright.logs.engine import locate, open_engine
-        from tilewright.logs.schema import playoffs, trials
 
+        location = locate(self._name)
+        if self._engine is None:
+            self._engine = open_engine(location, read_only=True)
+        if location.path is None:
+            return _last_numbers(self._engine)
         if self._connection is None:
-            self._engine = open_engine(locate(self._name), read_only=True)
-            self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        if self._connection.dialect.name == "sqlite":
-            return self._connection.exec_driver_sql("PRAGMA data_version").scalar()
-        last = [select(func.max(table.c.id)).scalar_subquery() for table in (trials, playoffs)]
-        return tuple(self._connection.execute(select(*last)).one())
+            self._connection = self._engine.raw_connection()
+        cursor = self._connection.cursor()
+        try:
+            return cursor.execute("PRAGMA data_version").fetchone()  # type: ignore[func-returns-value]
+        finally:
+            cursor.close()
 
     def close(self) -> None:
         """Let go of the database."""
-        if self._connection is not None and self._engine is not None:
+        if self._connection is not None:
             self._connection.close()
+        if self._engine is not None:
             self._engine.dispose()
         self._connection = self._engine = None
+
+
+def _last_numbers(engine: "Engine") -> object:
+    """The numbers of the last trial and of the last row of a play-off."""
+    from sqlalchemy import func, select
+
+    from tilewright.logs.schema import playoffs, trials
+
+    last = [select(func.max(table.c.id)).scalar_subquery() for table in (trials, playoffs)]
+    with engine.connect() as connection:
+        return tuple(connection.execute(select(*last)).one())

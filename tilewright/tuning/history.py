@@ -59,10 +59,10 @@ class History:
         self._stored += self.store.add(record)
         self._note(record)
 
-    def add_playoff(self, record: Record) -> None:
-        """Store how one did in the play-off."""
-        self._latest = max(self._latest, record.at)
-        self.store.add_playoff(record)
+    def add_playoff(self, *records: Record) -> None:
+        """Store how the default and the winner did in the play-off."""
+        self._latest = max(self._latest, *(record.at for record in records))
+        self.store.add_playoff(*records)
 
     def next_stamp(self) -> datetime:
         """The time of the next record: the clock's, yet after every record, however the clock was set.

@@ -204,8 +204,7 @@ class Run:
         last = self._record(configs[outcome.winner], _playoff_result(winner))
         is_timed = first.state == "ok"
         beaten = self._record(configs[0], _playoff_result(first)) if is_timed else last
-        for record in (beaten, last):
-            self.history.add_playoff(record)
+        self.history.add_playoff(beaten, last)
 
     def result(self, elapsed_seconds: float | None = None) -> TuneResult:
         """What is known at the end, after so many seconds; by default since the run was made."""
