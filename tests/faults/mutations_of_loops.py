@@ -74,7 +74,9 @@ def read_before_write(stmt: Stmt) -> Stmt | None:
     if drop_init(stmt) is None or not isinstance(stmt, Store):
         return None
     is_positive = Load(stmt.buffer, stmt.indices) > 0.0
-    return Store(stmt.buffer, stmt.indices, Select(is_positive, Const(NEXT_TO_NOTHING, "float32"), stmt.value))
+    return Store(
+        stmt.buffer, stmt.indices, Select(is_positive, Const(NEXT_TO_NOTHING, "float32"), stmt.value)
+    )
 
 
 def rewrite_all(nest: LoopNest, mutation: Mutation) -> LoopNest:

@@ -193,7 +193,7 @@ HARD_TO_ENCODE = [
     {"origin": None, "reference_ratio": 1.5},
     {"a": '"kinds":null,"noisy":', "b": {"kinds": None, "noisy": True}},
     {"v": 1, "id": "x", "crc": "y"},
-    {"a": ',"kinds":null,"origin":null,"flushes_denormals":null,"host":null}'},
+    {"a": ',"kinds":null,"origin":null}'},
     {"flushes_denormals": None, "host": None, "index": 1},
     {"é": '\u2028\n\t"', "n": [1.0, -0.0, 1e16]},
 ]
@@ -220,7 +220,7 @@ def test_the_quick_way_to_encode_gives_what_the_plain_way_gives(config: dict[str
     assert Record.from_json(record.to_json()) == record
 
 
-ABSENT = ("kinds", "origin", "flushes_denormals", "host")
+ABSENT = ("kinds", "origin")
 
 
 def test_fields_of_a_line_may_come_in_any_order() -> None:

@@ -150,5 +150,3 @@ def test_builds_beside_a_writer_see_whole_updates_in_their_order(database: Path,
     for kernel in kernels:
         assert isinstance(kernel.record, Record)
         assert kernel.config.to_json() == kernel.record.config
-
-

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from tilewright.logs.errors import RecordError
 from tilewright.logs.host import name_host
@@ -24,7 +25,12 @@ VERSION = 1
 MAXIMUM_LINE_BYTES = 1 << 20
 _TEXT = "text"
 _PACKAGES = ("tilewright", "llvmlite", "numpy")
-_LEFT_OUT_WHEN_ABSENT = ("kinds", "origin", "flushes_denormals", "host")  # lines from before these fields keep their checksums
+_LEFT_OUT_WHEN_ABSENT = (
+    "kinds",
+    "origin",
+    "flushes_denormals",
+    "host",
+)  # lines from before these fields keep their checksums
 
 T = TypeVar("T")
 Kind = Literal["split", "reorder", "annotate", "other"]
@@ -121,8 +127,8 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     seed: int | None = None
     kinds: dict[str, Kind] | None = None
     origin: OriginData | None = None
-    flushes_denormals: bool | None = None
-    host: str | None = None
+    flushes_denormals: bool | UnsetType = UNSET
+    host: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         if self.v != VERSION:
@@ -203,6 +209,14 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return record
 
 
+class _Subject(msgspec.Struct, forbid_unknown_fields=True):
+    """The fields that a line begins with."""
+
+    workload: WorkloadData
+    template: TemplateData
+    target: TargetData
+
+
 class _Line(Record, frozen=True, forbid_unknown_fields=True, kw_only=True):
     id: str
     crc: str
@@ -250,7 +264,7 @@ def make_record(
             at=at or datetime.now(UTC),
             seed=seed,
             kinds=None if kinds is None else dict(kinds),
-            flushes_denormals=result.flushes_denormals,
+            flushes_denormals=UNSET if result.flushes_denormals is None else result.flushes_denormals,
             host=name_host(),
         )
     except (ValueError, TypeError, KeyError, msgspec.MsgspecError) as error:
@@ -309,17 +323,12 @@ def plain(value: Any) -> Any:
 
 
 _HEAD = f'{{"v":{VERSION},'
-_TAIL = ',"kinds":null,"origin":null,"flushes_denormals":null,"host":null}'
-# What comes after a field that may be absent, in the order of the names.
-_FOLLOWING = {
-    "flushes_denormals": b'"host":',
-    "host": b'"index":',
-    "kinds": b'"noisy":',
-    "origin": b'"reference_ratio":',
-}
+_TAIL = ',"kinds":null,"origin":null}'
+_FOLLOWING = {"kinds": b'"noisy":', "origin": b'"reference_ratio":'}
 _WRITTEN = re.compile(rb'\{"v":(\d+),"id":"([0-9a-f]{16})"(,".*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
 _record_decoder = msgspec.json.Decoder(Record)
 _line_decoder = msgspec.json.Decoder(_Line)
+_subject_decoder = msgspec.json.Decoder(_Subject)
 
 
 def _decode(line: bytes) -> tuple[Record, str, str, bool]:
@@ -327,10 +336,25 @@ def _decode(line: bytes) -> tuple[Record, str, str, bool]:
     written = _WRITTEN.fullmatch(line)
     if written is not None:  # nearly always; a third faster
         version, name, rest, crc = written.groups()
-        return _record_decoder.decode(b'{"v":%b%b}' % (version, rest)), name.decode(), crc.decode(), True
+        record = _record_decoder.decode(b'{"v":%b%b}' % (version, rest))
+        key = _key_of_head(rest[1 : rest.find(b',"config":')])
+        if key is not None:
+            record.__dict__["key"] = key
+        return record, name.decode(), crc.decode(), True
     decoded = _line_decoder.decode(line)
     record = Record(**{field: getattr(decoded, field) for field in Record.__struct_fields__})
     return record, decoded.id, decoded.crc, False
+
+
+@functools.lru_cache(maxsize=1024)
+def _key_of_head(head: bytes) -> str | None:
+    """The key that a line says in its first fields, which many lines share; None where that is not all of it."""
+    try:
+        subject = _subject_decoder.decode(b"{%b}" % head)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    workload = {"op": subject.workload.op, "args": subject.workload.args}
+    return record_key(workload, subject.target.cpu, subject.target.features, subject.target.threads)
 
 
 def _fields(record: Record) -> dict[str, Any]:

@@ -43,8 +43,10 @@ def check_json(value: Any, name: str, depth: int = 0) -> None:
         _check_names(value, name)
         value = list(value.values())
     if isinstance(value, list):
+        if _PLAIN.issuperset(map(type, value)):  # most are leaves, for which calls would be slow
+            return
         for item in value:
-            if type(item) not in _PLAIN:  # most are leaves, for which a call would be slow
+            if type(item) not in _PLAIN and not (type(item) is list and _PLAIN.issuperset(map(type, item))):
                 check_json(item, name, depth + 1)
     elif isinstance(value, float):
         if not math.isfinite(value):

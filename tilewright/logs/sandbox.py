@@ -3,6 +3,8 @@
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
 from tilewright.compiler.errors import TilewrightError
 from tilewright.logs.host import name_host
 from tilewright.logs.record import Record, installed_versions
@@ -27,7 +29,7 @@ def describe_origin(record: Record, task: "Task") -> str | None:
         return f"made by {' and '.join(made_by)}"
     if record.template.source not in ("", task.template_hash):
         return "of another version of the template"
-    if record.host not in (None, name_host()):
+    if record.host not in (UNSET, name_host()):
         return "imported from another machine"
     return None
 

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import itertools
 import logging
+import operator
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -110,12 +111,13 @@ class RecordStore:
 
     def trials(self, key: str) -> list[Record]:
         """The trials of a key in the order in which they were stored."""
-        return self._of_key(select(trials.c.line).where(trials.c.key == key).order_by(trials.c.id), key)
+        with _collector_paused():
+            return self._of_key(self._numbered_lines(key), key)
 
     def attempts_of(self, key: str, config_hash: str) -> list[Record]:
         """The trials of a configuration."""
         query = select(trials.c.line).where(trials.c.key == key, trials.c.config_hash == config_hash)
-        return self._of_key(query.order_by(trials.c.attempt), key)
+        return self._of_key(self._fetch(query.order_by(trials.c.attempt)), key)
 
     def iter_trials(self) -> Iterator[Record]:
         """All trials in the order in which they were stored; few are in memory at a time."""
@@ -307,10 +309,20 @@ class RecordStore:
             if len(rows) < _CANDIDATES:
                 return
 
-    def _of_key(self, query: "Select[Any]", key: str) -> list[Record]:
-        rows = self._fetch(query)
-        with _collector_paused():
-            return [record for record in self._decode(rows) if record.key == key]
+    def _numbered_lines(self, key: str) -> list[Any]:
+        """The trials of a key, each with its number, in the order in which they were stored.
+
+        SQLite would carry the lines through its sorter, and decode text that is only encoded again.
+        """
+        if self._location.path is None:
+            return self._fetch(select(trials.c.id, trials.c.line).where(trials.c.key == key).order_by(trials.c.id))
+        with explained(self._location), self._engine.connect() as connection:
+            query = "SELECT id, CAST(line AS BLOB) FROM trials WHERE key = ?"
+            rows = connection.exec_driver_sql(query, (key,)).cursor.fetchall()
+        return sorted(rows, key=operator.itemgetter(0))
+
+    def _of_key(self, rows: Iterable[Any], key: str) -> list[Record]:
+        return [record for record in self._decode(rows) if record.key == key]
 
     def _decode(self, rows: Iterable[Any]) -> Iterator[Record]:
         """The records of rows whose last column is a line."""
@@ -338,9 +350,7 @@ def _samples(op: str) -> "Select[Any]":
     walk = select(func.min(trials.c.key).label("key")).cte("walk", recursive=True)
     following = select(func.min(trials.c.key)).where(trials.c.key > walk.c.key).scalar_subquery()
     walk = walk.union_all(select(following).where(walk.c.key.is_not(None)))
-    line = select(trials.c.line).where(
-        trials.c.key == walk.c.key, trials.c.state == "ok", trials.c.op == op
-    )
+    line = select(trials.c.line).where(trials.c.key == walk.c.key, trials.c.state == "ok", trials.c.op == op)
     return select(line.limit(1).scalar_subquery()).where(walk.c.key.is_not(None))
 
 
