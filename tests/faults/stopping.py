@@ -1,8 +1,9 @@
 """The command line, which gets Ctrl-C at a moment that its argument chooses.
 
-python -m tests.faults.stopping PHASE
+python -m tests.faults.stopping PHASE [SIGNAL]
 
-Tunes into tune.db. When a trial enters the phase, `compiling` or `timing`, for the third time, SIGINT comes.
+Tunes into tune.db. When a trial enters the phase, `compiling` or `timing`, for the third time, SIGINT comes, or
+another signal.
 The phase `hanging` is that of a kernel that never ends; it is told on standard output, and SIGINT is left to
 who started this. The last line on standard error says how many trials were stored, and how many seconds after
 the last of them the program was through.
@@ -25,7 +26,7 @@ TRIALS = 16
 OPERATOR = "tests/faults/crashing.py:crashing"
 
 
-def main(phase: str) -> int:
+def main(phase: str, signal_name: str = "SIGINT") -> int:
     """Tune; the exit status."""
     is_hanging = phase == "hanging"
     phases, stored = [], [0.0]
@@ -35,7 +36,7 @@ def main(phase: str) -> int:
         enter(pool, handle, message)
         phases.append(message.name)
         if not is_hanging and message.name == phase and phases.count(phase) == OCCASION:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.Signals[signal_name])
         if is_hanging and phases.count("verifying") == OCCASION:
             print("hanging", flush=True)
 
@@ -55,4 +56,4 @@ def main(phase: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

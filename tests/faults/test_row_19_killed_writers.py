@@ -1,10 +1,13 @@
 """Row 19: `kill -9` of writers at random; nothing acknowledged is lost, nothing is stored twice."""
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.faults.stopping import TRIALS
 from tests.faults.writers import Stored, Writer, stored
 from tests.logs.records import make
 from tilewright.logs.store import RecordStore
@@ -34,6 +37,25 @@ def kill_writers(path: Path, kills: int, records: int) -> None:
 
 def test_row_19_kills_lose_no_acknowledged_record(tmp_path: Path) -> None:
     kill_writers(tmp_path / "tune.db", kills=12, records=300)
+
+
+def test_row_19_the_next_start_says_what_is_reused_and_what_is_repeated(tmp_path: Path, root: Path) -> None:
+    for name in ("tests", "tilewright"):
+        (tmp_path / name).symlink_to(root / name)
+    command = [sys.executable, "-m", "tests.faults.stopping", "timing", "SIGKILL"]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == -9
+    with RecordStore(tmp_path / "tune.db") as store:
+        reused = store.count()
+        (key,) = store.workload_keys()
+        (owner,) = store.lease_owners(key)
+        in_flight = store.unfinished(key, owner)
+    assert 1 <= reused < TRIALS
+    assert in_flight >= 1
+    done = subprocess.run([*command[:3], "never"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert f"resumed; {reused} reused; {in_flight} in flight repeated\n" in done.stderr
+    with RecordStore(tmp_path / "tune.db") as store:
+        assert store.count() == TRIALS
+        assert store.lease_owners(key) == []
 
 
 @pytest.mark.slow

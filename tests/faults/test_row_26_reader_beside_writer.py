@@ -3,6 +3,8 @@
 import contextlib
 import os
 import sqlite3
+import statistics
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,9 @@ from tests.logs.records import make
 from tilewright.logs.store import RecordStore
 
 LARGEST_LOG_BYTES = 64 << 20
+MOST_SLOWDOWN = 0.01
+TRIAL_SECONDS = 0.05
+ROUNDS, BURST = 40, 25
 TRIALS_A_SECOND = 20  # of a quick tuner; a report is open for a minute
 
 
@@ -47,3 +52,30 @@ def test_row_26_the_log_is_bounded_without_a_reader(tmp_path: Path) -> None:
         for start in range(0, 20_000, 1000):
             store.add_all(make(config={"i": start + i, "text": "x" * 4000}) for i in range(1000))
             assert os.path.getsize(f"{path}-wal") < LARGEST_LOG_BYTES
+
+
+@pytest.mark.slow
+def test_row_26_a_reader_slows_tuning_by_less_than_1_percent(tmp_path: Path) -> None:
+    """Trials take `TRIAL_SECONDS`, and with and without a reader take turns; what counts is their storing."""
+    times: dict[bool, list[float]] = {False: [], True: []}
+    path = tmp_path / "tune.db"
+    with RecordStore(path) as store, contextlib.closing(sqlite3.connect(path)) as reader:
+        for number in range(ROUNDS):
+            for has_reader in (False, True):
+                if has_reader:
+                    reader.execute("BEGIN")
+                    reader.execute("SELECT count(*) FROM trials").fetchone()
+                times[has_reader] += [store_trial(store, number, has_reader, place) for place in range(BURST)]
+                reader.rollback()
+    alone, beside = (statistics.median(times[has_reader]) for has_reader in (False, True))
+    slowdown = (beside - alone) / TRIAL_SECONDS
+    print(f"{1e3 * alone:.3f} ms alone, {1e3 * beside:.3f} ms beside a reader: {slowdown:.2%} of a trial")
+    assert slowdown < MOST_SLOWDOWN
+
+
+def store_trial(store: RecordStore, *name: int) -> float:
+    """The seconds that a trial's storing takes."""
+    record = make(config={"name": list(name)})
+    start = time.perf_counter()
+    store.add(record)
+    return time.perf_counter() - start

@@ -2,7 +2,10 @@
 
 import json
 import logging
+import os
+import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tilewright
 from tests.data.record_matmul_space import __file__ as beside
+from tilewright.settings import child_environment
 from tilewright.templates.space_json import space_from_json
 from tilewright.tuners import Observation, make_tuner
 
@@ -74,3 +79,44 @@ def test_row_35_a_failing_model_costs_no_trial_and_one_warning(
     with caplog.at_level(logging.WARNING):
         assert search() == TRIALS
     assert len(caplog.records) <= 1
+
+
+def range_of_xgboost() -> tuple[str, str]:
+    """The versions that the project says it works with: the first, and that before which they end."""
+    project = tomllib.loads((Path(tilewright.__file__).parent.parent / "pyproject.toml").read_text())[
+        "project"
+    ]
+    (needed,) = [item for item in project["dependencies"] if item.startswith("xgboost")]
+    first, end = needed.removeprefix("xgboost>=").split(",<")
+    return first, end
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("version", ["first", "last"])
+def test_row_35_the_first_and_the_last_xgboost_complete_the_trials(
+    version: str, tmp_path: Path, root: Path
+) -> None:
+    """Each in a folder of its own, in front of the installed one; needs a package index."""
+    first, end = range_of_xgboost()
+    wanted = f"xgboost=={first}.*" if version == "first" else f"xgboost>={first},<{end}"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(tmp_path), wanted]
+    subprocess.run(pip, check=True)
+    program = (
+        "import xgboost; from tests.faults.test_row_35_failing_model import TRIALS, search;"
+        "assert search() == TRIALS; print(xgboost.__version__, xgboost.__file__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", program],
+        cwd=root,
+        env=child_environment(PYTHONPATH=f"{tmp_path}{os.pathsep}{root}"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    number, place = done.stdout.split()
+    print(number)
+    assert Path(place).is_relative_to(tmp_path)
+    assert version == "last" or number.startswith(first)
+    assert "WARNING" not in done.stderr

@@ -54,7 +54,7 @@ def search_options() -> list[click.Parameter]:
 
 
 def _tune(template: "Template", params: dict[str, Any], as_json: bool, **options: Any) -> int:
-    from tilewright.tuning import NoValidConfig, TuningInterrupted, tune
+    from tilewright.tuning import NoValidConfig, RecordsNotStored, TuningInterrupted, tune
 
     invocation = current_invocation()
     try:
@@ -62,6 +62,9 @@ def _tune(template: "Template", params: dict[str, Any], as_json: bool, **options
     except NoValidConfig as error:
         if as_json:
             print_json(error.result.to_json())
+        raise
+    except RecordsNotStored as error:
+        _print(error.result, options["db"], as_json)
         raise
     except TuningInterrupted as error:
         _print(error.result, options["db"], as_json)

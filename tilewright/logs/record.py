@@ -25,12 +25,7 @@ VERSION = 1
 MAXIMUM_LINE_BYTES = 1 << 20
 _TEXT = "text"
 _PACKAGES = ("tilewright", "llvmlite", "numpy")
-_LEFT_OUT_WHEN_ABSENT = (
-    "kinds",
-    "origin",
-    "flushes_denormals",
-    "host",
-)  # lines from before these fields keep their checksums
+_LEFT_OUT_WHEN_ABSENT = ("kinds", "origin")  # lines from before these fields keep their checksums
 
 T = TypeVar("T")
 Kind = Literal["split", "reorder", "annotate", "other"]

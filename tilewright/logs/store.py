@@ -1,7 +1,6 @@
 """The store of records: append-only, durable, shared by processes."""
 
 import contextlib
-import gc
 import itertools
 import logging
 import operator
@@ -16,6 +15,7 @@ import sqlalchemy
 from sqlalchemy import Select, delete, func, insert, select
 from sqlalchemy.engine import Connection
 
+from tilewright.logs.collector import collector_paused
 from tilewright.logs.engine import (
     check_file,
     checkpoint,
@@ -111,7 +111,7 @@ class RecordStore:
 
     def trials(self, key: str) -> list[Record]:
         """The trials of a key in the order in which they were stored."""
-        with _collector_paused():
+        with collector_paused():
             return self._of_key(self._numbered_lines(key), key)
 
     def attempts_of(self, key: str, config_hash: str) -> list[Record]:
@@ -229,6 +229,15 @@ class RecordStore:
         """Who holds leases on configurations of a key."""
         return self._column(select(leases.c.owner).where(leases.c.key == key).distinct())
 
+    def unfinished(self, key: str, owner: str) -> int:
+        """How many configurations of a key an owner has leased that have no trial."""
+        tried = select(trials.c.id).where(
+            trials.c.key == leases.c.key, trials.c.config_hash == leases.c.config_hash
+        )
+        held = (leases.c.key == key) & (leases.c.owner == owner)
+        ((count,),) = self._fetch(select(func.count()).select_from(leases).where(held, ~tried.exists()))
+        return int(count)
+
     def release(self, owner: str) -> None:
         """Give up all leases of an owner."""
         with self.transaction() as connection:
@@ -315,7 +324,9 @@ class RecordStore:
         SQLite would carry the lines through its sorter, and decode text that is only encoded again.
         """
         if self._location.path is None:
-            return self._fetch(select(trials.c.id, trials.c.line).where(trials.c.key == key).order_by(trials.c.id))
+            return self._fetch(
+                select(trials.c.id, trials.c.line).where(trials.c.key == key).order_by(trials.c.id)
+            )
         with explained(self._location), self._engine.connect() as connection:
             query = "SELECT id, CAST(line AS BLOB) FROM trials WHERE key = ?"
             rows = connection.exec_driver_sql(query, (key,)).cursor.fetchall()
@@ -331,18 +342,6 @@ class RecordStore:
                 yield Record.from_json(row[-1])
             except RecordError as error:
                 _logger.warning("%s: skipped a damaged row: %s", self.name, error)
-
-
-@contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Records have no cycles; while many are made, the collector would walk through them again and again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _samples(op: str) -> "Select[Any]":

@@ -4,7 +4,14 @@ from tilewright.tuning.conductor import tune
 from tilewright.tuning.group_conductor import tune_all
 from tilewright.tuning.group_result import IncompleteTuningError, Total, TuneAllInterrupted, TuneAllResult
 from tilewright.tuning.progress import Progress, Quiet
-from tilewright.tuning.result import Best, NoValidConfig, Speed, TuneResult, TuningInterrupted
+from tilewright.tuning.result import (
+    Best,
+    NoValidConfig,
+    RecordsNotStored,
+    Speed,
+    TuneResult,
+    TuningInterrupted,
+)
 from tilewright.tuning.session import Session
 
 __all__ = [
@@ -13,6 +20,7 @@ __all__ = [
     "NoValidConfig",
     "Progress",
     "Quiet",
+    "RecordsNotStored",
     "Session",
     "Speed",
     "Total",

@@ -10,6 +10,7 @@ from typing import Any
 from tilewright.compiler.errors import TilewrightError
 from tilewright.compiler.target import Target
 from tilewright.deploy import make_task
+from tilewright.logs.errors import DatabaseError
 from tilewright.logs.record import Record
 from tilewright.logs.store import RecordStore
 from tilewright.templates.task import Task
@@ -21,7 +22,7 @@ from tilewright.tuning.history import History
 from tilewright.tuning.interruption import Interruption
 from tilewright.tuning.leases import release_dead
 from tilewright.tuning.progress import Progress, choose_progress
-from tilewright.tuning.result import NoValidConfig, TuneResult, TuningInterrupted
+from tilewright.tuning.result import NoValidConfig, RecordsNotStored, TuneResult, TuningInterrupted
 from tilewright.tuning.run import Run
 from tilewright.tuning.workers import Workers
 
@@ -65,21 +66,29 @@ def tune(
     Raises:
         NoValidConfig: every trial failed; the message gives the causes.
         TuningInterrupted: Ctrl-C was pressed; every finished trial is stored.
+        RecordsNotStored: the disk is full, or the database is gone; ``.result`` has the best that is known.
         TilewrightError: the operator, a parameter, an option or the database is wrong.
     """
     check_options(trials, seconds, patience, tuner, seed)
     check_outlets(db, on_trial)
     task = make_task(op, target, granted_threads(threads), params)
     task.default_config  # noqa: B018 - a faulty template or default is reported before the database is touched
-    with ExitStack() as stack:
-        interruption = stack.enter_context(Interruption())
-        history = open_history(task, stack.enter_context(RecordStore(db)))
-        limits, follow = Budget(trials, seconds, patience), choose_progress(progress)
-        workers = Workers(task.target, task.threads, stack, follow.stage)
-        make = partial(make_searcher, tuner, history, seed, transfer)
-        result = _conduct(
-            Run(task, history, make, limits, seed, follow, on_trial, interruption, stack, workers)
-        )
+    runs: list[Run] = []
+    try:
+        with ExitStack() as stack:
+            interruption = stack.enter_context(Interruption())
+            history = open_history(task, stack.enter_context(RecordStore(db)))
+            limits, follow = Budget(trials, seconds, patience), choose_progress(progress)
+            workers = Workers(task.target, task.threads, stack, follow.stage)
+            make = partial(make_searcher, tuner, history, seed, transfer)
+            run = Run(task, history, make, limits, seed, follow, on_trial, interruption, stack, workers)
+            runs.append(run)
+            result = _conduct(run)
+    except DatabaseError as error:
+        # Giving the leases back, at the end of the block, may have failed too.
+        for run in runs:
+            raise RecordsNotStored(str(error), run.remembered()) from None
+        raise
     return _judge(result, interruption, history)
 
 
@@ -87,7 +96,7 @@ def open_history(task: Task, store: RecordStore) -> History:
     """What the database holds of a task, the leases of killed runs given back."""
     history = History(task, store)
     if not store.read_only:
-        release_dead(store, history.key)
+        history.abandoned = release_dead(store, history.key)
     return history
 
 
@@ -104,6 +113,8 @@ def _conduct(run: Run) -> TuneResult:
     """Search, and decide unless the user asked to stop."""
     run.progress.start(run.task, run.budget, tuple(run.history.records))
     run.resources.callback(run.progress.finish)
+    if run.history.abandoned:
+        run.progress.stage(f"resumed; {run.reused} reused; {run.history.abandoned} in flight repeated")
     run.search()
     if not run.interruption.requested:
         run.decide()

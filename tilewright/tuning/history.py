@@ -25,6 +25,7 @@ class History:
     Attributes:
         records: in the order in which they became known.
         best_seconds: the lowest cost.
+        abandoned: configurations that killed runs were about to measure, and did not.
         since_improvement: trials since one that was better by more than noise.
     """
 
@@ -35,6 +36,7 @@ class History:
         self.records: list[Record] = []
         self.best_seconds = float("inf")
         self.since_improvement = 0
+        self.abandoned = 0
         self._mark = float("inf")
         self._known: set[str] = set()
         self._stored = 0
@@ -56,8 +58,8 @@ class History:
 
     def add(self, record: Record) -> None:
         """Store a trial."""
+        self._note(record)  # it is known even if it cannot be stored
         self._stored += self.store.add(record)
-        self._note(record)
 
     def add_playoff(self, *records: Record) -> None:
         """Store how the default and the winner did in the play-off."""

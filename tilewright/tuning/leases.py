@@ -17,11 +17,13 @@ def name_owner() -> str:
     return f"{_machine()}:{pid}:{_start_time(pid)}:{uuid.uuid4().hex[:12]}"
 
 
-def release_dead(store: RecordStore, key: str) -> None:
-    """Give back the leases on a key that were held by processes which are gone."""
-    for owner in store.lease_owners(key):
-        if is_dead(owner):
-            store.release(owner)
+def release_dead(store: RecordStore, key: str) -> int:
+    """Give back the leases on a key that were held by processes which are gone; how many had no trial yet."""
+    dead = [owner for owner in store.lease_owners(key) if is_dead(owner)]
+    unfinished = sum(store.unfinished(key, owner) for owner in dead)
+    for owner in dead:
+        store.release(owner)
+    return unfinished
 
 
 def is_dead(owner: str) -> bool:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tilewright.compiler.errors import TilewrightError
+from tilewright.logs.errors import DatabaseError
 from tilewright.logs.record import Record
 from tilewright.measure.playoff import PlayoffPlan, paired_ratio
 
@@ -83,6 +84,14 @@ class TuneResult:
 
 class NoValidConfig(TilewrightError):  # noqa: N818 - the name is part of the contract
     """Every trial of a workload failed; ``result`` holds what is known."""
+
+    def __init__(self, message: str, result: TuneResult) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+class RecordsNotStored(DatabaseError):  # noqa: N818 - says what happened, as its neighbours do
+    """The database could not be written; ``result`` holds what is known, the best included."""
 
     def __init__(self, message: str, result: TuneResult) -> None:
         super().__init__(message)

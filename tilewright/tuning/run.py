@@ -20,7 +20,7 @@ from tilewright.tuning.interruption import Interruption
 from tilewright.tuning.leases import name_owner
 from tilewright.tuning.progress import Progress
 from tilewright.tuning.reference import reference_kind
-from tilewright.tuning.result import Best, Speed, TuneResult, measure_gain
+from tilewright.tuning.result import Best, Gain, Speed, TuneResult, measure_gain
 from tilewright.tuning.workers import Workers
 
 FINALISTS = 4
@@ -208,13 +208,24 @@ class Run:
 
     def result(self, elapsed_seconds: float | None = None) -> TuneResult:
         """What is known at the end, after so many seconds; by default since the run was made."""
-        flops = operations(self.task)
         best, default = self.history.best(), self.history.default()
         elapsed = time.monotonic() - self.started if elapsed_seconds is None else elapsed_seconds
+        rows = self.history.playoff() if best is not None else None
+        return self._result(best, default, None if rows is None else measure_gain(*rows), elapsed)
+
+    def remembered(self) -> TuneResult:
+        """What is known without the database, which cannot be used any more: no play-off was held."""
+        elapsed = time.monotonic() - self.started
+        return self._result(next(iter(self.history.ranked()), None), None, None, elapsed)
+
+    def _result(
+        self, best: Record | None, default: Record | None, gain: Gain | None, elapsed: float
+    ) -> TuneResult:
+        flops = operations(self.task)
         return TuneResult(
             op=self.task.workload.op,
             workload=self.task.workload.args,
-            best=None if best is None else self._best(best, flops),
+            best=None if best is None else self._best(best, flops, gain),
             default=None if default is None else Speed(*_speed(default, flops)),
             trials=self.measured,
             reused=self.reused,
@@ -223,11 +234,9 @@ class Run:
             trials_per_second=self.measured / elapsed if elapsed > 0 else 0.0,
         )
 
-    def _best(self, record: Record, flops: int) -> Best:
+    def _best(self, record: Record, flops: int, gain: Gain | None) -> Best:
         config = self.history.config_of(record)
         index = config.index if config is not None else record.index or 0
-        rows = self.history.playoff()
-        gain = measure_gain(*rows) if rows is not None else None
         return Best(*_speed(record, flops), record.config, index, record.interval, gain)
 
 

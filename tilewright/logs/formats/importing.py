@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import msgspec
 
+from tilewright.logs.collector import collector_paused
 from tilewright.logs.formats.lines import Line
 from tilewright.logs.record import MAXIMUM_LINE_BYTES, Record, digest
 
@@ -35,6 +36,11 @@ class ImportReport(TypedDict):
 
 def import_records(store: "RecordStore", lines: Iterable[Line[Record]]) -> ImportReport:
     """Add records to a store."""
+    with collector_paused():
+        return _import(store, lines)
+
+
+def _import(store: "RecordStore", lines: Iterable[Line[Record]]) -> ImportReport:
     report = ImportReport(imported=0, skipped=[])
     attempts = _Attempts(store)
     batch: list[Record] = []
