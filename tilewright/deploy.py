@@ -37,8 +37,8 @@ _RESERVED = frozenset({
 class Explanation:
     """Which configuration a kernel was built with, and why.
 
-    ``source`` is ``record``, ``default``, ``chosen``, or ``schedule`` for one written by hand; ``reason`` says
-    it in a sentence: what became of the records that there are, too.
+    ``source`` is ``record``, ``default``, ``chosen``, or ``schedule`` for one written by hand; ``reason``
+    says it in a sentence: also what became of other records.
     """
 
     workload: str

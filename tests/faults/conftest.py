@@ -4,7 +4,7 @@ import pytest
 
 from tests.cli.conftest import tilewright
 from tests.faults.mutated_nests import PRELOAD
-from tilewright.measure import measurer
+from tilewright.measure import measurer, pool
 
 __all__ = ["tilewright"]
 
@@ -12,4 +12,4 @@ __all__ = ["tilewright"]
 @pytest.fixture
 def faulty_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers whose compiler makes mutants of programs that ask for it."""
-    monkeypatch.setattr(measurer, "PRELOAD", (*measurer.PRELOAD, PRELOAD))
+    monkeypatch.setattr(measurer, "PRELOAD", (*pool.PRELOAD, PRELOAD))

@@ -63,7 +63,7 @@ def mutated(m: int, n: int, k: int, mutants: str) -> tuple[Schedule, list[Tensor
 
 
 def product(extents: Extents, mutant: str, sums_in: str = "stack") -> tuple[Schedule, list[Tensor]]:
-    """A product that sums in tiles on the `stack`, in `scratch` memory as large as the output, or in `output`."""
+    """A product that sums in tiles on the `stack`, in `scratch` memory for all sums, or in the `output`."""
     m, n, k = extents
     a, b = te.placeholder((m, k), name="a"), te.placeholder((k, n), name="b")
     q = te.reduce_axis((0, k), name="q")
@@ -118,11 +118,12 @@ def draw_in_turns(kinds: Sequence[str], chance: random.Random) -> list[int]:
 
 def shift_and_sum(a: Array) -> Array:
     doubled = 2 * a.astype(np.float64)
-    return doubled[:-1] * doubled[1:].sum(axis=1, keepdims=True)
+    product: Array = doubled[:-1] * doubled[1:].sum(axis=1, keepdims=True)
+    return product
 
 
 def two_stages(n: int, width: int, race: str) -> tuple[Schedule, list[Tensor]]:
-    """Two parallel stages, the second of which reads two rows of the first; with a temporary array or without."""
+    """Two parallel stages, the second of which reads two rows of the first."""
     a = te.placeholder((n + 1, width), name="a")
     t = te.compute((n + 1, width), lambda i, j: a[i, j] + a[i, j], name="t")
     q = te.reduce_axis((0, width), name="q")

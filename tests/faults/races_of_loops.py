@@ -1,7 +1,7 @@
 """What a faulty compiler might make of parallel loops: their iterations are not independent any more."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tilewright.compiler.ir.loops import Alloc, For, If, LoopKind, LoopNest, Stmt, Store, block
 from tilewright.compiler.ir.visit import map_stmt, statements, substitute_stmt
@@ -17,13 +17,14 @@ def kind_of(seed: int) -> str:
 
 def make_race(nest: LoopNest, seed: int) -> LoopNest:
     """The nest with a race in it."""
-    make = {
+    ahead = random.Random(seed).randrange(1, 3)
+    make: Mapping[str, Callable[[Stmt], Stmt]] = {
         "reduction": share_reduction,
         "temporary": share_temporary,
         "barrier behind": lambda body: drop_barrier(body, 1),
-        "barrier ahead": lambda body: drop_barrier(body, -random.Random(seed).randrange(1, 3)),
-    }[kind_of(seed)]
-    changed = LoopNest(nest.inputs, nest.outputs, make(nest.body))
+        "barrier ahead": lambda body: drop_barrier(body, -ahead),
+    }
+    changed = LoopNest(nest.inputs, nest.outputs, make[kind_of(seed)](nest.body))
     changed.ranges = nest.ranges
     return changed
 

@@ -2,8 +2,8 @@
 
 python -m tests.faults.stopping PHASE [SIGNAL]
 
-Tunes into tune.db. When a trial enters the phase, `compiling` or `timing`, for the third time, SIGINT comes, or
-another signal.
+Tunes into tune.db. When a trial enters the phase, `compiling` or `timing`, for the third time, SIGINT comes,
+or another signal.
 The phase `hanging` is that of a kernel that never ends; it is told on standard output, and SIGINT is left to
 who started this. The last line on standard error says how many trials were stored, and how many seconds after
 the last of them the program was through.

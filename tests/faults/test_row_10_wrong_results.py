@@ -2,15 +2,17 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.faults.crashing import QuickMeasurer
 from tests.faults.mutated_nests import RIGHT, mutated, wrong_mutants
 from tilewright.deploy import build
 from tilewright.logs.apply import apply_best
 from tilewright.logs.record import Record
 from tilewright.logs.store import RecordStore
-from tilewright.tuning import tune
+from tilewright.tuning import tune, workers
 
 MUTANTS = 30
 ODD, EVEN = (9, 9, 9), (8, 8, 8)
@@ -19,7 +21,7 @@ MESSAGE = re.compile(r"output 'c_mutant_\d+' differs .* largest error [-+.e\w]+ 
 
 def tune_mutants(path: Path, names: list[str], extents: tuple[int, int, int]) -> list[Record]:
     """All trials of a right kernel and of mutants, the right one's first."""
-    params = {**dict(zip("mnk", extents, strict=True)), "mutants": ",".join([RIGHT, *names])}
+    params: dict[str, Any] = {**dict(zip("mnk", extents, strict=True)), "mutants": ",".join([RIGHT, *names])}
     result = tune(mutated, trials=len(names) + 1, tuner="grid", threads=1, db=path, **params)
     with RecordStore(path) as store:
         (key,) = store.workload_keys()
@@ -37,6 +39,11 @@ def tune_mutants(path: Path, names: list[str], extents: tuple[int, int, int]) ->
 def count_caught(records: list[Record]) -> int:
     """How many are known to be wrong, by how much and where."""
     return sum(r.state == "wrong_result" and MESSAGE.search(r.error or "") is not None for r in records)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "Measurer", QuickMeasurer)
 
 
 @pytest.mark.usefixtures("faulty_compiler")

@@ -1,4 +1,4 @@
-"""Row 14: inputs that nobody wrote would all be one page of zeros, which the caches hold; ours are written."""
+"""Row 14: inputs that nobody wrote would all be one page of zeros, in the caches; ours are written."""
 
 import mmap
 import statistics

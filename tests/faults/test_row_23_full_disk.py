@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from tests.fake_measurer import FakeMeasurer
 from tests.faults import full_disk
 from tests.faults.namespaces import run_mounted
-from tests.fake_measurer import FakeMeasurer
 from tilewright.cli.application import run
+from tilewright.logs import rows as rows_module
 from tilewright.logs import store
 from tilewright.tuning import workers
 
@@ -28,20 +29,19 @@ FULL_AFTER = 2
 def test_row_23_the_best_is_printed_when_the_disk_fills_up(
     tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """SQLite says that the disk is full from the third trial on, and at the end, when leases are given back."""
+    """SQLite says that the disk is full at the third trial, and at the end, when leases are given back."""
 
     class Fake(FakeMeasurer):
         pass
 
-    stored = []
-    insert = store.insert_trials
+    stored: list[Any] = []
 
     def insert_trials(connection: Any, rows: Any) -> int:
         if len(stored) == FULL_AFTER:
             monkeypatch.setattr(store, "delete", full)
             full()
         stored.append(rows)
-        return insert(connection, rows)
+        return rows_module.insert_trials(connection, rows)
 
     def full(*_: Any) -> Any:
         raise sqlite3.OperationalError("database or disk is full")

@@ -1,4 +1,4 @@
-"""Row 30: the best record crashes, hangs or is wrong here; a child tries it first, and the next best is used."""
+"""Row 30: the best record crashes, hangs or is wrong here; a child tries it, and the next best is used."""
 
 import logging
 import os
@@ -21,7 +21,7 @@ from tilewright.measure.result import MeasureResult
 
 ENDS = ("right", "address 0", "nothing written", "right", "forever")
 RIGHT, CRASHES, WRONG, NEXT, HANGS = range(len(ENDS))
-PARAMS = {"n": SIZE, "ends": ",".join(ENDS)}
+PARAMS: dict[str, Any] = {"n": SIZE, "ends": ",".join(ENDS)}
 TASK = make_task(crashing, None, 1, PARAMS)
 OTHER_COMPILER = {"versions": {"tilewright": "0.0.1", "llvmlite": "0.40.0"}}
 OTHER_MACHINE = {"host": "0123456789abcdef"}

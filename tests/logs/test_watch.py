@@ -1,4 +1,4 @@
-"""`apply_best(..., watch=True)`: later builds see what others have stored; earlier kernels stay as they are."""
+"""`apply_best(..., watch=True)`: later builds see what others have stored; earlier kernels stay."""
 
 import os
 import subprocess

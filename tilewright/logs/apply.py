@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from tilewright.logs.errors import DatabaseError
 from tilewright.logs.lookup import Lookup, SourceArgument, check_source
-from tilewright.logs.record import Record, record_key
+from tilewright.logs.record import Record, plain, record_key
 from tilewright.logs.sandbox import Sandbox, describe_origin
 from tilewright.logs.watch import Change, Watch
 from tilewright.templates.dispatch import Choice, Dispatcher
@@ -33,7 +33,7 @@ class ApplyBest(Dispatcher):
         self._choices: dict[tuple[str, str], Choice] = {}
 
     def choose(self, task: "Task") -> Choice:
-        """The best record of the task's exact key that fits its template and, if it has to be tried, works."""
+        """The best record of the task's exact key that fits the template and works, if it is to be tried."""
         self._follow()
         choices = self._choices  # another one takes its place when the sources change
         key = task_key(task)
@@ -92,7 +92,7 @@ class ApplyBest(Dispatcher):
         """Whose the records of the same workload are, if there are any."""
         target = task.target
         cpus, features, threads = set(), set(), set()
-        for record in self._lookup.elsewhere(task.workload.op, task.workload.to_json()["args"]):
+        for record in self._lookup.elsewhere(task.workload.op, plain(task.workload.args)):
             made_for = record.target
             if made_for.cpu != target.cpu:
                 cpus.add(made_for.cpu)

@@ -12,7 +12,7 @@ _PLACES = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 
 @once
 def name_host() -> str:
-    """The hash of an identity that the system has; it tells whether two records are of one machine, no more."""
+    """The hash of the system's identity: it tells whether two records are of one machine, no more."""
     identity = platform.node()
     for place in reversed(_PLACES):
         with contextlib.suppress(OSError):

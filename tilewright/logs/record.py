@@ -343,7 +343,7 @@ def _decode(line: bytes) -> tuple[Record, str, str, bool]:
 
 @functools.lru_cache(maxsize=1024)
 def _key_of_head(head: bytes) -> str | None:
-    """The key that a line says in its first fields, which many lines share; None where that is not all of it."""
+    """The key that the first fields of a line tell, which many share; None where those are not all."""
     try:
         subject = _subject_decoder.decode(b"{%b}" % head)
     except (msgspec.MsgspecError, ValueError):

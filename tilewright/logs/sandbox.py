@@ -18,7 +18,7 @@ _COMPILERS = ("tilewright", "llvmlite")
 
 
 def describe_origin(record: Record, task: "Task") -> str | None:
-    """What sets a record apart from those that were measured here by the code of today; None for one of those."""
+    """What sets a record apart from those that the code of today measured here; None for one of those."""
     known = installed_versions()
     made_by = [
         f"{name} {record.versions[name]}"

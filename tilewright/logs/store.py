@@ -97,7 +97,7 @@ class RecordStore:
             return insert_trials(connection, rows)
 
     def add_playoff(self, *entrants: Record) -> None:
-        """Store how entrants of a run's play-off did, the winner last, with their seconds and intervals there.
+        """Store how entrants of a run's play-off did, the winner last.
 
         They are stored together: nobody finds one that lost to be the winner.
         """
@@ -345,7 +345,7 @@ class RecordStore:
 
 
 def _samples(op: str) -> "Select[Any]":
-    """The line of a valid trial of each key, or nothing; a loose scan of the index, which SQL has no word for."""
+    """The line of a valid trial of each key, or nothing: a loose scan of the index."""
     walk = select(func.min(trials.c.key).label("key")).cte("walk", recursive=True)
     following = select(func.min(trials.c.key)).where(trials.c.key > walk.c.key).scalar_subquery()
     walk = walk.union_all(select(following).where(walk.c.key.is_not(None)))

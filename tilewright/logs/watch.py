@@ -68,7 +68,7 @@ class Watch:
 
 
 def _identity(name: str) -> object:
-    """What tells a file from another one, of a log also what tells its states apart; None where it is gone."""
+    """What tells a file from others, and of a log its states; None where it is gone."""
     from tilewright.logs.lookup import is_database
 
     if "://" not in name:
@@ -80,7 +80,7 @@ def _identity(name: str) -> object:
 
 
 class _ChangeCounter:
-    """The change counter of a database as one connection sees it; of PostgreSQL the numbers of the last rows."""
+    """The change counter of a SQLite database, as one connection sees it; else the last rows' numbers."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -118,7 +118,7 @@ class _ChangeCounter:
             self._connection = self._engine.raw_connection()
         cursor = self._connection.cursor()
         try:
-            return cursor.execute("PRAGMA data_version").fetchone()  # type: ignore[func-returns-value]
+            return cursor.execute("PRAGMA data_version").fetchone()
         finally:
             cursor.close()
 

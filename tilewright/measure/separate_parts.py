@@ -7,6 +7,7 @@ written, and the last part comes first, so that one which needs what another mak
 import ctypes
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ class SeparateParts:
 
 def _divide(first: int, last: int, parts: int) -> list[tuple[int, int]]:
     bounds = [first + (last - first) * part // parts for part in range(parts + 1)]
-    return [(low, high) for low, high in zip(bounds, bounds[1:], strict=False) if low < high]
+    return [(low, high) for low, high in pairwise(bounds) if low < high]
 
 
 def _as_integers(array: NDArray[np.generic]) -> Integers:
@@ -109,7 +110,7 @@ def _stack_above(frame: int) -> list[tuple[str, Integers]]:
     if not 0 < left < _LONGEST_STACK_BYTES:
         return []  # another thread's
     memory = (ctypes.c_uint8 * min(_STACK_BYTES, left)).from_address(frame)
-    return [("a temporary array", np.frombuffer(memory, np.uint8))]
+    return [("a temporary array", np.ctypeslib.as_array(memory))]
 
 
 @once

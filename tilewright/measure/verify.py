@@ -17,8 +17,8 @@ Array = NDArray[np.generic]
 TOLERANCES = {"float64": 1e-12, "float32": 1e-5, "float16": 2e-3, "bfloat16": 1.6e-2}
 _DEFAULT_TOLERANCE = 1e-5
 UNSTABLE = (
-    "unstable result: the kernel gave other bits for the same inputs; it reads what nobody wrote, or its threads"
-    " race"
+    "unstable result: the kernel gave other bits for the same inputs; it reads what nobody wrote, or its"
+    " threads race"
 )
 # Twice what storing a result in a narrow type changes it by, where its sums are of a wider one.
 ROUNDING = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
@@ -143,7 +143,7 @@ def digest_outputs(outputs: Sequence[Buffer]) -> int:
     """A number that tells outputs of other bits apart."""
     digest = 0
     for buffer in outputs:
-        digest = zlib.crc32(buffer.array.reshape(-1).view(np.uint8), digest)
+        digest = zlib.crc32(buffer.array.reshape(-1).view(np.uint8).data, digest)
     return digest
 
 

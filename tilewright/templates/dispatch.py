@@ -43,7 +43,7 @@ class Dispatcher(ABC):
 
     @abstractmethod
     def choose(self, task: "Task") -> Choice | None:
-        """The configuration of a task; None, or a choice without values, leaves it to the dispatchers around."""
+        """The configuration of a task; None, or a choice without values, leaves it to those around."""
 
     def __enter__(self) -> Self:
         self._tokens.append(_context.set((self, *_context.get())))
