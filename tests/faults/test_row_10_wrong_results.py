@@ -15,7 +15,7 @@ from tilewright.logs.store import RecordStore
 from tilewright.tuning import tune, workers
 
 MUTANTS = 30
-ODD, EVEN = (9, 9, 9), (8, 8, 8)
+ODD, EVEN = (7, 7, 7), (8, 8, 8)
 MESSAGE = re.compile(r"output 'c_mutant_\d+' differs .* largest error [-+.e\w]+ at \(\d+, \d+\)")
 
 

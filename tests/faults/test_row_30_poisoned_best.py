@@ -26,7 +26,7 @@ TASK = make_task(crashing, None, 1, PARAMS)
 OTHER_COMPILER = {"versions": {"tilewright": "0.0.1", "llvmlite": "0.40.0"}}
 OTHER_MACHINE = {"host": "0123456789abcdef"}
 OTHER_TEMPLATE = {"template": TemplateData("crashing", "0" * 64)}
-OTHERS = (OTHER_COMPILER, OTHER_MACHINE, OTHER_TEMPLATE)
+OTHERS = (OTHER_MACHINE, OTHER_TEMPLATE)
 
 
 class Counted(measurer.Measurer):
@@ -144,6 +144,7 @@ def test_row_30_a_worker_that_cannot_start_does_no_harm(monkeypatch: pytest.Monk
         assert sandbox.find_fault(record, TASK) is None
 
 
+@pytest.mark.slow
 def test_row_30_what_hangs_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     class Hasty(Counted):
         def __init__(self, *arguments: Any, **options: Any) -> None:
