@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed.stamp
 SOURCES := tilewright tests benchmarks
 PYTEST := $(BIN)/python -m pytest
+# Tests go to as many processes as there are cores, four at most.
+PARALLEL := -n auto --maxprocesses 4 --dist worksteal
 TRIALS ?= 24
 LONG_TESTS := tests/end_to_end tests/measure tests/faults tests/test_docs.py tests/test_packaging.py \
 	tests/compiler/test_random_schedules.py tests/templates/operators/test_random_cases.py
@@ -21,7 +23,7 @@ demo: $(STAMP) ## Tune a matrix product of 512 x 512 x 512; print its speed befo
 	@$(BIN)/python benchmarks/demo.py --trials $(TRIALS) --db demo.db
 
 test: $(STAMP) ## Run all tests but those marked slow or aarch64
-	@$(PYTEST) -m "not slow and not aarch64"
+	@$(PYTEST) $(PARALLEL) -m "not slow and not aarch64"
 
 check: format-check lint types layers quick ## Check format, lint, types and layers; run the quick tests
 
@@ -42,7 +44,7 @@ layers: $(STAMP) ## Check that each folder imports only those below it
 	@$(BIN)/lint-imports --no-logo
 
 quick: $(STAMP) ## Run the tests that need no worker processes, no documents and no long search for counterexamples
-	@$(PYTEST) -q -m "not slow and not aarch64" $(addprefix --ignore ,$(LONG_TESTS))
+	@$(PYTEST) $(PARALLEL) -q -m "not slow and not aarch64" $(addprefix --ignore ,$(LONG_TESTS))
 
 bench: $(STAMP) ## Run the benchmarks, one after another; their JSON goes to benchmarks/results
 	@mkdir -p benchmarks/results

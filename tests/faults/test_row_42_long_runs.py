@@ -30,8 +30,8 @@ class State:
     seconds: float
 
 
-def run_trials(measurer: QuickMeasurer, first: int, count: int) -> State:
-    """Trials of tiny kernels, every one another program; the state after them."""
+def run_trials(measurer: QuickMeasurer, first: int, count: int, others: set[int]) -> State:
+    """Trials of tiny kernels, every one another program; the state after them, without other children."""
     seconds = []
     for number in range(first, first + count):
         end = "forever" if number % HANG_EVERY == 7 else "address 0" if number % CRASH_EVERY == 3 else "right"
@@ -43,7 +43,7 @@ def run_trials(measurer: QuickMeasurer, first: int, count: int) -> State:
             seconds.append(time.monotonic() - start)
         else:
             assert result.state == ("crash" if end == "address 0" else "run_timeout"), result.error
-    children = len(descendants(os.getpid()))
+    children = len(descendants(os.getpid()) - others)
     return State(resident_bytes(), count_descriptors(), children, median(seconds))
 
 
@@ -52,9 +52,10 @@ def soak(folder: Path, trials: int, monkeypatch: pytest.MonkeyPatch) -> list[Sta
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     monkeypatch.setenv("TMPDIR", str(folder))
     part = trials // (PARTS + 1)
+    others = descendants(os.getpid())
     with quick_measurer(timeouts=hasty(TIMEOUT_SECONDS)) as measurer:
-        run_trials(measurer, 0, part)
-        states = [run_trials(measurer, number * part, part) for number in range(1, PARTS + 1)]
+        run_trials(measurer, 0, part, others)
+        states = [run_trials(measurer, number * part, part, others) for number in range(1, PARTS + 1)]
     assert list(folder.iterdir()) == []
     return states
 

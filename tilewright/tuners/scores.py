@@ -4,24 +4,18 @@ import numpy as np
 
 from tilewright.tuners.prior import Vector
 
-_BAD = 0.75
-
 
 def cost_scores(costs: Vector) -> Vector:
-    """Return a score for each cost, low for fast: the mean of its rank and of its clipped logarithm.
+    """Return a score for each cost, low for fast: the mean of its rank and of its speed.
 
-    Ranks, as normal quantiles, tell the good ones apart; logarithms, cut off above the third quartile, tell
-    how far apart they are. How bad a bad one is says little of where the best is. A failure is an infinite
-    cost.
+    Ranks, as normal quantiles, tell the good ones apart; speeds tell how far apart they are, and make little of
+    how bad a bad one is, which says little of where the best is. A failure is an infinite cost, and stands
+    still.
     """
     ran = np.isfinite(costs)
     if not ran.any():
         return np.zeros(len(costs))
-    logs = np.log(np.where(ran, costs, costs[ran].max()))
-    logs[~ran] = np.inf
-    worst = np.quantile(logs[ran], _BAD) if ran.mean() > _BAD else logs[ran].max()
-    clipped = np.minimum(logs, worst)
-    return (normal_scores(costs) + _standard(clipped)) / 2
+    return (normal_scores(costs) - _standard(costs[ran].min() / costs)) / 2
 
 
 def normal_scores(values: Vector) -> Vector:
