@@ -8,9 +8,8 @@ from tilewright.tuners.prior import Vector
 def cost_scores(costs: Vector) -> Vector:
     """Return a score for each cost, low for fast: the mean of its rank and of its speed.
 
-    Ranks, as normal quantiles, tell the good ones apart; speeds tell how far apart they are, and make little of
-    how bad a bad one is, which says little of where the best is. A failure is an infinite cost, and stands
-    still.
+    Ranks, as normal quantiles, tell the good ones apart; speeds tell how far apart they are, and make little
+    of how bad a bad one is, which says little of where the best is. A failure is an infinite cost: no speed.
     """
     ran = np.isfinite(costs)
     if not ran.any():
