@@ -18,8 +18,8 @@ def check_calls(root: Path, layer: str, calls: int, forks: int) -> None:
         cwd=root, env={**os.environ, "NUMBA_THREADING_LAYER": layer}, capture_output=True, text=True,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    *_, last = run.stdout.splitlines()  # TBB complains of other threads before
-    assert last == f"{calls} calls, 0 wrong, children {{'right': {2 * forks}}}"
+    told = run.stdout.splitlines()  # where TBB complains of other threads too, before or after
+    assert f"{calls} calls, 0 wrong, children {{'right': {2 * forks}}}" in told
 
 
 @pytest.mark.parametrize("layer", LAYERS[:2])
