@@ -21,6 +21,10 @@ def trial(seconds: float | None) -> Record:
     result = failed("crash", "it crashed", "SIGSEGV")
     if seconds is not None:
         result = MeasureResult(state="ok", costs=(seconds,), seconds=seconds, interval=(seconds, seconds))
+    return record_of(result)
+
+
+def record_of(result: MeasureResult) -> Record:
     return make_record(
         result,
         workload=TASK.workload.to_json(),

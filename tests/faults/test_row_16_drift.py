@@ -1,14 +1,12 @@
 """Row 16: the machine gets 1.3 times slower after trial k; the reference loop tells, the winner stays."""
 
 import io
-from datetime import UTC, datetime
 
 import pytest
 
 from tests.simulated_machine import Machine
 from tests.simulated_tuning import COSTS, is_good, search
-from tests.test_progress import TASK
-from tilewright.logs.record import Record, TargetData, TemplateData, make_record
+from tests.test_progress import TASK, record_of
 from tilewright.measure.drift import DriftWatch, slowdown
 from tilewright.measure.result import MeasureResult
 from tilewright.measure.timing import Timing
@@ -25,21 +23,13 @@ def drifting_machine(trial: int) -> Machine:
     return Machine(lambda now: DRIFT if now > 0.1 * trial else 1.0)
 
 
-def record_of(timing: Timing) -> Record:
-    result = MeasureResult(
+def result_of(timing: Timing) -> MeasureResult:
+    return MeasureResult(
         state="ok",
         costs=timing.costs,
         seconds=timing.seconds,
         interval=timing.interval,
         reference_ratio=timing.ratio,
-    )
-    return make_record(
-        result,
-        workload=TASK.workload.to_json(),
-        template=TemplateData("scaling"),
-        target=TargetData("cpu", "features"),
-        config={"factor": 1},
-        at=datetime(2026, 1, 1, tzinfo=UTC),
     )
 
 
@@ -52,7 +42,7 @@ def test_row_16_the_winner_is_unchanged_in_9_of_10_runs() -> None:
 def test_row_16_records_carry_the_ratio_to_the_reference_whatever_the_speed() -> None:
     found = search(drifting_machine(4), 0, sigma=0.0)
     for place, timing in found.timings.items():
-        record = record_of(timing)
+        record = record_of(result_of(timing))
         assert record.reference_ratio == pytest.approx(COSTS[place] / 1e-6, rel=1e-6)
         assert record.costs == timing.costs
     levels = {round(slowdown(timing.costs, timing.seconds), 3) for timing in found.timings.values()}
@@ -65,7 +55,7 @@ def test_row_16_drift_is_told_once() -> None:
     progress = LineProgress(stream)
     progress.start(TASK, Budget(len(COSTS)), [])
     for timing in found.timings.values():
-        progress.trial(record_of(timing))
+        progress.trial(record_of(result_of(timing)))
     told = [line for line in stream.getvalue().splitlines() if "slower than at the start" in line]
     assert len(told) == 1
     assert "1.30x" in told[0] or "1.29x" in told[0] or "1.31x" in told[0]
