@@ -73,15 +73,29 @@ def tune(
     check_outlets(db, on_trial)
     task = make_task(op, target, granted_threads(threads), params)
     task.default_config  # noqa: B018 - a faulty template or default is reported before the database is touched
+    searcher = partial(make_searcher, tuner, seed=seed, transfer=transfer)
+    budget, follow = Budget(trials, seconds, patience), choose_progress(progress)
+    return _tune(task, db, budget, searcher, seed, follow, on_trial)
+
+
+def _tune(
+    task: Task,
+    db: str | os.PathLike[str],
+    budget: Budget,
+    searcher: Callable[[History], Tuner],
+    seed: int,
+    follow: Progress,
+    on_trial: Callable[[Record], None] | None,
+) -> TuneResult:
+    """Tune a task, with options that were checked."""
     runs: list[Run] = []
     try:
         with ExitStack() as stack:
             interruption = stack.enter_context(Interruption())
             history = open_history(task, stack.enter_context(RecordStore(db)))
-            limits, follow = Budget(trials, seconds, patience), choose_progress(progress)
             workers = Workers(task.target, task.threads, stack, follow.stage)
-            make = partial(make_searcher, tuner, history, seed, transfer)
-            run = Run(task, history, make, limits, seed, follow, on_trial, interruption, stack, workers)
+            make = partial(searcher, history)
+            run = Run(task, history, make, budget, seed, follow, on_trial, interruption, stack, workers)
             runs.append(run)
             result = _conduct(run)
     except DatabaseError as error:
@@ -100,7 +114,7 @@ def open_history(task: Task, store: RecordStore) -> History:
     return history
 
 
-def make_searcher(tuner: str, history: History, seed: int, transfer: bool) -> Tuner:
+def make_searcher(tuner: str, history: History, *, seed: int, transfer: bool) -> Tuner:
     """The tuner, which measures the default first and knows what is known and what is expected."""
     task, known = history.task, history.observations(history.records)
     start = [task.default_config, *history.hints()]

@@ -71,16 +71,16 @@ def tune_all(
         strategy: ``gradient`` (Ansor's) or ``round-robin``.
         trials: the number of trials that all workloads together have at the end, those in the database
             included; by default 64 for each.
-        seconds: stop after so many.
+        seconds: as for :func:`tune`.
         patience: leave a workload after so many trials of it without an improvement.
         tuner: as for :func:`tune`.
         seed: of the search and the scheduler.
-        transfer: let ``xgb`` learn from the database's trials of other shapes and machines.
-        threads: of the kernels; by default the cores granted to the process.
-        target: the machine; this one by default.
-        db: a path (SQLite) or a URL.
+        transfer: as for :func:`tune`.
+        threads: as for :func:`tune`.
+        target: as for :func:`tune`.
+        db: as for :func:`tune`.
         progress: ``True`` shows the run on standard error; an object follows it.
-        on_trial: called with the record of every trial.
+        on_trial: as for :func:`tune`.
 
     Raises:
         IncompleteTuningError: a workload has no valid kernel; the message gives the causes.
@@ -105,7 +105,7 @@ def tune_all(
         limits, owner = Budget(None, None, patience), name_owner()
         runs = []
         for place, history in enumerate(histories):
-            make = partial(make_searcher, tuner, history, seed, transfer)
+            make = partial(make_searcher, tuner, history, seed=seed, transfer=transfer)
             told = MemberProgress(follow, place)
             run = Run(
                 history.task, history, make, limits, seed, told, on_trial, interruption, stack, workers, owner

@@ -77,7 +77,7 @@ class Session:
         history = open_history(self.task, self._resources.enter_context(RecordStore(db)))
         limits, told = Budget(None), Quiet()
         workers = Workers(self.task.target, self.task.threads, self._resources, told.stage)
-        make = partial(make_searcher, tuner or "random", history, seed, transfer)
+        make = partial(make_searcher, tuner or "random", history, seed=seed, transfer=transfer)
         self._run = Run(
             self.task, history, make, limits, seed, told, on_trial, Interruption(), self._resources, workers
         )
