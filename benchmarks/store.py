@@ -148,7 +148,7 @@ def resume(database: Path) -> float:
         (key,) = store.workload_keys()
     start = time.perf_counter()
     with RecordStore(database) as store:
-        known = {record.id for record in store.trials(key)}
+        known = {trial.id for trial in store.briefs(key)}
     seconds = time.perf_counter() - start
     assert len(known) == RESUMED
     return seconds

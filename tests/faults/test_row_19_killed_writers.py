@@ -71,4 +71,4 @@ def test_row_19_100000_records_are_all_resumed(tmp_path: Path) -> None:
     with RecordStore(path) as store:
         store.add_all(make(config={"i": i}) for i in range(RESUME_RECORDS))
     with RecordStore(path) as store:
-        assert {record.config["i"] for record in store.trials(make().key)} == set(range(RESUME_RECORDS))
+        assert {trial.config["i"] for trial in store.briefs(make().key)} == set(range(RESUME_RECORDS))

@@ -54,6 +54,8 @@ def test_row_25_a_server_keeps_what_a_file_keeps(url: str) -> None:
         assert store.add_all(records) == 0
         assert not store.add(records[0])
         assert list(store.iter_trials()) == store.trials(make().key) == records
+        assert [brief.id for brief in store.briefs(make().key)] == [record.id for record in records]
+        assert store.new_trials(make().key, {record.id for record in records[1:]}) == records[:1]
         assert store.best(make().key) == records[0]
         store.add_playoff(records[3])
         assert store.best(make().key) == records[3]
@@ -106,7 +108,12 @@ def old_schema(url: str) -> None:
     """Undo what came after schema 1."""
     with RecordStore(url) as store:
         store.add_all(make(config={"i": i}) for i in range(5))
-    change(url, "DROP TABLE pruned", "UPDATE meta SET value = '1' WHERE name = 'schema_version'")
+    change(
+        url,
+        "DROP TABLE pruned",
+        "ALTER TABLE trials DROP COLUMN checksum",
+        "UPDATE meta SET value = '1' WHERE name = 'schema_version'",
+    )
 
 
 def change(url: str, *statements: str) -> None:
@@ -120,7 +127,7 @@ def change(url: str, *statements: str) -> None:
 def test_row_34_an_older_schema_on_a_server_is_migrated(url: str) -> None:
     old_schema(url)
     with RecordStore(url, read_only=True) as store:
-        assert (store.schema, store.count()) == (1, 5)
+        assert (store.schema, store.count(), len(store.briefs(make().key))) == (1, 5, 5)
     with RecordStore(url) as store:
         assert (store.schema, store.count(), store.pruned()) == (SCHEMA_VERSION, 5, [])
 

@@ -42,7 +42,7 @@ RECORDS = (
 def load_line(data: bytes, folder: Path) -> None:
     record = Record.from_json(data)
     assert Record.from_json(record.to_json()) == record
-    assert len(trial_row(record)) == 12
+    assert len(trial_row(record)) == 13
 
 
 def load_autotvm(data: bytes, folder: Path) -> None:
@@ -156,6 +156,7 @@ COLUMNS = (
     "reference_ratio",
     "at",
     "line",
+    "checksum",
 )
 
 
@@ -189,6 +190,7 @@ def read_everything(path: Path) -> None:
         assert best is None or (best.key, best.state) == (key, "ok")
         for record in [*store.trials(key), *store.iter_trials(), *store.iter_best(), *store.iter_failures()]:
             assert record.seconds is None or record.seconds > 1e-9
+        assert [brief.id for brief in store.briefs(key)] == [record.id for record in store.trials(key)]
         store.states()
         store.find("00")
         store.attempts(key, {"i": 1})

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+from tilewright.logs.brief_record import line_checksum
 from tilewright.logs.errors import DatabaseError, RecordError
 from tilewright.logs.record import Record, trial_id
 from tilewright.logs.sources import PathArgument, is_log, read_log
@@ -77,7 +78,7 @@ def _check_store(store: RecordStore, findings: _Findings) -> None:
 
 
 def _check_row(row: tuple[Any, ...], seen: set[str], findings: _Findings) -> None:
-    number, *columns, line = row
+    number, *columns, checksum, line = row
     try:
         record = Record.from_json(line)
     except RecordError as error:
@@ -91,6 +92,8 @@ def _check_row(row: tuple[Any, ...], seen: set[str], findings: _Findings) -> Non
     for what, found, meant in zip(_NAMES, columns, _columns_of(record), strict=True):
         if found != meant:
             findings.add("contradiction", f"row {number}: {what} is {found!r}, the record says {meant!r}")
+    if checksum is not None and checksum != line_checksum(line):
+        findings.add("contradiction", f"row {number}: checksum is {checksum!r}, not that of the line")
 
 
 _NAMES = ("key", "config_hash", "attempt", "op", "state", "seconds", "reference_ratio")

@@ -318,6 +318,7 @@ def plain(value: Any) -> Any:
 
 
 _HEAD = f'{{"v":{VERSION},'
+_SUBJECT = len(f'{_HEAD}"id":"{"":16}",')  # where the first fields after the id begin
 _TAIL = ',"kinds":null,"origin":null}'
 _FOLLOWING = {"kinds": b'"noisy":', "origin": b'"reference_ratio":'}
 _WRITTEN = re.compile(rb'\{"v":(\d+),"id":"([0-9a-f]{16})"(,".*),"crc":"([0-9a-f]{8})"\}', re.DOTALL)
@@ -332,13 +333,18 @@ def _decode(line: bytes) -> tuple[Record, str, str, bool]:
     if written is not None:  # nearly always; a third faster
         version, name, rest, crc = written.groups()
         record = _record_decoder.decode(b'{"v":%b%b}' % (version, rest))
-        key = _key_of_head(rest[1 : rest.find(b',"config":')])
+        key = key_of_line(line)
         if key is not None:
             record.__dict__["key"] = key
         return record, name.decode(), crc.decode(), True
     decoded = _line_decoder.decode(line)
     record = Record(**{field: getattr(decoded, field) for field in Record.__struct_fields__})
     return record, decoded.id, decoded.crc, False
+
+
+def key_of_line(line: bytes) -> str | None:
+    """The key of a line as we write it, from its first fields; None where those are others."""
+    return _key_of_head(line[_SUBJECT : line.find(b',"config":')])
 
 
 @functools.lru_cache(maxsize=1024)

@@ -116,10 +116,15 @@ def _may_be_database(path: Path) -> bool:
 
 def _salvage_pages(path: Path, salvage: _Salvage) -> None:
     """The records in the pages of a database; tables are told apart by their numbers of columns."""
-    takers = {len(trials.columns): salvage.add_trial, len(playoffs.columns): salvage.add_playoff}
+    width = len(trials.columns)
+    takers = {
+        width: (salvage.add_trial, -2),
+        width - 1: (salvage.add_trial, -1),  # of a schema without checksums
+        len(playoffs.columns): (salvage.add_playoff, -1),
+    }
     for row in read_rows(path):
-        take, line = takers.get(len(row)), row[-1] if row else None
-        if take is None or not isinstance(line, bytes):
+        take, place = takers.get(len(row), (None, 0))
+        if take is None or not isinstance(line := row[place], bytes):
             continue
         try:
             take(Record.from_json(line))

@@ -7,6 +7,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from tilewright.logs.brief_record import line_checksum
 from tilewright.logs.record import Record
 from tilewright.logs.schema import trials
 
@@ -14,7 +15,8 @@ _TRIAL = tuple(column.name for column in trials.columns if column.name != "id")
 
 
 def trial_row(record: Record) -> tuple[Any, ...]:
-    """The row of a trial but for its number: what queries need in columns, and the whole as a line."""
+    """The row of a trial but for its number: what queries need, the whole as a line, the line's checksum."""
+    line = record.to_json()
     return (
         record.key,
         record.config_hash,
@@ -27,7 +29,8 @@ def trial_row(record: Record) -> tuple[Any, ...]:
         record.seconds,
         record.reference_ratio,
         record.at.isoformat(),
-        record.to_json(),
+        line,
+        line_checksum(line),
     )
 
 

@@ -3,9 +3,20 @@
 What `prune` removes is counted in `pruned`. A change here is a new version, with its step in `migrations`.
 """
 
-from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 metadata = MetaData()
 
@@ -32,6 +43,7 @@ trials = Table(
     Column("reference_ratio", Float),
     Column("at", String(40), nullable=False),
     Column("line", Text, nullable=False),
+    Column("checksum", BigInteger),  # of the line's bytes; none in rows of schemas before 3
     UniqueConstraint("key", "config_hash", "attempt", name="one_row_a_trial"),
     Index("trials_by_cost", "key", "state", "reference_ratio", "seconds"),
 )

@@ -6,15 +6,16 @@ import logging
 import operator
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 import sqlalchemy
-from sqlalchemy import Select, delete, func, insert, select
+from sqlalchemy import ColumnElement, Select, delete, func, insert, literal_column, select
 from sqlalchemy.engine import Connection
 
+from tilewright.logs.brief_record import BriefRecord, read_brief
 from tilewright.logs.collector import collector_paused
 from tilewright.logs.engine import (
     check_file,
@@ -34,12 +35,14 @@ from tilewright.logs.schema_check import ensure_schema
 from tilewright.logs.write_lock import WriteLock
 
 _logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _WRITES_BETWEEN_CHECKPOINTS = 200
 _CANDIDATES = 8
 _LONGEST_LOG_BYTES = 48 << 20
 _PAGE = 1000
 _SCHEMA_OF_PRUNED = 2
+_SCHEMA_OF_CHECKSUMS = 3
 _LEASE = tuple(leases.columns.keys())
 LEASE_SECONDS = 120.0
 
@@ -72,6 +75,8 @@ class RecordStore:
             except BaseException:
                 self.close()
                 raise
+        has_checksums = self.schema >= _SCHEMA_OF_CHECKSUMS
+        self._checksum: ColumnElement[Any] = literal_column("checksum" if has_checksums else "NULL")
 
     @property
     def name(self) -> str:
@@ -111,8 +116,23 @@ class RecordStore:
 
     def trials(self, key: str) -> list[Record]:
         """The trials of a key in the order in which they were stored."""
-        with collector_paused():
-            return self._of_key(self._numbered_lines(key), key)
+
+        def read(line: bytes, _: int | None) -> tuple[str, Record]:
+            record = Record.from_json(line)
+            return record.key, record
+
+        return self._read_all(key, read)
+
+    def briefs(self, key: str) -> list[BriefRecord]:
+        """The trials of a key as a search sees them, in the order in which they were stored."""
+        return self._read_all(key, read_brief)
+
+    def new_trials(self, key: str, known: Container[str]) -> list[Record]:
+        """The trials of a key but for those with a known id, in the order in which they were stored."""
+        names = select(trials.c.id, trials.c.config_hash, trials.c.attempt).where(trials.c.key == key)
+        found = [number for number, *name in self._fetch(names) if trial_id(key, *name) not in known]
+        queries = (select(trials.c.line).where(trials.c.id == number) for number in sorted(found))
+        return self._of_key((row for query in queries for row in self._fetch(query)), key)
 
     def attempts_of(self, key: str, config_hash: str) -> list[Record]:
         """The trials of a configuration."""
@@ -131,9 +151,10 @@ class RecordStore:
         return self._decode(self._pages(select(trials.c.id, trials.c.line).where(failed)))
 
     def iter_rows(self) -> Iterator[tuple[Any, ...]]:
-        """All trials as rows: the number, then the columns that queries use, the line last."""
-        names = ("key", "config_hash", "attempt", "op", "state", "seconds", "reference_ratio", "line")
-        return self._pages(select(trials.c.id, *(trials.c[name] for name in names)))
+        """All trials as rows: the number, the columns that queries use, the line's checksum and the line."""
+        names = ("key", "config_hash", "attempt", "op", "state", "seconds", "reference_ratio")
+        columns = (trials.c[name] for name in names)
+        return self._pages(select(trials.c.id, *columns, self._checksum, trials.c.line))
 
     def find(self, start: str) -> list[Record]:
         """The trials whose id begins so."""
@@ -318,19 +339,36 @@ class RecordStore:
             if len(rows) < _CANDIDATES:
                 return
 
-    def _numbered_lines(self, key: str) -> list[Any]:
-        """The trials of a key, each with its number, in the order in which they were stored.
+    def _read_all(self, key: str, read: Callable[[bytes, int | None], tuple[str, T]]) -> list[T]:
+        """What is read of the lines of a key, in the order in which they were stored.
 
-        SQLite would carry the lines through its sorter, and decode text that is only encoded again.
+        SQLite would carry the lines through its sorter; so what was read of them is sorted instead.
         """
+        found = []
+        with collector_paused():
+            for number, line, checksum in self._lines_of(key):
+                try:
+                    meant, value = read(line, checksum)
+                except RecordError as error:
+                    self._warn(error)
+                    continue
+                if meant == key:
+                    found.append((number, value))
+        found.sort(key=operator.itemgetter(0))
+        return [value for _, value in found]
+
+    def _lines_of(self, key: str) -> Iterator[tuple[int, bytes, int | None]]:
+        """The number, the line and its checksum of the trials of a key."""
         if self._location.path is None:
-            return self._fetch(
-                select(trials.c.id, trials.c.line).where(trials.c.key == key).order_by(trials.c.id)
-            )
+            query = select(trials.c.id, trials.c.line, self._checksum).where(trials.c.key == key)
+            yield from ((number, line.encode(), checksum) for number, line, checksum in self._fetch(query))
+            return
+        # SQLAlchemy would decode text that is only encoded again. Few lines are in memory at a time.
+        text = f"SELECT id, CAST(line AS BLOB), {self._checksum} FROM trials WHERE key = ?"
         with explained(self._location), self._engine.connect() as connection:
-            query = "SELECT id, CAST(line AS BLOB) FROM trials WHERE key = ?"
-            rows = connection.exec_driver_sql(query, (key,)).cursor.fetchall()
-        return sorted(rows, key=operator.itemgetter(0))
+            cursor = connection.exec_driver_sql(text, (key,)).cursor
+            while rows := cursor.fetchmany(_PAGE):
+                yield from rows
 
     def _of_key(self, rows: Iterable[Any], key: str) -> list[Record]:
         return [record for record in self._decode(rows) if record.key == key]
@@ -341,7 +379,10 @@ class RecordStore:
             try:
                 yield Record.from_json(row[-1])
             except RecordError as error:
-                _logger.warning("%s: skipped a damaged row: %s", self.name, error)
+                self._warn(error)
+
+    def _warn(self, error: RecordError) -> None:
+        _logger.warning("%s: skipped a damaged row: %s", self.name, error)
 
 
 def _samples(op: str) -> "Select[Any]":

@@ -9,12 +9,12 @@ from sqlalchemy.engine import Engine
 
 from tilewright.logs.engine import Location, exclude_others, writing
 from tilewright.logs.errors import DatabaseError
-from tilewright.logs.migrations import version_2
+from tilewright.logs.migrations import version_2, version_3
 from tilewright.logs.schema import SCHEMA_VERSION
 from tilewright.logs.stamp import read_stamp, write_stamp
 
 # The step that leaves each version.
-STEPS = {1: version_2.upgrade}
+STEPS = {1: version_2.upgrade, 2: version_3.upgrade}
 
 _logger = logging.getLogger(__name__)
 
