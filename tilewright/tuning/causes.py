@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tilewright.logs.record import Record
+from tilewright.logs.brief_record import KnownTrial
 
 _WIDTH = 160
 
@@ -20,9 +20,9 @@ class Causes:
     """
 
     counts: Counter[Cause] = field(default_factory=Counter)
-    examples: dict[Cause, Record] = field(default_factory=dict)
+    examples: dict[Cause, KnownTrial] = field(default_factory=dict)
 
-    def note(self, record: Record) -> None:
+    def note(self, record: KnownTrial) -> None:
         """Take note of a trial, if it failed."""
         if record.state not in ("ok", "slow"):
             cause = (record.state, record.signal)

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from tilewright.compiler.errors import TilewrightError
 from tilewright.compiler.target import Target
 from tilewright.deploy import make_task
+from tilewright.logs.brief_record import KnownTrial
 from tilewright.logs.errors import DatabaseError
 from tilewright.logs.record import Record
 from tilewright.logs.store import RecordStore
@@ -173,7 +174,7 @@ def check_options(trials: object, seconds: object, patience: object, tuner: obje
         raise TunerError(f"there is no tuner {tuner!r}; choose one of {', '.join(TUNERS)}")
 
 
-def explain_failures(records: list[Record], task: Task) -> str:
+def explain_failures(records: Sequence[KnownTrial], task: Task) -> str:
     """Why a task has no valid kernel, for people."""
     if not records:
         return (

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TextIO
 
+from tilewright.logs.brief_record import KnownTrial
 from tilewright.logs.record import Record
 from tilewright.measure.findings import disturbances
 from tilewright.measure.machine_facts import read_machine
@@ -19,7 +20,7 @@ class GroupProgress(Protocol):
     """Follows a run of several workloads, which are known by their places."""
 
     def start(
-        self, members: Sequence[WeightedTask], budget: Budget, reused: Sequence[Sequence[Record]]
+        self, members: Sequence[WeightedTask], budget: Budget, reused: Sequence[Sequence[KnownTrial]]
     ) -> None:
         """The run begins, with the trials of each workload that are known."""
 
@@ -40,7 +41,7 @@ class MemberProgress:
     group: GroupProgress
     place: int
 
-    def start(self, task: Task, budget: Budget, reused: Sequence[Record]) -> None:
+    def start(self, task: Task, budget: Budget, reused: Sequence[KnownTrial]) -> None:
         """Nothing: all workloads begin together."""
 
     def trial(self, record: Record) -> None:
@@ -59,7 +60,7 @@ class QuietGroup:
     """No display."""
 
     def start(
-        self, members: Sequence[WeightedTask], budget: Budget, reused: Sequence[Sequence[Record]]
+        self, members: Sequence[WeightedTask], budget: Budget, reused: Sequence[Sequence[KnownTrial]]
     ) -> None:
         """Nothing."""
 
@@ -85,7 +86,7 @@ class GroupLines:
         self._stage = ""
 
     def start(
-        self, members: Sequence[WeightedTask], budget: Budget, reused: Sequence[Sequence[Record]]
+        self, members: Sequence[WeightedTask], budget: Budget, reused: Sequence[Sequence[KnownTrial]]
     ) -> None:
         """Say what is tuned."""
         tally = self._tally = GroupTally.begin(members, budget, reused)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from tilewright.logs.record import Record
+from tilewright.logs.brief_record import KnownTrial
 from tilewright.measure.measurer import Measurer
 from tilewright.measure.result import MeasureInput
 from tilewright.templates.config import Config
@@ -142,7 +142,7 @@ class GroupRun:
         return ROUND if left is None else left
 
 
-def costs_by_round(records: Sequence[Record], size: int) -> list[float]:
+def costs_by_round(records: Sequence[KnownTrial], size: int) -> list[float]:
     """The lowest cost after each round of so many trials; infinite where none was valid."""
     costs, lowest = [], math.inf
     for begin in range(0, len(records), size):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tilewright.logs.brief_record import KnownTrial
 from tilewright.logs.record import Record
 from tilewright.templates.workload import describe_briefly
 from tilewright.tuners import Budget
@@ -26,7 +27,7 @@ class GroupTally:
 
     @classmethod
     def begin(
-        cls, members: Sequence[WeightedTask], budget: Budget, reused: Sequence[Sequence[Record]]
+        cls, members: Sequence[WeightedTask], budget: Budget, reused: Sequence[Sequence[KnownTrial]]
     ) -> "GroupTally":
         """The state at the start of a run."""
         parts = [

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from tilewright.compiler.analysis.flops import FlopCountError
 from tilewright.logs.apply import task_key
+from tilewright.logs.brief_record import BriefRecord, KnownTrial
 from tilewright.logs.record import Record
 from tilewright.logs.store import RecordStore
 from tilewright.templates.config import Config
@@ -23,7 +24,7 @@ class History:
     """The trials of a task, made by the template as it is now.
 
     Attributes:
-        records: in the order in which they became known.
+        records: in the order in which they became known; those that were stored before, as briefs.
         best_seconds: the lowest cost.
         abandoned: configurations that killed runs were about to measure, and did not.
         since_improvement: trials since one that was better by more than noise.
@@ -33,17 +34,22 @@ class History:
         self.task = task
         self.store = store
         self.key = task_key(task)
-        self.records: list[Record] = []
+        self.records: list[KnownTrial] = []
         self.best_seconds = float("inf")
         self.since_improvement = 0
         self.abandoned = 0
         self._mark = float("inf")
         self._known: set[str] = set()
-        self._stored = 0
+        self._stored = store.count(self.key)
         self._latest = datetime.min.replace(tzinfo=UTC)
         for winner in store.playoffs(self.key):
             self._latest = max(self._latest, winner.at)
-        self.refresh()
+        stored = store.briefs(self.key)
+        self._known.update(trial.id for trial in stored)
+        for trial in stored:
+            if self._is_ours(trial):
+                self._note(trial)
+        self._others = _ranked([t for t in stored if t.state == "ok" and not self._is_ours(t)])[:HINTS]
 
     def refresh(self) -> list[Record]:
         """Take over the trials that others have stored; those that are new here."""
@@ -51,13 +57,23 @@ class History:
         if stored == self._stored:
             return []
         self._stored = stored
-        fresh = [r for r in self.store.trials(self.key) if self._is_ours(r) and r.id not in self._known]
+        found = self.store.new_trials(self.key, self._known)
+        self._known.update(record.id for record in found)
+        fresh = [record for record in found if self._is_ours(record)]
         for record in fresh:
             self._note(record)
         return fresh
 
+    def complete(self) -> list[Record]:
+        """The trials with what briefs leave out, which is read when it is first asked for."""
+        if any(isinstance(record, BriefRecord) for record in self.records):
+            stored = {record.id: record for record in self.store.trials(self.key)}
+            self.records = [stored.get(record.id, record) for record in self.records]
+        return [record for record in self.records if isinstance(record, Record)]
+
     def add(self, record: Record) -> None:
         """Store a trial."""
+        self._known.add(record.id)
         self._note(record)  # it is known even if it cannot be stored
         self._stored += self.store.add(record)
 
@@ -76,10 +92,9 @@ class History:
         except OverflowError:  # somebody's record is of the end of all times
             return self._latest
 
-    def _note(self, record: Record) -> None:
+    def _note(self, record: KnownTrial) -> None:
         self._latest = max(self._latest, record.at)
         self.records.append(record)
-        self._known.add(record.id)
         seconds = record.seconds if record.state == "ok" else None
         self.since_improvement += 1
         if seconds is not None and seconds < self._mark * (1 - NOISE):
@@ -87,10 +102,10 @@ class History:
         if seconds is not None:
             self.best_seconds = min(self.best_seconds, seconds)
 
-    def _is_ours(self, record: Record) -> bool:
+    def _is_ours(self, record: KnownTrial) -> bool:
         return record.template.source == self.task.template_hash
 
-    def config_of(self, record: Record) -> Config | None:
+    def config_of(self, record: KnownTrial) -> Config | None:
         """A record's configuration, if the space still has it."""
         try:
             return self.task.space.from_values(record.config)
@@ -99,15 +114,14 @@ class History:
 
     def hints(self) -> list[Config]:
         """The best configurations of other versions of the template, to be measured early."""
-        others = [r for r in self.store.trials(self.key) if r.state == "ok" and not self._is_ours(r)]
-        return [c for r in _ranked(others)[:HINTS] if (c := self.config_of(r)) is not None]
+        return [config for r in self._others if (config := self.config_of(r)) is not None]
 
-    def observations(self, records: Iterable[Record]) -> list[Observation]:
+    def observations(self, records: Iterable[KnownTrial]) -> list[Observation]:
         """What a tuner may learn from records."""
         pairs = [(self.config_of(record), record) for record in records]
         return [observe(config, record) for config, record in pairs if config is not None]
 
-    def ranked(self) -> list[Record]:
+    def ranked(self) -> list[KnownTrial]:
         """The valid trials, the fastest first."""
         return _ranked([r for r in self.records if r.state == "ok"])
 
@@ -134,14 +148,14 @@ class History:
         values = config.to_json()
         return any(r.state not in _TIMED and r.config == values for r in self.records)
 
-    def best(self) -> Record | None:
+    def best(self) -> KnownTrial | None:
         """What ships: the winner of the latest play-off, else the fastest trial."""
         found = self.store.best(self.key)
         if found is not None and self._is_ours(found):
             return found
         return next(iter(self.ranked()), None)
 
-    def default(self) -> Record | None:
+    def default(self) -> KnownTrial | None:
         """How the untuned default did: in the latest play-off, else in its trial."""
         wanted = self.task.default_config.to_json()
         rows = [r for r in self.store.playoffs(self.key) if self._is_ours(r)]
@@ -151,7 +165,7 @@ class History:
         return None
 
 
-def observe(config: Config, record: Record) -> Observation:
+def observe(config: Config, record: KnownTrial) -> Observation:
     """What a tuner may learn from a trial."""
     return Observation(config, record.seconds if record.state in _TIMED else None)
 
@@ -164,5 +178,5 @@ def operations(task: Task) -> int:
         return 0
 
 
-def _ranked(records: list[Record]) -> list[Record]:
+def _ranked(records: Iterable[KnownTrial]) -> list[KnownTrial]:
     return sorted(records, key=lambda record: record.seconds or float("inf"))

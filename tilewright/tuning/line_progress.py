@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TextIO
 
+from tilewright.logs.brief_record import KnownTrial
 from tilewright.logs.record import Record
 from tilewright.templates.task import Task
 from tilewright.tuners import Budget
@@ -20,7 +21,7 @@ class LineProgress:
         self._warnings = warnings
         self._tally: Tally | None = None
 
-    def start(self, task: Task, budget: Budget, reused: Sequence[Record]) -> None:
+    def start(self, task: Task, budget: Budget, reused: Sequence[KnownTrial]) -> None:
         """Say what is tuned."""
         self._tally = Tally.begin(task, budget, reused)
         known = f", {len(reused)} trials in the database" if reused else ""

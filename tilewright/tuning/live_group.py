@@ -8,6 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from tilewright.logs.brief_record import KnownTrial
 from tilewright.logs.record import Record
 from tilewright.tuners import Budget
 from tilewright.tuning.group_tally import GroupTally
@@ -28,7 +29,7 @@ class LiveGroup:
         self._stage = ""
 
     def start(
-        self, members: Sequence[WeightedTask], budget: Budget, reused: Sequence[Sequence[Record]]
+        self, members: Sequence[WeightedTask], budget: Budget, reused: Sequence[Sequence[KnownTrial]]
     ) -> None:
         """Open the display."""
         self._tally = GroupTally.begin(members, budget, reused)

@@ -8,6 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from tilewright.logs.brief_record import KnownTrial
 from tilewright.logs.record import Record
 from tilewright.templates.task import Task
 from tilewright.tuners import Budget
@@ -25,7 +26,7 @@ class LiveProgress:
         self._tally: Tally | None = None
         self._stage = ""
 
-    def start(self, task: Task, budget: Budget, reused: Sequence[Record]) -> None:
+    def start(self, task: Task, budget: Budget, reused: Sequence[KnownTrial]) -> None:
         """Open the display."""
         self._tally = Tally.begin(task, budget, reused)
         for warning in self._warnings:

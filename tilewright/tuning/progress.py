@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
+from tilewright.logs.brief_record import KnownTrial
 from tilewright.logs.record import Record
 from tilewright.measure.findings import disturbances
 from tilewright.measure.machine_facts import read_machine
@@ -14,7 +15,7 @@ from tilewright.tuners import Budget
 class Progress(Protocol):
     """Follows a run."""
 
-    def start(self, task: Task, budget: Budget, reused: Sequence[Record]) -> None:
+    def start(self, task: Task, budget: Budget, reused: Sequence[KnownTrial]) -> None:
         """The run begins, with the trials that are known."""
 
     def trial(self, record: Record) -> None:
@@ -30,7 +31,7 @@ class Progress(Protocol):
 class Quiet:
     """No display."""
 
-    def start(self, task: Task, budget: Budget, reused: Sequence[Record]) -> None:
+    def start(self, task: Task, budget: Budget, reused: Sequence[KnownTrial]) -> None:
         """Nothing."""
 
     def trial(self, record: Record) -> None:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from tilewright.compiler.errors import TilewrightError
+from tilewright.logs.brief_record import KnownTrial
 from tilewright.logs.record import Record, TemplateData, make_record, target_data
 from tilewright.measure.machine import physical_cores
 from tilewright.measure.measurer import Measurer
@@ -219,7 +220,7 @@ class Run:
         return self._result(next(iter(self.history.ranked()), None), None, None, elapsed)
 
     def _result(
-        self, best: Record | None, default: Record | None, gain: Gain | None, elapsed: float
+        self, best: KnownTrial | None, default: KnownTrial | None, gain: Gain | None, elapsed: float
     ) -> TuneResult:
         flops = operations(self.task)
         return TuneResult(
@@ -234,7 +235,7 @@ class Run:
             trials_per_second=self.measured / elapsed if elapsed > 0 else 0.0,
         )
 
-    def _best(self, record: Record, flops: int, gain: Gain | None) -> Best:
+    def _best(self, record: KnownTrial, flops: int, gain: Gain | None) -> Best:
         config = self.history.config_of(record)
         index = config.index if config is not None else record.index or 0
         return Best(*_speed(record, flops), record.config, index, record.interval, gain)
@@ -250,6 +251,6 @@ def _playoff_result(entry: PlayoffEntry) -> MeasureResult:
     )
 
 
-def _speed(record: Record, flops: int) -> tuple[float, float]:
+def _speed(record: KnownTrial, flops: int) -> tuple[float, float]:
     assert record.seconds is not None
     return record.seconds, flops / record.seconds / 1e9

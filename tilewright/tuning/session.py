@@ -105,7 +105,7 @@ class Session:
     @property
     def records(self) -> tuple[Record, ...]:
         """The trials that are known, those of the database included."""
-        return tuple(self._run.history.records)
+        return tuple(self._run.history.complete())
 
     def ask(self, count: int = 1) -> list[Config]:
         """What the session's tuner would measure next, the default first; nothing when nothing is left.
@@ -169,5 +169,5 @@ class Session:
         """The latest trial of each configuration, by index."""
         self._run.refresh()
         history = self._run.history
-        found = ((history.config_of(record), record) for record in history.records)
+        found = ((history.config_of(record), record) for record in history.complete())
         return {config.index: record for config, record in found if config is not None}

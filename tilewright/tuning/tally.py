@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tilewright.logs.brief_record import KnownTrial
 from tilewright.logs.record import Record
 from tilewright.measure.drift import DriftWatch, slowdown
 from tilewright.templates.task import Task
@@ -29,7 +30,7 @@ class Tally:
     drift: DriftWatch = field(default_factory=DriftWatch)
 
     @classmethod
-    def begin(cls, task: Task, budget: Budget, reused: Sequence[Record]) -> "Tally":
+    def begin(cls, task: Task, budget: Budget, reused: Sequence[KnownTrial]) -> "Tally":
         """The state at the start of a run."""
         tally = cls(str(task.workload), operations(task), budget)
         for record in reused:
@@ -61,7 +62,7 @@ class Tally:
         """How many trials were unstable though measured again; empty when none was."""
         return f"measurement unstable in {self.unstable}" if self.unstable else ""
 
-    def _count(self, record: Record) -> bool:
+    def _count(self, record: KnownTrial) -> bool:
         self.done += 1
         self.current_seconds = record.seconds
         self.failures.note(record)
