@@ -1,7 +1,8 @@
 """Adding what was read from a file to a store."""
 
+import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypedDict
 
 import msgspec
@@ -13,7 +14,7 @@ from tilewright.logs.record import MAXIMUM_LINE_BYTES, Record, digest
 if TYPE_CHECKING:
     from tilewright.logs.store import RecordStore
 
-_BATCH = 5000
+_BATCH = 10_000
 _LONGEST = MAXIMUM_LINE_BYTES - 100  # the number of an attempt may have more digits
 
 
@@ -42,23 +43,27 @@ def import_records(store: "RecordStore", lines: Iterable[Line[Record]]) -> Impor
 
 def _import(store: "RecordStore", lines: Iterable[Line[Record]]) -> ImportReport:
     report = ImportReport(imported=0, skipped=[])
+    records = _records(store, lines, report)
+    for record in records:
+        # The store makes rows of records as they come, so only one record is in memory at a time.
+        batch = itertools.chain([record], itertools.islice(records, _BATCH - 1))
+        report["imported"] += store.add_all(batch)
+    return report
+
+
+def _records(store: "RecordStore", lines: Iterable[Line[Record]], report: ImportReport) -> Iterator[Record]:
+    """What there is to be added; the lines without it go to the report."""
     attempts = _Attempts(store)
-    batch: list[Record] = []
     for line in lines:
         record = line.record
         if record is None:
             report["skipped"].append(Skipped(line=line.number, reason=line.reason))
         elif record.origin is None:
-            batch.append(record)
+            yield record
         elif len(record.to_json()) > _LONGEST:
             report["skipped"].append(Skipped(line=line.number, reason="too long for a record"))
         elif (numbered := attempts.number(record)) is not None:
-            batch.append(numbered)
-        if len(batch) == _BATCH:
-            report["imported"] += store.add_all(batch)
-            batch.clear()
-    report["imported"] += store.add_all(batch)
-    return report
+            yield numbered
 
 
 class _Attempts:
