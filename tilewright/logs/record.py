@@ -371,8 +371,8 @@ def _canonical(record: Record) -> bytes:
     text = msgspec.json.encode(record, order="sorted")
     for name, following in _FOLLOWING.items():
         if getattr(record, name) is None:
-            absent = b'"%s":null,' % name.encode()
-            if text.count(absent + following) != 1:  # a workload or a configuration has these names too
+            parts = text.split(b'"%s":null,%s' % (name.encode(), following))
+            if len(parts) != 2:  # a workload or a configuration has these names too
                 return msgspec.json.encode(_fields(record), order="sorted")
-            text = text.replace(absent + following, following)
+            text = following.join(parts)
     return text

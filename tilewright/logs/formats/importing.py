@@ -14,7 +14,7 @@ from tilewright.logs.record import MAXIMUM_LINE_BYTES, Record, digest
 if TYPE_CHECKING:
     from tilewright.logs.store import RecordStore
 
-_BATCH = 10_000
+_BATCH = 20_000
 _LONGEST = MAXIMUM_LINE_BYTES - 100  # the number of an attempt may have more digits
 
 

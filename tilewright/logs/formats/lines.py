@@ -3,8 +3,9 @@
 import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import IO, Generic, TypeVar
+
+import msgspec
 
 from tilewright.logs.errors import RecordError
 from tilewright.logs.formats.files import explained, open_file
@@ -14,8 +15,7 @@ T = TypeVar("T")
 Path = str | os.PathLike[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Line(Generic[T]):
+class Line(msgspec.Struct, Generic[T], frozen=True):
     """One line of a file: what it records, or the reason why that is nothing."""
 
     number: int
