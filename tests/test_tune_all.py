@@ -28,6 +28,7 @@ from tilewright.tuning import IncompleteTuningError, TuneAllInterrupted, TuneAll
 from tilewright.tuning import run as run_module
 from tilewright.tuning import workers as workers_module
 from tilewright.tuning.group_run import ROUND, costs_by_round
+from tilewright.tuning.leases import name_owner
 from tilewright.tuning.live_group import LiveGroup
 from tilewright.tuning.weighted_workloads import read_workloads
 
@@ -185,6 +186,21 @@ def test_the_same_run_again_measures_nothing(measurer: type[Fake], db: Path) -> 
     assert (again.trials, again.reused, measurer.started) == (0, 20, 1)
     assert [each.best for each in again.results] == [each.best for each in first.results]
     assert again.total == first.total
+
+
+def test_a_run_after_one_that_was_killed_says_what_is_repeated(
+    measurer: type[Fake], db: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tune_some(db, 64, 128, trials=20)
+    with RecordStore(db) as store:
+        words = name_owner().split(":")
+        killed = ":".join([words[0], words[1], "0", words[3]])  # another process had this number before
+        for key in store.workload_keys():
+            assert store.lease(key, {"factor": -1}, killed)
+    assert tune_some(db, 64, 128, trials=20, progress=True).reused == 20
+    assert "resumed; 20 reused; 2 in flight repeated\n" in capsys.readouterr().err
+    tune_some(db, 64, 128, trials=20, progress=True)
+    assert "resumed" not in capsys.readouterr().err
 
 
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(measurer: type[Fake], tmp_path: Path) -> None:

@@ -259,10 +259,11 @@ class RecordStore:
         ((count,),) = self._fetch(select(func.count()).select_from(leases).where(held, ~tried.exists()))
         return int(count)
 
-    def release(self, owner: str) -> None:
-        """Give up all leases of an owner."""
+    def release(self, owner: str, key: str | None = None) -> None:
+        """Give up the leases of an owner, on all keys or on one."""
+        held = leases.c.owner == owner
         with self.transaction() as connection:
-            connection.execute(delete(leases).where(leases.c.owner == owner))
+            connection.execute(delete(leases).where(held if key is None else held & (leases.c.key == key)))
 
     def pruned(self) -> list[dict[str, Any]]:
         """What was pruned, as `{"key", "state", "signal", "trials", "messages"}`."""

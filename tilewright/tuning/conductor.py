@@ -128,12 +128,18 @@ def _conduct(run: Run) -> TuneResult:
     """Search, and decide unless the user asked to stop."""
     run.progress.start(run.task, run.budget, tuple(run.history.records))
     run.resources.callback(run.progress.finish)
-    if run.history.abandoned:
-        run.progress.stage(f"resumed; {run.reused} reused; {run.history.abandoned} in flight repeated")
+    tell_resumed([run], run.progress.stage)
     run.search()
     if not run.interruption.requested:
         run.decide()
     return run.result()
+
+
+def tell_resumed(runs: Sequence[Run], tell: Callable[[str], None]) -> None:
+    """Say what is reused and what is repeated, where a run before was killed."""
+    abandoned = sum(run.history.abandoned for run in runs)
+    if abandoned:
+        tell(f"resumed; {sum(run.reused for run in runs)} reused; {abandoned} in flight repeated")
 
 
 def _judge(result: TuneResult, interruption: Interruption, history: History) -> TuneResult:

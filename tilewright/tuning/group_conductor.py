@@ -25,6 +25,7 @@ from tilewright.tuning.conductor import (
     explain_failures,
     make_searcher,
     open_history,
+    tell_resumed,
 )
 from tilewright.tuning.granted_threads import granted_threads
 from tilewright.tuning.group_progress import GroupProgress, MemberProgress, choose_group_progress
@@ -138,6 +139,7 @@ def _conduct(
     """Search, decide, and say what was found."""
     follow.start(members, group.budget, [tuple(run.history.records) for run in group.runs])
     stack.callback(follow.finish)
+    tell_resumed(group.runs, follow.stage)
     group.search()
     group.decide()
     results = [run.result(spent) for run, spent in zip(group.runs, group.elapsed_seconds, strict=True)]

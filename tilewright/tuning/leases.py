@@ -22,7 +22,7 @@ def release_dead(store: RecordStore, key: str) -> int:
     dead = [owner for owner in store.lease_owners(key) if is_dead(owner)]
     unfinished = sum(store.unfinished(key, owner) for owner in dead)
     for owner in dead:
-        store.release(owner)
+        store.release(owner, key)
     return unfinished
 
 
