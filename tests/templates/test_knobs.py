@@ -93,6 +93,25 @@ def test_an_option_that_is_no_plain_data_is_an_error() -> None:
         option_knob("o", [object()])
 
 
+@pytest.mark.parametrize(
+    ("value", "ordinal"),
+    [(1, 0), (1.0, 0), (True, 1), ([1, 2], 2), ((1, 2), 2), ("1", 3), (None, 4), ([[1], True], 5), (0.5, 6)],
+)
+def test_plain_data_finds_its_choice(value: object, ordinal: int) -> None:
+    assert option_knob("o", [1, True, [1, 2], "1", None, [[1], True], 0.5]).ordinal_of(value) == ordinal
+
+
+@pytest.mark.parametrize("value", [math.nan, 2, [1, True], "None", "[1, 2]", [1, "2"]])
+def test_plain_data_that_only_looks_like_a_choice_is_none(value: object) -> None:
+    with pytest.raises(ConfigError, match="has no value"):
+        option_knob("o", [1, True, [1, 2], "1", None]).ordinal_of(value)
+
+
+def test_a_stated_outermost_extent_is_a_choice() -> None:
+    knob = split_knob("tile", 8)
+    assert knob.ordinal_of([2, 4]) == knob.ordinal_of([-1, 4]) == knob.ordinal_of((2, 4))
+
+
 def test_a_value_that_a_knob_lacks_is_named() -> None:
     with pytest.raises(ConfigError, match=r"'tile' has no value \[-1, 3\]"):
         split_knob("tile", 8).entity_of([-1, 3])

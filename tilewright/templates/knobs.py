@@ -20,6 +20,7 @@ _ENTITY: dict[KnobKind, Callable[..., Entity]] = {
     "annotate": AnnotateEntity,
     "other": OtherOptionEntity,
 }
+_SCALARS = frozenset({int, float, bool, str, type(None)})
 
 
 class Axis(Protocol):
@@ -66,10 +67,22 @@ class Knob:
             )
         return found
 
+    @cached_property
+    def _ordinals_by_text(self) -> dict[str, int]:
+        return {repr(entity.to_json()): ordinal for ordinal, entity in enumerate(self.entities)}
+
     def entity_of(self, value: object) -> Entity:
         """Return the choice that plain data, or an entity, stands for; a stated outermost extent is -1."""
+        return self.entities[self.ordinal_of(value)]
+
+    def ordinal_of(self, value: object) -> int:
+        """Return the position of the choice that plain data, or an entity, stands for."""
+        if type(value) in _SCALARS or (type(value) is list and _SCALARS.issuperset(map(type, value))):
+            found = self._ordinals_by_text.get(repr(value))  # as records hold it; tells 1 from True
+            if found is not None:
+                return found
         if isinstance(value, SplitEntity | ReorderEntity | AnnotateEntity | OtherOptionEntity):
-            return self.entities[self.ordinal(self._open_outermost(value))]
+            return self.ordinal(self._open_outermost(value))
         try:
             frozen = freeze_json(value)
             entity = _ENTITY[self.kind](frozen)
@@ -77,7 +90,7 @@ class Knob:
             raise ConfigError(
                 f"knob {self.name!r} has no value {value!r}; it has {len(self)} values, {self._examples()}"
             ) from None
-        return self.entities[self.ordinal(self._open_outermost(entity))]
+        return self.ordinal(self._open_outermost(entity))
 
     def _open_outermost(self, entity: Entity) -> Entity:
         """Write a split whose outermost extent is what the others leave as the choices do."""

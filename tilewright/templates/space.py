@@ -47,7 +47,7 @@ class ConfigSpace:
         """Return the space of `knobs` whose only valid points are the given `{knob: value}` choices."""
         whole = cls(tuple(knobs))
         indices = frozenset(
-            whole.knob_to_point([knob.ordinal(knob.entity_of(point[knob.name])) for knob in whole.knobs])
+            whole.knob_to_point([knob.ordinal_of(point[knob.name]) for knob in whole.knobs])
             for point in points
         )
         return cls(tuple(knobs), (), indices)
@@ -232,9 +232,7 @@ class ConfigSpace:
             raise ConfigError(f"there is no knob {_list(sorted(unknown))}; the space has {_list(self.names)}")
         if missing:
             raise ConfigError(f"no value is given for knob {_list(sorted(missing))}")
-        return self.config(
-            self.knob_to_point([knob.ordinal(knob.entity_of(values[knob.name])) for knob in self.knobs])
-        )
+        return self.config(self.knob_to_point([knob.ordinal_of(values[knob.name]) for knob in self.knobs]))
 
     def next_index(
         self, index: int, n: int = 1, start: int | None = None, end: int | None = None
