@@ -1,4 +1,6 @@
-"""Loops of a pipelined body become one, so that the processor overlaps what they do.
+"""Loops side by side in a loop's body become one, so that the processor overlaps what they do.
+
+A pragma of the loop around asks for it, and so does ``software_pipeline``.
 
 ::
 
@@ -32,11 +34,11 @@ from tilewright.compiler.ir.loops import (
 from tilewright.compiler.ir.visit import map_stmt, own_exprs, statements, substitute_stmt, walk
 from tilewright.compiler.te.expr import Expr, IterVar, Load, Var
 
-JAM = "software_pipeline"
+FUSE_LOOPS = "fuse_loops"
 
 
-def jam_loops(nest: LoopNest) -> LoopNest:
-    """The nest with the loops inside pipelined ones joined."""
+def fuse_loops(nest: LoopNest) -> LoopNest:
+    """The nest with the loops joined inside those that ask for it."""
     body = _visit(nest.body, nest)
     if body is nest.body:
         return nest
@@ -46,9 +48,9 @@ def jam_loops(nest: LoopNest) -> LoopNest:
 
 
 def _visit(stmt: Stmt, nest: LoopNest) -> Stmt:
-    if isinstance(stmt, For) and (JAM, 1) in stmt.pragmas:
+    if isinstance(stmt, For) and (FUSE_LOOPS, 1) in stmt.pragmas:
         buffers: list[Buffer] = []
-        parts = _flatten(stmt.body, buffers)
+        parts = _flatten(_visit(stmt.body, nest), buffers)
         body = block(_join_all(parts, nest))
         for buffer in reversed(buffers):
             body = Alloc(buffer, body)
