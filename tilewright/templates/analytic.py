@@ -42,9 +42,7 @@ def fits_registers(rows: int, vectors: int, registers: int) -> bool:
     return rows * vectors + vectors + 1 <= registers
 
 
-def tile_cycles(
-    rows: int, vectors: int, phases: int = 1, *, fma_per_cycle: float = FMA_PER_CYCLE
-) -> float:
+def tile_cycles(rows: int, vectors: int, phases: int = 1, *, fma_per_cycle: float = FMA_PER_CYCLE) -> float:
     """Cycles of one step of a tile's reduction: the slowest of arithmetic, loads and latency, and a bit.
 
     With ``phases`` so many neighbouring rows share a broadcast value, and have vectors of their own each.

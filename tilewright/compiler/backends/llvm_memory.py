@@ -286,7 +286,9 @@ class Memory:
     def _is_inside(self, node: Load, buffer: Buffer) -> bool:
         """Whether an access surely is to an element of the buffer, wherever the loops around stand."""
         places = (bounds(linear(index, self.ranges), self.ranges) for index in node.indices)
-        return all(0 <= low <= high < extent for (low, high), extent in zip(places, buffer.shape, strict=True))
+        return all(
+            0 <= low <= high < extent for (low, high), extent in zip(places, buffer.shape, strict=True)
+        )
 
     def is_within(self, address: Address, buffer: Buffer, count: int) -> bool:
         """Whether so many elements from a constant place on surely are the buffer's."""

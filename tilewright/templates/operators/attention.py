@@ -1,8 +1,8 @@
 """Scaled dot-product attention in one kernel: ``softmax(q @ k.T * scale + mask) @ v`` for each head.
 
-A tile of queries at a time goes over all keys, or over blocks of them. Its scores are turned into weights, and
-these multiply the values: no more scores than those of a tile are kept. With a causal mask a tile ends at the
-last key that its last query sees.
+A tile of queries at a time goes over all keys, or over blocks of them. Its scores are turned into weights,
+and these multiply the values: no more scores than those of a tile are kept. With a causal mask a tile ends at
+the last key that its last query sees.
 """
 
 from __future__ import annotations

@@ -175,9 +175,7 @@ def _join_blocks(keys: Keys, most: Tensor, total: Tensor, sums: Tensor) -> Tenso
         def join(greatest: te.Expr, denominator: te.Expr, numerator: te.Expr) -> tuple[te.Expr, ...]:
             here = most[b, h, c, i]
             is_greater = here > greatest
-            less = keys.attention.power(
-                te.if_then_else(is_greater, greatest - here, here - greatest)
-            )
+            less = keys.attention.power(te.if_then_else(is_greater, greatest - here, here - greatest))
             old = te.if_then_else(is_greater, less, 1.0)
             new = te.if_then_else(is_greater, 1.0, less)
             return (
@@ -192,9 +190,7 @@ def _join_blocks(keys: Keys, most: Tensor, total: Tensor, sums: Tensor) -> Tenso
     return te.compute((b, heads, m, d), mean, name="mean")
 
 
-def schedule_by_keys(
-    cfg: TemplateConfig, attention: Attention, lanes: int
-) -> tuple[Schedule, list[Tensor]]:
+def schedule_by_keys(cfg: TemplateConfig, attention: Attention, lanes: int) -> tuple[Schedule, list[Tensor]]:
     """The schedule that the knobs say, and its arguments."""
     stages = Stages.of(attention, cfg["panels"].val * cfg["vectors"].val * lanes)
     return _schedule(cfg, stages, lanes), [*stages.operands, stages.y]

@@ -1,8 +1,8 @@
-"""Attention with queries in the lanes: the elements of keys and of values are taken one by one, for all of them.
+"""Attention with queries in the lanes: all of them take an element of a key, or of a value, at a time.
 
 The greatest score, the total and the result of a vector of queries are vectors, so that no lanes are joined,
-and neither keys nor values are copied: only queries and results are turned around. A tile of queries goes over
-all keys at once; its greatest scores and totals are taken from scores and powers still in registers.
+and neither keys nor values are copied: only queries and results are turned around. A tile of queries goes
+over all keys at once; its greatest scores and totals are taken from scores and powers still in registers.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class Stages:
         share = te.compute(total.shape, lambda *at: 1 / total[at], name="share")
 
         def mean(b: IterVar, h: IterVar, i: IterVar, o: IterVar) -> te.Expr:
-            return (sums[b, h, o, i] * share[b, h, i]).astype(attention.dtype)
+            weighted: te.Expr = sums[b, h, o, i] * share[b, h, i]
+            return weighted.astype(attention.dtype)
 
         y = te.compute(q.shape, mean, name="y")
         return cls(queries, keys, values, dots, scores, most, powers, total, sums, share, y)
@@ -146,7 +147,7 @@ def schedule_by_queries(
 def _loop_over_results(
     s: Schedule, y: Tensor, queries: int, values: int, lanes: int
 ) -> tuple[IterVar, IterVar]:
-    """The loop over tiles of queries, and that over register tiles, which are turned around, in one of them."""
+    """The loop over tiles of queries, and inside it that over register tiles, which are turned around."""
     b, h, i, o = s[y].op.axis
     block, i = s[y].split(i, queries, tail="shift_inwards")
     vector, i = s[y].split(i, lanes)
@@ -169,7 +170,7 @@ def _sum_values(s: Schedule, stages: Stages, across: IterVar) -> None:
 
 
 def _weigh(s: Schedule, stages: Stages, loop: IterVar, rows: int, powers: int) -> None:
-    """The greatest scores by tiles of them, totals by powers: each pass over what another has just computed."""
+    """The greatest scores by tiles of them, totals by powers: passes over what was just computed."""
     for stage, steps in ((stages.most, rows), (stages.total, powers)):
         (*_, i), (key,) = s[stage].op.axis, s[stage].op.reduce_axis
         outer, key = s[stage].split(key, steps)

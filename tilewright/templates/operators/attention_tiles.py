@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product, starmap
 from typing import Any, Literal
 
 from tilewright.compiler.analysis.machine import Machine
@@ -27,11 +28,11 @@ PANELS = (0, 1, 2, 4, 8, 16)
 TILES = (1, 2, 4, 8, 16)
 # Queries too few for their tile to repay a packed copy of the keys.
 FEW = 4
-# Passes over scores, for the greatest and for the total, which queries in the lanes spare where tiles are whole;
-# instructions for each half of the lanes that is joined to the other, with keys in them.
+# Passes over scores, for the greatest and the total; queries in the lanes spare them where tiles are whole.
 PASSES = 2
+# Of each half of the lanes that is joined to the other, with keys in them.
 JOIN_CYCLES = 3
-# What else a tile with keys in the lanes takes, as measured: partial results pass through memory, tails are masked.
+# What else keys in the lanes take, as measured: partial results pass through memory, tails are masked.
 BY_KEYS = 1.05
 # To test for each query in the lanes whether it sees a key.
 TEST_CYCLES = 3
@@ -79,7 +80,9 @@ class Tile:
         scores = -(-seen // self.rows) * attention.d * step
         row = tile_cycles(self.across * width, 1, fma_per_cycle=fma_per_cycle)
         sums = self.vectors * -(-attention.d // (self.across * width)) * seen * row
-        passes = self.vectors * seen * (PASSES * bool(attention.n % self.rows) + TEST_CYCLES * attention.causal)
+        passes = (
+            self.vectors * seen * (PASSES * bool(attention.n % self.rows) + TEST_CYCLES * attention.causal)
+        )
         return scores + sums + passes + 2 * turn_cycles(attention.d, self.vectors, width)
 
     def _by_keys(self, attention: Attention, seen: int, width: int, fma_per_cycle: float) -> float:
@@ -118,15 +121,12 @@ def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
 
 def _tiles(attention: Attention, width: int, target: Target) -> Iterator[Tile]:
     """The tiles to choose from: scores and powers of one stay near the core, or keys come in blocks."""
-    for lanes in lanes_of(attention, width):
-        for rows in ROWS:
-            for vectors in VECTORS:
-                for across in vectors_of(attention.d, width):
-                    tile = Tile(lanes, rows, vectors, across)
-                    scores = 2 * attention.n * vectors * width * BYTES[attention.sum]
-                    is_kept = lanes == "keys" or scores <= 2 * target.l2_bytes
-                    if is_kept and tile.is_possible(attention, width, target.vector_registers):
-                        yield tile
+    choices = (lanes_of(attention, width), ROWS, VECTORS, vectors_of(attention.d, width))
+    for tile in starmap(Tile, product(*choices)):
+        scores = 2 * attention.n * tile.vectors * width * BYTES[attention.sum]
+        is_kept = tile.lanes == "keys" or scores <= 2 * target.l2_bytes
+        if is_kept and tile.is_possible(attention, width, target.vector_registers):
+            yield tile
 
 
 def _panels(attention: Attention, tile: Tile, width: int, target: Target) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+
 from tilewright.compiler.backends.vector_math.lane_code import LaneCode, LaneValue
 from tilewright.compiler.backends.vector_math.piecewise import look_up
 from tilewright.compiler.backends.vector_math.reciprocal import reciprocal_estimate
