@@ -183,6 +183,8 @@ class Drawer:
             stage.pragma(axis, "unroll_explicit", False)
         if self.random.random() < 0.2:
             stage.pragma(axis, "auto_unroll_max_extent", self.random.randint(0, 3))
+        if self.random.random() < 0.3:
+            stage.pragma(self.axis(stage), "fuse_loops")
 
     def draw_prefetch(self) -> None:
         stage = self.stage()

@@ -11,12 +11,16 @@ import pytest
 
 from tests.compiler.computes import argmax, convolution, matmul
 from tests.compiler.running import results
-from tilewright.compiler.build import write_llvm
+from tilewright.compiler import te
+from tilewright.compiler.build import lower_for_target, write_llvm
 from tilewright.compiler.errors import ScheduleError
+from tilewright.compiler.ir.loops import For
+from tilewright.compiler.ir.visit import statements
 from tilewright.compiler.lower import lower_schedule
 from tilewright.compiler.program import Program
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
+from tilewright.compiler.te import Tensor
 
 
 def kinds(s: Schedule, c: Any, partition: bool = True) -> list[tuple[str, str]]:
@@ -164,3 +168,46 @@ def test_a_loop_with_a_pragma_is_not_split_any_more() -> None:
     s[c.output].pragma(c.output.op.axis[0], "auto_unroll_max_step", 4)
     with pytest.raises(ScheduleError, match=r"split\(i\): the loop is already marked with a pragma"):
         s[c.output].split(c.output.op.axis[0], factor=2)
+
+
+def two_passes(rows: int, length: int) -> tuple[Schedule, list[Tensor], Tensor]:
+    """Squares of rows and their sums, each in a loop of its own inside that over the rows."""
+    x = te.placeholder((rows, length), name="x")
+    k = te.reduce_axis((0, length), "k")
+    squares = te.compute((rows, length), lambda i, j: x[i, j] * x[i, j], name="squares")
+    total = te.compute((rows,), lambda i: te.sum(squares[i, k], axis=k), name="total")
+    y = te.compute((rows, length), lambda i, j: squares[i, j] / total[i], name="y")
+    s = create_schedule(y)
+    for stage in (squares, total, y):
+        s[stage].unroll(s[stage].leaf_iter_vars[-1], 1)
+    for stage in (squares, total):
+        s[stage].compute_at(s[y], y.op.axis[0])
+    return s, [x, y], y
+
+
+def inner_loops(s: Schedule, args: list[Tensor]) -> int:
+    nest = lower_for_target(Program.from_schedule(s, args), Target.host())
+    return sum(isinstance(loop, For) and loop.var.name != "i" for loop in statements(nest.body))
+
+
+def test_loops_side_by_side_become_one_where_asked() -> None:
+    s, args, y = two_passes(3, 20)
+    assert inner_loops(s, args) == 3
+    s[y].pragma(y.op.axis[0], "fuse_loops", False)
+    assert inner_loops(s, args) == 3
+    s[y].pragma(y.op.axis[0], "fuse_loops")
+    assert inner_loops(s, args) == 2  # what divides by the total waits for it
+    x = np.random.default_rng(0).uniform(1, 2, (3, 20)).astype(np.float32)
+    for name, result in results(Program.from_schedule(s, args), [x], with_numba=True).items():
+        np.testing.assert_allclose(result, x**2 / (x**2).sum(axis=1, keepdims=True), rtol=1e-5, err_msg=name)
+
+
+def test_loops_inside_a_loop_that_was_fused_are_fused_as_they_ask() -> None:
+    s, args, y = two_passes(4, 20)
+    outer, inner = s[y].split(y.op.axis[0], 2)
+    for stage in s.stages[1:3]:
+        s[stage.tensor].compute_at(s[y], inner)
+    s[y].pragma(outer, "fuse_loops")
+    s[y].pragma(inner, "fuse_loops")
+    nest = lower_for_target(Program.from_schedule(s, args), Target.host())
+    assert sum(isinstance(loop, For) for loop in statements(nest.body)) == 4

@@ -179,3 +179,34 @@ def test_nothing_is_read_past_the_end() -> None:
     finally:
         libc.mprotect(ctypes.c_void_p(address + size), size, 3)
     np.testing.assert_array_equal(found, sum(a[n : n + 2 * count - 1 : 2] for n in range(3)))
+
+
+def triangle(extent: int, reach: int) -> Program:
+    """``y[i]``: the sum of the first ``i + 1`` numbers, ``reach`` further on each; the lanes are ``i``."""
+    a, b = te.placeholder((extent,), name="a"), te.placeholder((extent,), name="b")
+    k = te.reduce_axis((0, extent), "k")
+
+    def term(i: te.IterVar) -> te.Expr:
+        is_there = te.all(k <= i, k + reach < extent) if reach else k <= i
+        return te.sum(te.if_then_else(is_there, a[i] * b[k + reach], 0.0), axis=k)
+
+    y = te.compute((extent,), term, name="y")
+    s = create_schedule(y)
+    i, k = *y.op.axis, *y.op.reduce_axis
+    s[y].reorder(k, i)
+    s[y].vectorize(i)
+    return Program.from_schedule(s, [a, b, y])
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("reach", [0, 3])
+def test_one_number_for_some_of_the_lanes_is_gathered_only_where_it_may_not_be_there(
+    cpu: str, reach: int
+) -> None:
+    extent = 11
+    a, b = np.arange(1.0, extent + 1, dtype=np.float32), np.full(extent, 2.0, np.float32)
+    b[-1] = np.inf  # seen by the last lanes alone
+    found, code = run(triangle(extent, reach), cpu, a, b)
+    moved = np.concatenate([b[reach:], np.zeros(reach)])
+    np.testing.assert_allclose(found, a * np.cumsum(moved))
+    assert ("masked.gather" in code) == (reach > 0)

@@ -12,7 +12,7 @@ from tilewright.compiler.ir.loops import For, LoopKind, LoopNest, Stmt, Store, c
 from tilewright.compiler.ir.visit import parts, statements
 from tilewright.compiler.lower import lower_schedule
 from tilewright.compiler.lower.accumulators import hold_accumulators, is_accumulation
-from tilewright.compiler.lower.jam import jam_loops
+from tilewright.compiler.lower.fuse_loops import fuse_loops
 from tilewright.compiler.lower.plain_loops import tile_plain_loops
 from tilewright.compiler.program import Program, TensorSpec
 from tilewright.compiler.schedule import Schedule
@@ -56,7 +56,7 @@ def lower_for_target(program: Program, target: Target) -> LoopNest:
 
 def _fit_registers(nest: LoopNest, target: Target) -> LoopNest:
     """The nest with what a schedule leaves to the compiler decided for the machine's registers."""
-    return jam_loops(hold_accumulators(tile_plain_loops(nest, target), target))
+    return fuse_loops(hold_accumulators(tile_plain_loops(nest, target), target))
 
 
 def lower_for_analysis(schedule: Schedule, args: Sequence[Tensor], target: Target) -> LoopNest:

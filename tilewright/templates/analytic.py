@@ -42,12 +42,12 @@ def fits_registers(rows: int, vectors: int, registers: int) -> bool:
     return rows * vectors + vectors + 1 <= registers
 
 
-def tile_cycles(rows: int, vectors: int, phases: int = 1) -> float:
+def tile_cycles(rows: int, vectors: int, phases: int = 1, *, fma_per_cycle: float = FMA_PER_CYCLE) -> float:
     """Cycles of one step of a tile's reduction: the slowest of arithmetic, loads and latency, and a bit.
 
     With ``phases`` so many neighbouring rows share a broadcast value, and have vectors of their own each.
     """
-    arithmetic = rows * vectors / FMA_PER_CYCLE
+    arithmetic = rows * vectors / fma_per_cycle
     loads = (rows / phases + vectors * phases) / LOADS_PER_CYCLE
     panel = vectors * phases / L2_VECTORS_PER_CYCLE
     return max(arithmetic, loads, panel, FMA_LATENCY) + LOADS_SEEN * loads

@@ -235,7 +235,7 @@ def batch_norms(draw: Draw) -> Params:
 def attentions(draw: Draw) -> Params:
     """The parameters of an attention; one that is causal has a key for each query."""
     groups, shared = draw(st.integers(1, 3)), draw(st.integers(1, 2))
-    m, n = draw(st.integers(1, 30)), draw(st.one_of(FEW, st.integers(10, 100), st.integers(17, 300)))
+    m, n = draw(st.integers(1, 40)), draw(st.one_of(FEW, st.integers(10, 100), st.integers(17, 300)))
     causal = draw(st.booleans()) and n >= m
     sizes = {"b": draw(st.integers(1, 2)), "heads": groups * shared, "m": m, "n": n}
     full = tuple(sizes.values())[draw(st.integers(0, 3)) :]

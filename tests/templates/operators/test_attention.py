@@ -41,7 +41,7 @@ def test_a_query_that_sees_no_key_has_no_result() -> None:
     np.testing.assert_allclose(y[0, 0, 1], v[0, 0, 0], rtol=1e-6)
 
 
-def run_with(knobs: dict[str, int], inputs: Sequence[Array], **params: Any) -> Array:
+def run_with(knobs: dict[str, Any], inputs: Sequence[Array], **params: Any) -> Array:
     """The result of a configuration that differs from the default in some knobs."""
     q, k, *_ = inputs
     sizes = {"b": 1, "heads": q.shape[1], "m": q.shape[2], "n": k.shape[2], "d": q.shape[3]}
@@ -51,11 +51,18 @@ def run_with(knobs: dict[str, int], inputs: Sequence[Array], **params: Any) -> A
     return result
 
 
-BLOCKS = [{"panels": 0}, {"panels": 1, "vectors": 1}, {"panels": 1, "vectors": 1, "rows": 2, "tiles": 4}]
+BY_KEYS = {"lanes": "keys", "rows": 4, "vectors": 1, "across": 1, "pack": 1, "tiles": 1}
+BLOCKS: list[dict[str, Any]] = [
+    BY_KEYS | {"panels": 0},
+    BY_KEYS | {"panels": 1},
+    BY_KEYS | {"panels": 1, "rows": 2, "tiles": 4},
+]
+BY_QUERIES = {"lanes": "queries", "vectors": 1, "across": 1, "pack": 1, "panels": 0, "tiles": 1}
+FORMS: list[dict[str, Any]] = [*BLOCKS, BY_QUERIES | {"rows": 8}, BY_QUERIES | {"rows": 5}]
 
 
-@pytest.mark.parametrize("knobs", BLOCKS)
-def test_what_a_query_cannot_see_has_no_effect(knobs: dict[str, int]) -> None:
+@pytest.mark.parametrize("knobs", FORMS)
+def test_what_a_query_cannot_see_has_no_effect(knobs: dict[str, Any]) -> None:
     q, k, v = np.random.default_rng(0).standard_normal((3, 1, 2, 70, 16)).astype(np.float32)
     expected = run_with(knobs, (q, k, v), causal=True)
     for first in (69, 40, 33):
@@ -65,15 +72,15 @@ def test_what_a_query_cannot_see_has_no_effect(knobs: dict[str, int]) -> None:
         assert np.isnan(found[:, :, first:]).all()
 
 
-@pytest.mark.parametrize("knobs", BLOCKS)
-def test_a_mask_may_hide_whole_blocks(knobs: dict[str, int]) -> None:
+@pytest.mark.parametrize("knobs", FORMS)
+def test_a_mask_may_hide_whole_blocks(knobs: dict[str, Any]) -> None:
     """Hidden ahead of what is seen, behind it, and in all blocks; scores of very different size."""
     rng = np.random.default_rng(0)
-    q, k, v = (rng.standard_normal((1, 1, size, 16)).astype(np.float32) for size in (8, 150, 150))
-    mask = rng.uniform(-200, 200, (8, 150)).astype(np.float32)
+    q, k, v = (rng.standard_normal((1, 1, size, 16)).astype(np.float32) for size in (16, 150, 150))
+    mask = rng.uniform(-200, 200, (16, 150)).astype(np.float32)
     mask[0, :100], mask[1, 50:], mask[2, 1:149], mask[3] = (-np.inf,) * 4
     mask[4] = np.finfo(np.float32).min
-    found = run_with(knobs, (q, k, v, mask), mask=(8, 150))
+    found = run_with(knobs, (q, k, v, mask), mask=(16, 150))
     with np.errstate(invalid="ignore"):
         wide = (x.astype(np.float64) for x in (q, k, v, mask))
         expected = reference(*wide, causal=False, scale=None)
@@ -85,7 +92,7 @@ def test_a_mask_may_hide_whole_blocks(knobs: dict[str, int]) -> None:
 def test_memory_for_scores_does_not_grow_with_the_keys() -> None:
     def scratch(n: int, panels: int) -> int:
         task = make_task("attention", None, 1, {"b": 1, "heads": 1, "m": 64, "n": n, "d": 16})
-        config = task.space.from_values(task.default_config.to_json() | {"vectors": 1, "panels": panels})
+        config = task.space.from_values(BY_KEYS | {"panels": panels})
         code = compile_program(task.instantiate(config), task.target, line_limit=LINE_LIMIT_MOST)
         return code.scratch_bytes - n * 16 * 4  # the keys' copy
 

@@ -9,7 +9,7 @@ from tilewright.compiler.backends.llvm_function import FunctionText, Operand, Sc
 from tilewright.compiler.backends.llvm_halves import narrow_bits, widen_float16
 from tilewright.compiler.backends.llvm_strided import read_strided, write_strided
 from tilewright.compiler.backends.llvm_types import MEMORY, MOVED, VALUE, suffix, vector
-from tilewright.compiler.ir.affine import Linear, Ranges, linear, recombine
+from tilewright.compiler.ir.affine import Linear, Ranges, bounds, linear, recombine
 from tilewright.compiler.ir.loops import Buffer, Store
 from tilewright.compiler.ir.visit import variables, walk
 from tilewright.compiler.te.expr import BYTES, INDEX, Expr, Load, Var
@@ -256,7 +256,7 @@ class Memory:
         uniform = lanes is None or (address.step == 0 and address.offsets is None)
         version = self.versions.get(buffer, 0)
         mask = None if lanes is None or uniform else lanes.mask
-        if uniform and lanes is not None and lanes.may_be_idle:
+        if uniform and lanes is not None and lanes.may_be_idle and not self._is_inside(node, buffer):
             return self._uniform_masked(node, address, buffer, lanes, writer)
         count = 0 if uniform or lanes is None else lanes.count
         memory_key = (
@@ -282,6 +282,13 @@ class Memory:
         else:
             raw = self.plain_load(address.pointer, buffer, count)
         return self.text.remember(key, self._extend(raw, buffer))
+
+    def _is_inside(self, node: Load, buffer: Buffer) -> bool:
+        """Whether an access surely is to an element of the buffer, wherever the loops around stand."""
+        places = (bounds(linear(index, self.ranges), self.ranges) for index in node.indices)
+        return all(
+            0 <= low <= high < extent for (low, high), extent in zip(places, buffer.shape, strict=True)
+        )
 
     def is_within(self, address: Address, buffer: Buffer, count: int) -> bool:
         """Whether so many elements from a constant place on surely are the buffer's."""

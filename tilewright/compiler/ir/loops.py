@@ -121,7 +121,8 @@ class For(Stmt):
 
     ``factor`` is the number of copies of an unrolled loop's body (0: all; 1: rolled, never undone).
     ``outline`` asks for the body to become a function shared by all bodies of the same structure;
-    ``partition`` for the tail to be peeled. ``pragmas`` say how the loops inside are unrolled.
+    ``partition`` for the tail to be peeled. ``pragmas`` say how the loops inside are unrolled
+    and joined.
     """
 
     __slots__ = ("begin", "body", "end", "factor", "kind", "outline", "partition", "pragmas", "var")

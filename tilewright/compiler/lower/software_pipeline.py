@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from tilewright.compiler.errors import ScheduleError
 from tilewright.compiler.ir.loops import Alloc, Buffer, For, Stmt, block
 from tilewright.compiler.ir.visit import substitute_stmt
-from tilewright.compiler.lower.jam import JAM
+from tilewright.compiler.lower.fuse_loops import FUSE_LOOPS
 from tilewright.compiler.schedule import Stage
 from tilewright.compiler.te.expr import Const, Expr, IterVar, binary, const
 from tilewright.compiler.te.tensor import ComputeOp, loads
@@ -43,7 +43,7 @@ def write_pipeline(loop: For, groups: Sequence[Stmt], buffers: Sequence[Buffer])
         inside = binary("min", binary("max", place, const(0)), const(count - 1))
         parts.insert(0, substitute_stmt(group, {loop.var: inside}))
     steps = const(count + len(groups) - 1)
-    result: Stmt = For(loop.var, const(0), steps, block(parts), pragmas=((JAM, 1),))
+    result: Stmt = For(loop.var, const(0), steps, block(parts), pragmas=((FUSE_LOOPS, 1),))
     for buffer in reversed(buffers):
         result = Alloc(buffer, result)
     return result

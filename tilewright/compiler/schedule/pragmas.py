@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tilewright.compiler.schedule.schedule import Schedule
 
 NUMBERS = ("auto_unroll_max_step", "auto_unroll_max_depth", "auto_unroll_max_extent")
-SWITCHES = ("unroll_explicit",)
+SWITCHES = ("unroll_explicit", "fuse_loops")
 # Hints to a thread pool that is not ours, and to a debugger: nothing follows from them.
 WITHOUT_EFFECT = (
     "parallel_launch_point", "parallel_stride_pattern", "parallel_barrier_when_finish", "debug_skip_region",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from tilewright.compiler.backends.vector_math.lane_code import LaneCode, LaneValue
 from tilewright.compiler.backends.vector_math.piecewise import look_up
 from tilewright.compiler.backends.vector_math.reciprocal import reciprocal_estimate
-from tilewright.compiler.backends.vector_math.scaling import ROUNDER, scaled, scaled_by_floor
+from tilewright.compiler.backends.vector_math.scaling import (
+    ROUNDER,
+    above_floor,
+    scaled,
+    scaled_by_floor,
+)
 
 LOG2_E = 1.4426950408889634
 # The high part of ln 2 has 15 bits: products with whole numbers of up to 9 bits are exact.
@@ -19,9 +23,13 @@ COEFFICIENTS = (1.0, 1.0, 0.49999994, 0.16666521, 0.041668258, 0.0083686681, 0.0
 # Powers of two between 1 and 2, and (exp(r) - 1) / r on [-ln(2)/32, ln(2)/32]: the error is 2**-29 of exp(r).
 ROOTS = 16
 NEAR_ZERO = (1.0, 0.50001616, 0.16666719)
-# The same for powers of two.
+# The first polynomial for powers of two.
 BINARY_COEFFICIENTS = tuple(c * math.log(2) ** n for n, c in enumerate(COEFFICIENTS))
-BINARY_NEAR_ZERO = tuple(c * math.log(2) ** n for n, c in enumerate(NEAR_ZERO, 1))
+# The minimax polynomial of 2**r on [0, 1) that is 1 at 0; the relative error is 2**-28.9.
+ABOVE_FLOOR = (
+    1.0, 0.6931470632553101, 0.2402293086051941, 0.055485282093286514, 0.009675451554358006,
+    0.0012467845808714628, 0.00021612914861179888,
+)  # fmt: skip
 # Beyond these, results are infinite or 0.
 MOST, LEAST = 89.0, -104.0
 BINARY_MOST, BINARY_LEAST = 129.0, -151.0
@@ -53,27 +61,19 @@ def _by_sixteenths(code: LaneCode, x: LaneValue) -> LaneValue:
     rounded = code.multiply_add(x, LOG2_E, ROUNDER / ROOTS)
     n = rounded - ROUNDER / ROOTS
     r = code.multiply_add(n, -LN2_LOW, code.multiply_add(n, -LN2_HIGH, x))
-    return _times_root(code, rounded, n, r, NEAR_ZERO)
-
-
-def _times_root(
-    code: LaneCode, rounded: LaneValue, n: LaneValue, r: LaneValue, near_zero: Sequence[float]
-) -> LaneValue:
-    """``2**n`` times a function of the small r; n are sixteenths, counted in the last bits of ``rounded``."""
+    # n are sixteenths, counted in the last bits of the sum.
     root = look_up(code, rounded.bits(), "exp_roots", [2 ** (place / ROOTS) for place in range(ROOTS)])
-    return scaled_by_floor(code.multiply_add(root * r, code.polynomial(r, near_zero), root), n)
+    return scaled_by_floor(code.multiply_add(root * r, code.polynomial(r, NEAR_ZERO), root), n)
 
 
 def power_of_two(code: LaneCode, x: LaneValue) -> LaneValue:
     """2 to the power of x: error below 1.5 ULP, denormal results included.
 
-    What is left of x besides whole numbers, or sixteenths, is exact: there is no reduction as for exp.
+    What is left of x besides whole numbers is exact: there is no reduction as for exp.
     """
+    if code.target.has_avx512:  # infinities come through both instructions
+        return scaled_by_floor(code.polynomial(above_floor(x), ABOVE_FLOOR), x)
     x = code.at_least(code.at_most(x, BINARY_MOST), BINARY_LEAST)
-    if code.target.has_avx512:
-        rounded = x + ROUNDER / ROOTS
-        n = rounded - ROUNDER / ROOTS
-        return _times_root(code, rounded, n, x - n, BINARY_NEAR_ZERO)
     rounded = x + ROUNDER
     r = x - (rounded - ROUNDER)
     return scaled(code.polynomial(r, BINARY_COEFFICIENTS), rounded)

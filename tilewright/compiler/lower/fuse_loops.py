@@ -1,4 +1,6 @@
-"""Loops of a pipelined body become one, so that the processor overlaps what they do.
+"""Loops side by side in a loop's body become one, so that the processor overlaps what they do.
+
+A pragma of the loop around asks for it, and so does ``software_pipeline``.
 
 ::
 
@@ -7,7 +9,7 @@
     for k in range(64): sums += powers[k]                            powers[k] = exp(x[i - 1, k] - most)
                                                                      sums += powers[k]
 
-Two loops are joined where they have the same extent, where what lies between can go before or after both, and
+Two loops are joined where they have the same bounds, where what lies between can go before or after both, and
 where each iteration touches elements of its own in what one of them writes and both use.
 """
 
@@ -32,11 +34,11 @@ from tilewright.compiler.ir.loops import (
 from tilewright.compiler.ir.visit import map_stmt, own_exprs, statements, substitute_stmt, walk
 from tilewright.compiler.te.expr import Expr, IterVar, Load, Var
 
-JAM = "software_pipeline"
+FUSE_LOOPS = "fuse_loops"
 
 
-def jam_loops(nest: LoopNest) -> LoopNest:
-    """The nest with the loops inside pipelined ones joined."""
+def fuse_loops(nest: LoopNest) -> LoopNest:
+    """The nest with the loops joined inside those that ask for it."""
     body = _visit(nest.body, nest)
     if body is nest.body:
         return nest
@@ -46,9 +48,9 @@ def jam_loops(nest: LoopNest) -> LoopNest:
 
 
 def _visit(stmt: Stmt, nest: LoopNest) -> Stmt:
-    if isinstance(stmt, For) and (JAM, 1) in stmt.pragmas:
+    if isinstance(stmt, For) and (FUSE_LOOPS, 1) in stmt.pragmas:
         buffers: list[Buffer] = []
-        parts = _flatten(stmt.body, buffers)
+        parts = _flatten(_visit(stmt.body, nest), buffers)
         body = block(_join_all(parts, nest))
         for buffer in reversed(buffers):
             body = Alloc(buffer, body)
@@ -96,7 +98,7 @@ def _join(done: list[Stmt], loop: Stmt, nest: LoopNest) -> list[Stmt] | None:
 
 def _is_plain(stmt: Stmt) -> bool:
     is_serial = isinstance(stmt, For) and stmt.kind in (LoopKind.SERIAL, LoopKind.UNROLL)
-    return is_serial and isinstance(stmt, For) and (constant_extent(stmt) or 0) > 1 and not stmt.outline
+    return is_serial and isinstance(stmt, For) and constant_extent(stmt) != 1 and not stmt.outline
 
 
 def _depending(first: list[Stmt], others: Sequence[Stmt]) -> list[Stmt]:
@@ -136,7 +138,7 @@ def _fits(first: Stmt, second: Stmt, nest: LoopNest) -> bool:
     """Whether two loops can be one."""
     assert isinstance(first, For)
     assert isinstance(second, For)
-    marks = [(constant_extent(loop), loop.kind, loop.factor) for loop in (first, second)]
+    marks = [(key(loop.begin), key(loop.end), loop.kind, loop.factor) for loop in (first, second)]
     if marks[0] != marks[1]:
         return False
     (reads, writes), (other_reads, other_writes) = _used([first]), _used([second])
@@ -148,7 +150,7 @@ def _is_own(buffer: Buffer, loops: Sequence[For], nest: LoopNest) -> bool:
     """Whether an iteration touches the same elements in all the loops, and no other iteration does."""
     places: set[object] = set()
     for loop in loops:
-        canonical = _canonical(loop)
+        canonical = _canonical(loop, nest.ranges)
         ranges: dict[Var, tuple[int, int]] = dict(nest.ranges)
         ranges |= {var: (0, var.extent - 1) for var in canonical.values()}
         for indices in _accesses(substitute_stmt(loop.body, dict(canonical)), buffer):
@@ -180,14 +182,14 @@ def _accesses(body: Stmt, buffer: Buffer) -> Iterator[tuple[Expr, ...]]:
 INSIDE: dict[tuple[int, int], IterVar] = {}
 
 
-def _canonical(loop: For, depth: int = 0) -> dict[Var, IterVar]:
+def _canonical(loop: For, ranges: Ranges, depth: int = 0) -> dict[Var, IterVar]:
     """What stands for the variables of a loop and of those inside in loops of its shape."""
-    extent = constant_extent(loop) or 0
+    extent = constant_extent(loop) or ranges[loop.var][1] + 1
     found: dict[Var, IterVar] = {
         loop.var: INSIDE.setdefault((depth, extent), IterVar(f"inside{depth}", extent))
     }
     for inner in _outermost_loops(loop.body):
-        found |= _canonical(inner, depth + 1)
+        found |= _canonical(inner, ranges, depth + 1)
     return found
 
 
