@@ -11,7 +11,7 @@ from tilewright.tuners.cost_model import CostModel
 from tilewright.tuners.expert import FAITH, Expert, shares
 from tilewright.tuners.guides import Guides
 from tilewright.tuners.points import Points
-from tilewright.tuners.scores import NormalScale, cost_scores, normal_scores
+from tilewright.tuners.scores import NormalScale, cost_scores, log_scores, normal_scores
 
 SPACE = ConfigSpace((option_knob("x", range(16)), option_knob("y", range(16))))
 INDICES = np.arange(256)
@@ -40,6 +40,15 @@ def test_scores_of_costs_order_them_and_bear_outliers() -> None:
     assert scores[6] - scores[4] < 2
     assert cost_scores(np.full(3, np.inf)).tolist() == [0.0, 0.0, 0.0]
     assert cost_scores(np.ones(3)).tolist() == pytest.approx([0.0, 0.0, 0.0])
+
+
+def test_logarithms_of_costs_tell_bad_from_useless() -> None:
+    scores = log_scores(np.array([1.0, 2.0, 100.0, np.inf]))
+    assert scores[2] - scores[1] > 5 * (scores[1] - scores[0]) > 0
+    assert scores[3] == scores[2]
+    assert scores.mean() == pytest.approx(0.0)
+    assert log_scores(np.full(3, np.inf)).tolist() == [0.0, 0.0, 0.0]
+    assert log_scores(np.ones(3)).tolist() == [0.0, 0.0, 0.0]
 
 
 def test_a_scale_is_that_of_its_reference() -> None:

@@ -1,13 +1,14 @@
 import logging
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from tilewright.tuners import Observation, make_tuner
-from tilewright.tuners.model_based import ModelBasedSearch
+from tilewright.tuners.model_based import IN_VAIN, ModelBasedSearch
+from tilewright.tuners.stagnation import evaluations_in_vain
 
 SEEDS = range(10)
 TRIALS = 64
@@ -66,6 +67,50 @@ def test_a_failing_model_degrades_the_search_with_one_warning(
     assert [record.getMessage() for record in caplog.records] == [
         "the cost model failed (labels are wrong); the search goes on with a simpler one"
     ]
+
+
+class StubbornModel:
+    """Expects most of the slowest, whatever it learns."""
+
+    costs: ClassVar[dict[tuple[int, ...], float]] = {}
+
+    def __init__(self, space: Any, seed: int) -> None:
+        self.seed = seed
+
+    def fit(self, points: Any, targets: Any) -> None:
+        pass
+
+    def predict(self, points: Any) -> Any:
+        means = np.array([-self.costs[tuple(choice)] for choice in points.choices.tolist()])
+        return means, np.full(len(means), 1e-6)
+
+
+def test_where_experts_are_long_in_vain_another_takes_their_place(
+    recorded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = recorded.space.ordinals(np.array(list(recorded.costs))).tolist()
+    costs = [1.0 if cost is None else cost for cost in recorded.costs.values()]
+    monkeypatch.setattr(StubbornModel, "costs", dict(zip(map(tuple, rows), costs, strict=True)))
+    monkeypatch.setattr("tilewright.tuners.model_based.EXPLORING_SHARE", 0.0)
+    tuner = ModelBasedSearch(recorded.space, 0, make_model=StubbornModel)
+    batches = []
+    for _ in range(12):
+        configs = tuner.next_batch(8)
+        seen = [Observation(config, recorded.costs[config.index]) for config in configs]
+        tuner.update(seen)
+        batches.append(recorded.fraction(seen))
+    first, turned = max(batches[:1]), 1 + IN_VAIN // 8
+    assert max(batches[1:turned]) < first
+    assert max(batches[turned:]) > 0.95
+
+
+def test_the_time_in_vain_counts_from_the_last_gain() -> None:
+    assert evaluations_in_vain(np.array([])) == 0
+    assert evaluations_in_vain(np.array([np.inf, np.inf])) == 2
+    assert evaluations_in_vain(np.array([np.inf, 5.0])) == 0
+    assert evaluations_in_vain(np.array([5.0, 9.0, 4.0, 4.5, np.inf])) == 2
+    assert evaluations_in_vain(np.array([5.0, 4.99, 4.98])) == 2  # less than a hundredth is no gain
+    assert evaluations_in_vain(np.array([5.0, 4.9, 4.87])) == 1  # nor is it over what was a gain
 
 
 def test_grid_visits_the_indices_in_order(recorded: Any) -> None:

@@ -1,13 +1,16 @@
 """A cost model with or without the help of priors, and how well it has foretold what was measured."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from tilewright.tuners.acquisition import chance_below
 from tilewright.tuners.cost_model import CostModel
 from tilewright.tuners.guides import Guides
 from tilewright.tuners.points import Points
 from tilewright.tuners.prior import Vector
+from tilewright.tuners.scores import cost_scores
 
 MEMORY = 0.8
 # Errors that weigh as much as all before them; bounds of one squared error, and of the factor.
@@ -28,6 +31,7 @@ class Expert:
     Attributes:
         model: of the scores, less what the guides expect.
         guides: the priors that the model leans on; None for a model that looks at measurements only.
+        scale: turns costs into the scores that it learns.
         evidence: the logarithm of its chance to be right, from what it foretold of each batch.
         surprise: the factor of its variance that its errors so far call for, one at least. A model that is
             too sure of where it has measured much stays there.
@@ -35,13 +39,26 @@ class Expert:
 
     model: CostModel
     guides: Guides | None
+    scale: Callable[[Vector], Vector] = cost_scores
     evidence: float = 0.0
     surprise: float = 1.0
     _foretold: dict[int, tuple[float, float]] = field(default_factory=dict)
+    _best: float = 0.0
 
     def faith(self, known: int) -> float:
         """Return how much it is to be heard, but for its evidence, when so many are measured."""
         return 1.0 if self.guides is None else float(0.5 ** (known / FAITH))
+
+    def learn(self, indices: list[int], points: Points, costs: Vector) -> None:
+        """Weigh what was foretold of indices against their costs, then learn all of these."""
+        scores = self.scale(costs)
+        self._best = float(scores.min())
+        self.judge(dict(zip(indices, scores.tolist(), strict=True)))
+        self.fit(points, scores)
+
+    def hope(self, mean: Vector, spread: Vector) -> float:
+        """Return the chance that the most promising of what was predicted is below the best score."""
+        return float(chance_below(self._best, mean, spread).max())
 
     def fit(self, points: Points, scores: Vector) -> None:
         """Learn the scores of points."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from tilewright.templates.constraints import Ordinals
 from tilewright.templates.space import ConfigSpace
-from tilewright.tuners.acquisition import chance_below, fill_space, pick_batch
+from tilewright.tuners.acquisition import fill_space, pick_batch
 from tilewright.tuners.combined_model import trees_and_process
 from tilewright.tuners.cost_model import CostModel
 from tilewright.tuners.expert import LEAST_FAITH, Expert, shares
@@ -18,14 +18,17 @@ from tilewright.tuners.guides import Guides
 from tilewright.tuners.moves import Moves
 from tilewright.tuners.points import PointEncoder, Points
 from tilewright.tuners.prior import Vector
-from tilewright.tuners.scores import cost_scores
+from tilewright.tuners.scores import log_scores
 from tilewright.tuners.single_thread import single_blas_thread
+from tilewright.tuners.stagnation import evaluations_in_vain
 from tilewright.tuners.tuner import Tuner
 from tilewright.tuners.xgboost_model import FailureModel
 
 FIRST_POINTS = 8
 POOL_LIMIT = 50_000
 EXPLORING_SHARE = 0.05
+# Evaluations in vain after which another expert chooses, until there is a gain.
+IN_VAIN = 48
 _DRAWS = 256
 _PARENTS = 8
 _EVOLVED = 384
@@ -39,7 +42,8 @@ class ModelBasedSearch(Tuner):
     """Fills the space first, then measures where the model's optimistic cost is lowest.
 
     An expert looks at measurements only; another, where there are priors, also leans on what they expect.
-    Each chooses a share of a batch.
+    Each chooses a share of a batch. Where they have long been in vain, one takes their place that sees costs
+    on another scale, and so hopes elsewhere.
     """
 
     uses_priors = True
@@ -54,14 +58,16 @@ class ModelBasedSearch(Tuner):
     ) -> None:
         self.moves = Moves(space)
         self._failures = FailureModel(seed)
-        self._best_score = 0.0
         self._is_simple = False
+        self._begun: int | None = None
         super().__init__(space, seed, **options)
         self._guides = Guides(space, self.priors)
         self._encode = PointEncoder(space, self.features, self._guides)
         self._experts = [Expert(make_model(space, seed), None)]
         if len(self._guides):
             self._experts.append(Expert(make_model(space, seed), self._guides))
+        self._relief = Expert(GaussianProcess(space), None, scale=log_scores)
+        self._choosing = self._experts
 
     def _propose(self, count: int) -> Sequence[int]:
         if len(self.costs) < FIRST_POINTS or not self.best_indices(1):
@@ -114,36 +120,37 @@ class ModelBasedSearch(Tuner):
             return self._pick(pool, count) if len(pool) else []
 
     def _fit(self) -> None:
-        indices: Ordinals = np.array(list(self.costs), dtype=self.space.index_dtype)
+        """Say who chooses the next batch, and teach them what is known."""
+        indices = list(self.costs)
         costs = np.array([np.inf if cost is None else cost for cost in self.costs.values()])
-        points, scores = self._encode(indices), cost_scores(costs)
-        self._best_score = float(scores.min())
-        by_index = dict(zip(indices.tolist(), scores.tolist(), strict=True))
+        points = self._encode(np.array(indices, dtype=self.space.index_dtype))
         self._experts = [each for each in self._experts if each.faith(len(indices)) >= LEAST_FAITH]
-        for expert in self._experts:
-            expert.judge(by_index)
-            expert.fit(points, scores)
+        self._begun = len(costs) if self._begun is None else self._begun
+        in_vain = min(evaluations_in_vain(costs), len(costs) - self._begun)
+        self._choosing = [self._relief] if in_vain >= IN_VAIN else self._experts
+        for expert in self._choosing:
+            expert.learn(indices, points, costs)
         if not self._is_simple:
             self._failures.fit(points, np.isinf(costs).astype(np.float64))
 
     def _pick(self, pool: Ordinals, count: int) -> list[int]:
         """Let each expert choose in proportion to how well it has foretold so far."""
-        points = self._encode(pool)
-        opinions = [expert.predict(points) for expert in self._experts]
+        points, experts = self._encode(pool), self._choosing
+        opinions = [expert.predict(points) for expert in experts]
         risk = self._risk(points)
-        chances = shares(self._experts, len(self.costs))
-        choosers = self.rng.choice(len(opinions), size=count, p=chances)
+        choosers = self.rng.choice(len(opinions), size=count, p=shares(experts, len(self.costs)))
         taken = pick_batch([(opinions[k][0] + risk, opinions[k][1]) for k in choosers], self.rng)
         chosen = self._at(pool, taken)
-        for expert, (mean, spread) in zip(self._experts, opinions, strict=True):
+        for expert, (mean, spread) in zip(experts, opinions, strict=True):
             expert.foretell(chosen, mean[taken], spread[taken])
-        self.hope = max(float(chance_below(self._best_score, *opinion).max()) for opinion in opinions)
+        if experts is self._experts:  # the relief has hope where these had none left: that is its purpose
+            self.hope = max(each.hope(*opinion) for each, opinion in zip(experts, opinions, strict=True))
         return chosen
 
     def _optimistic(self, indices: Ordinals) -> Vector:
         """Return how low the most hopeful expert thinks the scores may be."""
         points = self._encode(indices)
-        hopes = [mean - spread for mean, spread in (expert.predict(points) for expert in self._experts)]
+        hopes = [mean - spread for mean, spread in (expert.predict(points) for expert in self._choosing)]
         return np.asarray(np.min(hopes, axis=0) + self._risk(points))
 
     def _risk(self, points: Points) -> Vector:

@@ -17,6 +17,17 @@ def cost_scores(costs: Vector) -> Vector:
     return (normal_scores(costs) - _standard(costs[ran].min() / costs)) / 2
 
 
+def log_scores(costs: Vector) -> Vector:
+    """Return the logarithm of each cost, standardised; a failure is as slow as the slowest that ran.
+
+    Logarithms tell what is bad from what is useless: where knobs must fit each other, they show which do.
+    """
+    ran = np.isfinite(costs)
+    if not ran.any():
+        return np.zeros(len(costs))
+    return _standard(np.log(np.where(ran, costs, costs[ran].max())))
+
+
 def normal_scores(values: Vector) -> Vector:
     """Return for each value the normal quantile of its rank; equal values have equal scores."""
     return NormalScale(values)(values)
