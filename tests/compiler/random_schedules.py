@@ -14,11 +14,11 @@ from tilewright.compiler.schedule import Schedule, Stage, create_schedule
 from tilewright.compiler.te import ComputeOp, IterVar
 
 PRIMITIVES = (
-    "split", "split", "split", "tile", "fuse", "reorder", "vectorize", "unroll", "parallel", "cache_write",
-    "cache_inplace", "cache_inplace", "cache_inplace", "cache_inplace", "cache_read", "pack", "compute_at",
-    "compute_at", "compute_inline", "compute_inline", "decompose_reduction", "outline", "loop_partition",
-    "rfactor", "rfactor", "rfactor", "pragma", "prefetch", "storage_align",
-    "store_nontemporal", "trim", "trim",
+    "split", "split", "split", "tile", "fuse", "reorder", "vectorize", "unroll", "parallel",
+    "cache_write", "cache_write", "cache_inplace", "cache_inplace", "cache_inplace", "cache_inplace",
+    "cache_read", "pack", "compute_at", "compute_at", "compute_inline", "compute_inline",
+    "decompose_reduction", "outline", "loop_partition", "rfactor", "rfactor", "rfactor", "pragma",
+    "prefetch", "storage_align", "store_nontemporal", "trim", "trim",
 )  # fmt: skip
 T = TypeVar("T")
 SCOPES = ("register", "stack", "thread", "call")
