@@ -117,7 +117,7 @@ WAYS = {"measurer": measure_alone, "tune": tune_one_after_another}
 def soak(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[int, int], list[State]]:
-    """The states after each of so many parts of a long run of so many trials, but for a part for warming up."""
+    """The states after each part of a run of so many trials and parts, but for a first one for warming up."""
     scratch, folder = tmp_path / "scratch", tmp_path / "database"
     scratch.mkdir()
     folder.mkdir()
