@@ -15,9 +15,13 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from interleave import parser, table, write_json
+
+if TYPE_CHECKING:
+    from tilewright.logs.record import Record
+    from tilewright.templates.task import Task
 
 WORKLOADS = 1000
 LOOKUPS = 200
@@ -55,7 +59,7 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, float]:
     in_process(write_log, log, given.records)
     in_process(write_log, part, given.records // 10)
     one = folder / "one.jsonl"
-    in_process(write_log, one, RESUMED, 1)
+    in_process(write_search, one, RESUMED)
     in_process(import_log, one, folder / "one.db")
     small = in_process(import_log, part, folder / "part.db")
     whole = in_process(import_log, log, folder / "tune.db")
@@ -74,35 +78,72 @@ def in_process(function: Callable[..., Any], *arguments: Any) -> Any:
         return pool.apply(function, arguments)
 
 
-def write_log(path: Path, count: int, workloads: int = WORKLOADS) -> None:
-    """A log of trials as tuning leaves them: nine of ten valid, in bursts of 64 a workload."""
-    from tilewright.logs.record import Record, TargetData, TemplateData, WorkloadData
+def write_log(path: Path, count: int) -> None:
+    """A log of trials of many workloads, in bursts of 64 each."""
+    from tilewright.logs.record import TargetData, TemplateData, WorkloadData
 
     target, template = TargetData("znver5", "f" * 16, 1), TemplateData("matmul", "a" * 16)
-    start = datetime(2026, 1, 1, tzinfo=UTC)
     with path.open("w") as file:
         for number in range(count):
-            workload = number // 64 % workloads
-            seconds = 1e-4 * (1 + (number * 7919 % 1000) / 1000)
-            valid = number % 10 != 9
-            record = Record(
-                workload=WorkloadData("matmul", {"m": 64 + workload, "n": 512, "k": 512, "dtype": "float32"}),
+            args = {"m": 64 + number // 64 % WORKLOADS, "n": 512, "k": 512, "dtype": "float32"}
+            record = make_trial(
+                number,
+                workload=WorkloadData("matmul", args),
                 template=template,
                 target=target,
                 config={"tile": [8, number % 64], "order": [0, 1, 2], "unroll": 4, "number": number},
                 index=number,
-                state="ok" if valid else "crash",
-                signal=None if valid else "SIGSEGV",
-                costs=(seconds,) * 20 if valid else (),
-                seconds=seconds if valid else None,
-                interval=(seconds, seconds) if valid else None,
-                reference_ratio=seconds * 1e5 if valid else None,
-                error=None if valid else "the worker was ended by SIGSEGV",
-                versions={"python": "3.11.7", "tilewright": "0.1.0", "llvmlite": "0.50.0", "numpy": "2.4.0"},
-                at=start + timedelta(seconds=number),
                 kinds={"tile": "split", "order": "reorder", "unroll": "other", "number": "other"},
             )
             file.write(record.to_json() + "\n")
+
+
+def write_search(path: Path, count: int) -> None:
+    """A log of trials of one workload, each of another configuration of its space."""
+    import numpy as np
+
+    from tilewright.logs.record import TemplateData, WorkloadData, target_data
+
+    task = resumed_task()
+    with path.open("w") as file:
+        for number, index in enumerate(task.space.sample(count, np.random.default_rng(0))):
+            record = make_trial(
+                number,
+                workload=WorkloadData(task.workload.op, dict(task.workload.args)),
+                template=TemplateData(task.template.name, task.template_hash),
+                target=target_data(task.target, task.threads),
+                config=task.space.config(index).to_json(),
+                index=index,
+                kinds={knob.name: knob.kind for knob in task.space.knobs},
+            )
+            file.write(record.to_json() + "\n")
+
+
+def resumed_task() -> Task:
+    """A task whose space has more configurations than trials are resumed."""
+    from tilewright.deploy import make_task
+
+    return make_task("matmul", None, 1, {"m": 1024, "n": 1024, "k": 1024})
+
+
+def make_trial(number: int, **subject: Any) -> Record:
+    """The outcome of a trial as tuning leaves it: nine of ten are valid."""
+    from tilewright.logs.record import Record
+
+    seconds = 1e-4 * (1 + (number * 7919 % 1000) / 1000)
+    valid = number % 10 != 9
+    return Record(
+        **subject,
+        state="ok" if valid else "crash",
+        signal=None if valid else "SIGSEGV",
+        costs=(seconds,) * 20 if valid else (),
+        seconds=seconds if valid else None,
+        interval=(seconds, seconds) if valid else None,
+        reference_ratio=seconds * 1e5 if valid else None,
+        error=None if valid else "the worker was ended by SIGSEGV",
+        versions={"python": "3.11.7", "tilewright": "0.1.0", "llvmlite": "0.50.0", "numpy": "2.4.0"},
+        at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number),
+    )
 
 
 def import_log(log: Path, database: Path) -> dict[str, float]:
@@ -141,16 +182,23 @@ def ask(database: Path) -> dict[str, float]:
 
 
 def resume(database: Path) -> float:
-    """The seconds from opening a database until all trials of its one workload are known."""
-    from tilewright.logs.store import RecordStore
+    """The seconds from opening a database until a tuner knows the trials of its one workload.
 
-    with RecordStore(database) as store:
-        (key,) = store.workload_keys()
+    What is guessed of configurations without trials takes as long as in a new search, and is left out.
+    """
+    from tilewright.logs.store import RecordStore
+    from tilewright.tuners import make_tuner
+    from tilewright.tuning.conductor import open_history
+
+    task = resumed_task()
+    task.default_config  # noqa: B018 - runs the template, as every search does
     start = time.perf_counter()
     with RecordStore(database) as store:
-        known = {trial.id for trial in store.briefs(key)}
+        history = open_history(task, store)
+        known = history.observations(history.records)
+        tuner = make_tuner("xgb", task.space, 0, start=[task.default_config], history=known)
     seconds = time.perf_counter() - start
-    assert len(known) == RESUMED
+    assert len(history.records) == len(known) == len(tuner.seen) == RESUMED
     return seconds
 
 

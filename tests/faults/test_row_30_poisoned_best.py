@@ -1,5 +1,6 @@
 """Row 30: the best record crashes, hangs or is wrong here; a child tries it, and the next best is used."""
 
+import io
 import logging
 import os
 from pathlib import Path
@@ -9,15 +10,19 @@ import msgspec
 import numpy as np
 import pytest
 
+import tilewright
 from tests.faults.crashing import SIZE, crashing, hasty
 from tilewright.compiler.kernel import Kernel
+from tilewright.compiler.target import Target
 from tilewright.deploy import build, explain, make_task
 from tilewright.logs.apply import apply_best
+from tilewright.logs.formats.autotvm import AutoTVMLine, format_line
 from tilewright.logs.record import Record, TemplateData, make_record, target_data
 from tilewright.logs.sandbox import Sandbox, describe_origin
 from tilewright.logs.store import RecordStore
 from tilewright.measure import measurer
 from tilewright.measure.result import MeasureResult
+from tilewright.tvm import autotvm
 
 ENDS = ("right", "address 0", "nothing written", "right", "forever")
 RIGHT, CRASHES, WRONG, NEXT, HANGS = range(len(ENDS))
@@ -160,4 +165,68 @@ def test_row_30_a_record_that_no_longer_fits_leaves_the_next_best(caplog: pytest
     with apply_best(records_of((len(ENDS), NEXT))):
         assert build_crashing().config.to_json() == {"number": NEXT}
     assert "no longer fits the template" in caplog.text
+    assert Counted.started == 0
+
+
+TVM, OURS = "0.18.0", f"tilewright-{tilewright.__version__}"
+
+
+def log_of(numbers: tuple[int, ...], version: str) -> io.StringIO:
+    """AutoTVM's log of configurations, the best first."""
+    lines = [
+        AutoTVMLine(
+            target="llvm",
+            task="crashing",
+            args=(SIZE, PARAMS["ends"]),
+            kwargs={},
+            index=number,
+            code_hash=None,
+            entity=(("number", "ot", number),),
+            costs=(1e-6 * place,),
+            error_no=0,
+            all_cost=0.1,
+            timestamp=1.6e9,
+            tvm_version=version,
+        )
+        for place, number in enumerate(numbers, 1)
+    ]
+    return io.StringIO("".join(format_line(line) + "\n" for line in lines))
+
+
+def test_row_30_the_best_of_autotvms_log_is_tried_too(caplog: pytest.LogCaptureFixture) -> None:
+    with autotvm.apply_history_best(log_of((CRASHES, WRONG, NEXT, RIGHT), TVM)):
+        kernels = [build_crashing() for _ in range(2)]
+    assert [kernel.config.to_json() for kernel in kernels] == [{"number": NEXT}] * 2
+    assert is_right(kernels[0])
+    (warning,) = [record.getMessage() for record in caplog.records]
+    for word in ("quarantine", "made by tvm 0.18.0", "SIGSEGV", "wrong_result"):
+        assert word in warning
+    assert "validated: it ran right in a child process here" in explain()[-1].reason
+    assert Counted.started == 1
+
+
+def test_row_30_where_nothing_of_autotvms_log_works_the_default_is_built() -> None:
+    with autotvm.apply_history_best(log_of((CRASHES,), "tilewright-0.0.1")):
+        assert build_crashing().config == TASK.default_config
+    assert "made by tilewright 0.0.1: crash" in explain()[-1].reason
+
+
+def test_row_30_a_log_of_our_own_and_what_a_script_prefers_are_not_tried() -> None:
+    history = autotvm.apply_history_best(log_of((NEXT,), OURS))
+    with history:
+        assert build_crashing().config.to_json() == {"number": NEXT}
+        assert Counted.started == 0
+        config = autotvm.ConfigEntity.of(TASK.space.from_values({"number": RIGHT}))
+        history.update("llvm", ("crashing", SIZE, PARAMS["ends"]), config)
+        assert build_crashing().config.to_json() == {"number": RIGHT}
+    assert Counted.started == 0
+
+
+def test_row_30_a_kernel_for_another_cpu_cannot_be_tried_here() -> None:
+    other = make_task(crashing, Target.named("skylake-avx512", ("-avx512vnni",)), 1, PARAMS)
+    record = msgspec.structs.replace(
+        record_of(NEXT, 1e-6, **OTHER_MACHINE), target=target_data(other.target, other.threads)
+    )
+    choice = apply_best([record]).choose(other)
+    assert choice.record == record
     assert Counted.started == 0

@@ -16,13 +16,13 @@ STRATEGIES = ("gradient", "round-robin")
 
 
 def _tune_all(file: str, as_json: bool, **options: Any) -> int:
-    from tilewright.tuning import IncompleteTuningError, TuneAllInterrupted, tune_all
+    from tilewright.tuning import IncompleteTuningError, RecordsNotStored, TuneAllInterrupted, tune_all
     from tilewright.tuning.weighted_workloads import read_workloads
 
     workloads = read_workloads(file)
     try:
         result = tune_all(workloads, progress=not current_invocation().quiet, **options)
-    except IncompleteTuningError as error:
+    except (IncompleteTuningError, RecordsNotStored) as error:
         _print(error.result, options["db"], as_json)
         raise
     except TuneAllInterrupted as error:

@@ -1,21 +1,16 @@
 """Applying the best records: in a context, or in the whole process."""
 
-import logging
 from typing import TYPE_CHECKING
 
 from tilewright.logs.errors import DatabaseError
 from tilewright.logs.lookup import Lookup, SourceArgument, check_source
 from tilewright.logs.record import Record, plain, record_key
-from tilewright.logs.sandbox import Sandbox, describe_origin
+from tilewright.logs.usable import first_usable
 from tilewright.logs.watch import Change, Watch
 from tilewright.templates.dispatch import Choice, Dispatcher
-from tilewright.templates.errors import ConfigError, SpaceError
 
 if TYPE_CHECKING:
     from tilewright.templates.task import Task
-
-_logger = logging.getLogger(__name__)
-_TOLD = 3
 
 
 class ApplyBest(Dispatcher):
@@ -52,41 +47,10 @@ class ApplyBest(Dispatcher):
             self._choices = {}
 
     def _first_usable(self, key: str, task: "Task") -> Choice:
-        """The best record that can be used here; one warning names those that cannot."""
-        faults: list[str] = []
-        choice = None
+        """The best record that can be used here, or why there is none."""
         if self.find(key) is None:
             return Choice(None, self._why_none(task))
-        with Sandbox() as sandbox:
-            for record in self._lookup.candidates(key):
-                fault, choice = self._judge(record, task, sandbox)
-                if fault is None:
-                    break
-                faults.append(f"trial {record.id} {fault}")
-        if not faults and choice is not None:
-            return choice
-        instead = "the default" if choice is None else f"trial {choice.record.id}"
-        _logger.warning("%s: %s is used, since %s", task.workload, instead, "; ".join(faults))
-        told = "; ".join(faults[:_TOLD])
-        if choice is None:
-            return Choice(None, f"no record of this key can be used: {told}")
-        return Choice(choice.values, f"{choice.reason}; a better one is not used: {told}", choice.record)
-
-    def _judge(self, record: Record, task: "Task", sandbox: Sandbox) -> tuple[str | None, Choice | None]:
-        """What is wrong with a record here, or the choice of it."""
-        reason = f"recorded at {record.at:%Y-%m-%d %H:%M}, {record.seconds:.3g} s"
-        try:
-            task.space.from_values(record.config)
-        except (ConfigError, SpaceError) as error:
-            return f"no longer fits the template: {error}", None
-        origin = describe_origin(record, task)
-        reason += f"; {origin}" if origin is not None else ""
-        if self._verify or (self._verify is None and origin is not None):
-            fault = sandbox.find_fault(record, task)
-            if fault is not None:
-                return f"is in quarantine{f', {origin}' if origin else ''}: {fault}", None
-            reason += "; validated: it ran right in a child process here"
-        return None, Choice(record.config, reason, record)
+        return first_usable(self._lookup.candidates(key), task, self._verify)
 
     def _why_none(self, task: "Task") -> str:
         """Whose the records of the same workload are, if there are any."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tilewright.measure.measurer import Measurer
     from tilewright.templates.task import Task
 
-_COMPILERS = ("tilewright", "llvmlite")
+_COMPILERS = ("tilewright", "llvmlite", "tvm")
 
 
 def describe_origin(record: Record, task: "Task") -> str | None:

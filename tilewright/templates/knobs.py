@@ -1,10 +1,14 @@
 """A knob: a named list of choices, one of the dimensions of a space."""
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tilewright.templates.annotate import AnnotateEntity, enumerate_annotations
 from tilewright.templates.errors import ConfigError, SpaceError
@@ -21,6 +25,7 @@ _ENTITY: dict[KnobKind, Callable[..., Entity]] = {
     "other": OtherOptionEntity,
 }
 _SCALARS = frozenset({int, float, bool, str, type(None)})
+NO_CHOICE = -1
 
 
 class Axis(Protocol):
@@ -77,20 +82,39 @@ class Knob:
 
     def ordinal_of(self, value: object) -> int:
         """Return the position of the choice that plain data, or an entity, stands for."""
+        found = self._find(value)
+        return (
+            self.ordinal(self._read(value)) if found == NO_CHOICE else found
+        )  # the former says what is wrong
+
+    def find_ordinals(self, values: Sequence[object]) -> NDArray[np.int64]:
+        """Return what `ordinal_of` does for each of many values; `NO_CHOICE` where that raises an error.
+
+        Each distinct value is looked up once.
+        """
+        keys = _keys(values)
+        known = {key: self._find(value) for key, value in dict(zip(keys, values, strict=True)).items()}
+        return np.fromiter(map(known.__getitem__, keys), np.int64, len(values))
+
+    def _find(self, value: object) -> int:
         if type(value) in _SCALARS or (type(value) is list and _SCALARS.issuperset(map(type, value))):
             found = self._ordinals_by_text.get(repr(value))  # as records hold it; tells 1 from True
             if found is not None:
                 return found
-        if isinstance(value, SplitEntity | ReorderEntity | AnnotateEntity | OtherOptionEntity):
-            return self.ordinal(self._open_outermost(value))
         try:
-            frozen = freeze_json(value)
-            entity = _ENTITY[self.kind](frozen)
-        except (TypeError, ValueError):
+            return self._ordinals.get(self._read(value), NO_CHOICE)
+        except ConfigError:
+            return NO_CHOICE
+
+    def _read(self, value: object) -> Entity:
+        if isinstance(value, SplitEntity | ReorderEntity | AnnotateEntity | OtherOptionEntity):
+            return self._open_outermost(value)
+        try:
+            return self._open_outermost(_ENTITY[self.kind](freeze_json(value)))
+        except (TypeError, ValueError, OverflowError):
             raise ConfigError(
                 f"knob {self.name!r} has no value {value!r}; it has {len(self)} values, {self._examples()}"
             ) from None
-        return self.ordinal(self._open_outermost(entity))
 
     def _open_outermost(self, entity: Entity) -> Entity:
         """Write a split whose outermost extent is what the others leave as the choices do."""
@@ -103,6 +127,17 @@ class Knob:
     def _examples(self) -> str:
         shown = ", ".join(str(entity) for entity in self.entities[:4])
         return f"{shown}, ..." if len(self) > 4 else shown
+
+
+def _keys(values: Sequence[object]) -> Sequence[Hashable]:
+    """Return a key for each value; keys are equal only where the values are, and of the same types."""
+    types = set(map(type, values))
+    if len(types) == 1 and types <= _SCALARS:
+        return values
+    lists = (value for value in values if isinstance(value, list))
+    if types <= _SCALARS | {list} and _SCALARS.issuperset(map(type, itertools.chain.from_iterable(lists))):
+        return list(map(repr, values))
+    return range(len(values))
 
 
 def split_knob(

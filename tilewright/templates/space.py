@@ -1,7 +1,7 @@
 """A space: the product of its knobs' choices, less what constraints exclude."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -29,6 +29,7 @@ from tilewright.templates.space_sampling import (
     sample_indices,
     single_changes,
 )
+from tilewright.templates.space_values import config_from_values, configs_from_values
 
 
 @dataclass(frozen=True)
@@ -217,6 +218,10 @@ class ConfigSpace:
         entities = tuple(knob.entities[digit] for knob, digit in zip(self.knobs, ordinals, strict=True))
         return Config(self.names, entities, int(index))
 
+    def made(self, config: Config) -> bool:
+        """Return whether this very object made a configuration, whose index is then right and valid here."""
+        return config.names is self.names
+
     def index(self, config: Config) -> int:
         """Return the index of a configuration, found from its values."""
         if set(config.names) != set(self.names):
@@ -227,12 +232,11 @@ class ConfigSpace:
 
     def from_values(self, values: Mapping[str, object]) -> Config:
         """Return the configuration with these values, one for each knob."""
-        unknown, missing = set(values) - set(self.names), set(self.names) - set(values)
-        if unknown:
-            raise ConfigError(f"there is no knob {_list(sorted(unknown))}; the space has {_list(self.names)}")
-        if missing:
-            raise ConfigError(f"no value is given for knob {_list(sorted(missing))}")
-        return self.config(self.knob_to_point([knob.ordinal_of(values[knob.name]) for knob in self.knobs]))
+        return config_from_values(self, values)
+
+    def iter_from_values(self, points: Iterable[Mapping[str, object]]) -> Iterator[Config | None]:
+        """Yield what `from_values` returns for each of many points; None where that raises an error."""
+        return configs_from_values(self, points)
 
     def next_index(
         self, index: int, n: int = 1, start: int | None = None, end: int | None = None

@@ -118,6 +118,8 @@ class Tuner(ABC):
                 batch.append(index)
 
     def _index_of(self, config: Config) -> int | None:
+        if self.space.made(config):
+            return config.index
         try:
             index = self.space.index(config)
         except ConfigError as error:

@@ -11,7 +11,6 @@ from tilewright.compiler.errors import TilewrightError
 from tilewright.compiler.target import Target
 from tilewright.deploy import make_task
 from tilewright.logs.brief_record import KnownTrial
-from tilewright.logs.errors import DatabaseError
 from tilewright.logs.record import Record
 from tilewright.logs.store import RecordStore
 from tilewright.templates.task import Task
@@ -23,8 +22,9 @@ from tilewright.tuning.history import History
 from tilewright.tuning.interruption import Interruption
 from tilewright.tuning.leases import release_dead
 from tilewright.tuning.progress import Progress, choose_progress
-from tilewright.tuning.result import NoValidConfig, RecordsNotStored, TuneResult, TuningInterrupted
+from tilewright.tuning.result import NoValidConfig, TuneResult, TuningInterrupted
 from tilewright.tuning.run import Run
+from tilewright.tuning.salvage import Salvage
 from tilewright.tuning.workers import Workers
 
 TRIALS = 64
@@ -89,21 +89,14 @@ def _tune(
     on_trial: Callable[[Record], None] | None,
 ) -> TuneResult:
     """Tune a task, with options that were checked."""
-    runs: list[Run] = []
-    try:
-        with ExitStack() as stack:
-            interruption = stack.enter_context(Interruption())
-            history = open_history(task, stack.enter_context(RecordStore(db)))
-            workers = Workers(task.target, task.threads, stack, follow.stage)
-            make = partial(searcher, history)
-            run = Run(task, history, make, budget, seed, follow, on_trial, interruption, stack, workers)
-            runs.append(run)
-            result = _conduct(run)
-    except DatabaseError as error:
-        # Giving the leases back, at the end of the block, may have failed too.
-        for run in runs:
-            raise RecordsNotStored(str(error), run.remembered()) from None
-        raise
+    with Salvage() as salvage, ExitStack() as stack:
+        interruption = stack.enter_context(Interruption())
+        history = open_history(task, stack.enter_context(RecordStore(db)))
+        workers = Workers(task.target, task.threads, stack, follow.stage)
+        make = partial(searcher, history)
+        run = Run(task, history, make, budget, seed, follow, on_trial, interruption, stack, workers)
+        salvage.recall = run.remembered
+        result = _conduct(run)
     return _judge(result, interruption, history)
 
 

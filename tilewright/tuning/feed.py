@@ -22,16 +22,19 @@ class Feed(Sequence[MeasureInput], Generic[Label]):
     ) -> None:
         self._propose = propose
         self._is_over = is_over
-        self._trials: list[tuple[Label, MeasureInput]] = []
+        self._trials: dict[int, tuple[Label, MeasureInput]] = {}  # those that have not ended
+        self._proposed = 0
         self._handed_out = 0
         self._finished = 0
 
     def __len__(self) -> int:
         if self._is_over():
             return self._handed_out
-        if self._handed_out == len(self._trials):
-            self._trials += self._propose(self._handed_out - self._finished)
-        return len(self._trials)
+        if self._handed_out == self._proposed:
+            for trial in self._propose(self._handed_out - self._finished):
+                self._trials[self._proposed] = trial
+                self._proposed += 1
+        return self._proposed
 
     @overload
     def __getitem__(self, index: int) -> MeasureInput: ...
@@ -39,7 +42,7 @@ class Feed(Sequence[MeasureInput], Generic[Label]):
     def __getitem__(self, index: slice) -> Sequence[MeasureInput]: ...
     def __getitem__(self, index: int | slice) -> MeasureInput | Sequence[MeasureInput]:
         if isinstance(index, slice):
-            return [trial for _, trial in self._trials[index]]
+            return [self._trials[place][1] for place in range(*index.indices(self._proposed))]
         self._handed_out = max(self._handed_out, index + 1)
         return self._trials[index][1]
 
@@ -49,6 +52,6 @@ class Feed(Sequence[MeasureInput], Generic[Label]):
         return self._trials[0][1]
 
     def finish(self, index: int) -> Label:
-        """Take note that a trial ended; its label."""
+        """Take note that a trial ended, which is not held any longer; its label."""
         self._finished += 1
-        return self._trials[index][0]
+        return self._trials.pop(index)[0]

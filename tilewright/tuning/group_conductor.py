@@ -39,7 +39,9 @@ from tilewright.tuning.group_run import GroupRun, costs_by_round, round_size
 from tilewright.tuning.history import History, operations
 from tilewright.tuning.interruption import Interruption
 from tilewright.tuning.leases import name_owner
+from tilewright.tuning.result import TuneResult
 from tilewright.tuning.run import Run
+from tilewright.tuning.salvage import Salvage
 from tilewright.tuning.weighted_workloads import WeightedTask, WorkloadEntry, weighted_tasks
 from tilewright.tuning.workers import Workers
 
@@ -86,6 +88,7 @@ def tune_all(
     Raises:
         IncompleteTuningError: a workload has no valid kernel; the message gives the causes.
         TuneAllInterrupted: Ctrl-C was pressed; every finished trial is stored.
+        RecordsNotStored: as for :func:`tune`; ``.result`` is what a run returns.
         TilewrightError: a workload, an option or the database is wrong.
     """
     check_options(trials, seconds, patience, tuner, seed)
@@ -95,7 +98,7 @@ def tune_all(
     for member in members:
         member.task.default_config  # noqa: B018 - a faulty template or default is reported before anything else
     budget = Budget(TRIALS * len(members) if trials is None else trials, seconds)
-    with ExitStack() as stack:
+    with Salvage() as salvage, ExitStack() as stack:
         interruption = stack.enter_context(Interruption())
         store, follow = stack.enter_context(RecordStore(db)), choose_group_progress(progress)
         histories = [open_history(member.task, store) for member in members]
@@ -113,6 +116,7 @@ def tune_all(
             )
             runs.append(run)
         group = GroupRun(runs, scheduler, budget, interruption, size)
+        salvage.recall = partial(_gather, group, members, objective, Run.remembered)
         result = _conduct(group, members, objective, follow, stack)
     return _judge(result, interruption, histories)
 
@@ -142,7 +146,17 @@ def _conduct(
     tell_resumed(group.runs, follow.stage)
     group.search()
     group.decide()
-    results = [run.result(spent) for run, spent in zip(group.runs, group.elapsed_seconds, strict=True)]
+    return _gather(group, members, objective, Run.result)
+
+
+def _gather(
+    group: GroupRun,
+    members: Sequence[WeightedTask],
+    objective: Objective | None,
+    result_of: Callable[[Run, float], TuneResult],
+) -> TuneAllResult:
+    """What was found, as each run tells it of so many seconds."""
+    results = [result_of(run, spent) for run, spent in zip(group.runs, group.elapsed_seconds, strict=True)]
     elapsed = time.monotonic() - group.started
     return gather_results(results, [member.weight for member in members], objective, elapsed)
 

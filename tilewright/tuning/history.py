@@ -1,16 +1,16 @@
 """What is known of a task: its trials and play-offs, those of other processes included."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from tilewright.compiler.analysis.flops import FlopCountError
 from tilewright.logs.apply import task_key
 from tilewright.logs.brief_record import BriefRecord, KnownTrial
+from tilewright.logs.collector import collector_paused
 from tilewright.logs.record import Record
 from tilewright.logs.store import RecordStore
 from tilewright.templates.config import Config
-from tilewright.templates.errors import ConfigError, SpaceError
 from tilewright.templates.task import Task
 from tilewright.tuners import Observation
 
@@ -46,10 +46,13 @@ class History:
             self._latest = max(self._latest, winner.at)
         stored = store.briefs(self.key)
         self._known.update(trial.id for trial in stored)
+        others = []
         for trial in stored:
             if self._is_ours(trial):
                 self._note(trial)
-        self._others = _ranked([t for t in stored if t.state == "ok" and not self._is_ours(t)])[:HINTS]
+            elif trial.state == "ok":
+                others.append(trial)
+        self._others = _ranked(others)[:HINTS]
 
     def refresh(self) -> list[Record]:
         """Take over the trials that others have stored; those that are new here."""
@@ -107,19 +110,22 @@ class History:
 
     def config_of(self, record: KnownTrial) -> Config | None:
         """A record's configuration, if the space still has it."""
-        try:
-            return self.task.space.from_values(record.config)
-        except (ConfigError, SpaceError):
-            return None
+        return next(self.configs_of([record]))
+
+    def configs_of(self, records: Iterable[KnownTrial]) -> Iterator[Config | None]:
+        """The configuration of each record; None where the space does not have it any more."""
+        return self.task.space.iter_from_values(record.config for record in records)
 
     def hints(self) -> list[Config]:
         """The best configurations of other versions of the template, to be measured early."""
-        return [config for r in self._others if (config := self.config_of(r)) is not None]
+        return [config for config in self.configs_of(self._others) if config is not None]
 
     def observations(self, records: Iterable[KnownTrial]) -> list[Observation]:
         """What a tuner may learn from records."""
-        pairs = [(self.config_of(record), record) for record in records]
-        return [observe(config, record) for config, record in pairs if config is not None]
+        known = list(records)
+        with collector_paused():
+            pairs = zip(self.configs_of(known), known, strict=True)
+            return [observe(config, record) for config, record in pairs if config is not None]
 
     def ranked(self) -> list[KnownTrial]:
         """The valid trials, the fastest first."""

@@ -1,12 +1,14 @@
 """What a tuning run found."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from tilewright.compiler.errors import TilewrightError
 from tilewright.logs.errors import DatabaseError
 from tilewright.logs.record import Record
 from tilewright.measure.playoff import PlayoffPlan, paired_ratio
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,10 @@ class NoValidConfig(TilewrightError):  # noqa: N818 - the name is part of the co
         self.result = result
 
 
-class RecordsNotStored(DatabaseError):  # noqa: N818 - says what happened, as its neighbours do
+class RecordsNotStored(DatabaseError, Generic[R]):  # noqa: N818 - says what happened, as its neighbours do
     """The database could not be written; ``result`` holds what is known, the best included."""
 
-    def __init__(self, message: str, result: TuneResult) -> None:
+    def __init__(self, message: str, result: R) -> None:
         super().__init__(message)
         self.result = result
 

@@ -210,18 +210,18 @@ class Run:
     def result(self, elapsed_seconds: float | None = None) -> TuneResult:
         """What is known at the end, after so many seconds; by default since the run was made."""
         best, default = self.history.best(), self.history.default()
-        elapsed = time.monotonic() - self.started if elapsed_seconds is None else elapsed_seconds
         rows = self.history.playoff() if best is not None else None
-        return self._result(best, default, None if rows is None else measure_gain(*rows), elapsed)
+        gain = None if rows is None else measure_gain(*rows)
+        return self._result(best, default, gain, elapsed_seconds)
 
-    def remembered(self) -> TuneResult:
+    def remembered(self, elapsed_seconds: float | None = None) -> TuneResult:
         """What is known without the database, which cannot be used any more: no play-off was held."""
-        elapsed = time.monotonic() - self.started
-        return self._result(next(iter(self.history.ranked()), None), None, None, elapsed)
+        return self._result(next(iter(self.history.ranked()), None), None, None, elapsed_seconds)
 
     def _result(
-        self, best: KnownTrial | None, default: KnownTrial | None, gain: Gain | None, elapsed: float
+        self, best: KnownTrial | None, default: KnownTrial | None, gain: Gain | None, seconds: float | None
     ) -> TuneResult:
+        elapsed = time.monotonic() - self.started if seconds is None else seconds
         flops = operations(self.task)
         return TuneResult(
             op=self.task.workload.op,

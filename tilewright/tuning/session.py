@@ -169,5 +169,6 @@ class Session:
         """The latest trial of each configuration, by index."""
         self._run.refresh()
         history = self._run.history
-        found = ((history.config_of(record), record) for record in history.complete())
+        records = history.complete()
+        found = zip(history.configs_of(records), records, strict=True)
         return {config.index: record for config, record in found if config is not None}

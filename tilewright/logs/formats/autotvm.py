@@ -52,6 +52,7 @@ __all__ = [
 
 FORMAT = "autotvm"
 FAILURE_COSTS = (1e9,)
+_OURS = "tilewright-"
 STATE_OF_ERROR: tuple[State, ...] = (
     "ok",
     "invalid",
@@ -121,7 +122,7 @@ def to_record(line: AutoTVMLine, template: "Template | None" = None) -> Record:
             "config": {name: plain(value) for name, _, value in line.entity},
             "index": line.index,
             "error": f"AutoTVM's error {_ERROR_NAMES[line.error_no]}" if line.error_no else None,
-            "versions": {"tvm": line.tvm_version},
+            "versions": _versions(line.tvm_version),
             "at": datetime.fromtimestamp(line.timestamp, UTC),
             "kinds": {name: _KINDS[kind] for name, kind, _ in line.entity},
             "origin": _origin(line),
@@ -173,6 +174,11 @@ def write_autotvm(records: Iterable[Record], file: IO[str]) -> int:
         file.write(format_line(from_record(record)) + "\n")
         count += 1
     return count
+
+
+def _versions(text: str) -> dict[str, str]:
+    """What made a line: TVM, or what writes its own name in front of its version."""
+    return {"tilewright": text.removeprefix(_OURS)} if text.startswith(_OURS) else {"tvm": text}
 
 
 def _arguments(line: AutoTVMLine, template: "Template | None") -> dict[str, Any]:
@@ -239,7 +245,7 @@ def _native_facts(record: Record) -> _Facts:
         error_no=ERROR_OF_STATE["run_timeout" if is_cut else record.state],
         all_cost=record.build_seconds + sum(costs),
         timestamp=record.at.timestamp(),
-        tvm_version=f"tilewright-{version}",
+        tvm_version=_OURS + version,
     )
 
 

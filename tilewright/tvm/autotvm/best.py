@@ -1,5 +1,6 @@
 """The best lines of AutoTVM's logs, from whatever scripts pass for records."""
 
+import bisect
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ from tilewright.tvm.autotvm.measure.measure import MeasureInput
 from tilewright.tvm.target import Target
 
 _log = logging.getLogger(__name__)
+_KEPT = 8
 
 
 def lines_of(records: Any) -> Iterator[AutoTVMLine]:
@@ -38,14 +40,20 @@ def lines_of(records: Any) -> Iterator[AutoTVMLine]:
         raise TypeError(f"records are a path, an open file, or pairs of input and result, not {records!r}")
 
 
+def ranked_lines(lines: Iterable[AutoTVMLine]) -> dict[str, list[AutoTVMLine]]:
+    """The few lines of lowest mean cost for each target and workload, the lowest first; no failures."""
+    ranked: dict[str, list[AutoTVMLine]] = {}
+    for line in lines:
+        if line.error_no == 0:
+            known = ranked.setdefault(workload_key(line.target, line.task, line.args), [])
+            bisect.insort(known, line, key=lambda one: fmean(one.costs))
+            del known[_KEPT:]
+    return ranked
+
+
 def best_lines(lines: Iterable[AutoTVMLine]) -> dict[str, AutoTVMLine]:
     """The line of the lowest mean cost for each target and workload; failures never count."""
-    best: dict[str, AutoTVMLine] = {}
-    for line in lines:
-        key = workload_key(line.target, line.task, line.args)
-        if line.error_no == 0 and (key not in best or fmean(line.costs) < fmean(best[key].costs)):
-            best[key] = line
-    return best
+    return {key: ranked[0] for key, ranked in ranked_lines(lines).items()}
 
 
 def workload_key(target: str, task: str, args: Sequence[Any]) -> str:
@@ -61,4 +69,4 @@ def _foreign(target: str) -> str:
     return ""
 
 
-__all__ = ["best_lines", "lines_of", "workload_key"]
+__all__ = ["best_lines", "lines_of", "ranked_lines", "workload_key"]
