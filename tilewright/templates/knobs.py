@@ -83,9 +83,9 @@ class Knob:
     def ordinal_of(self, value: object) -> int:
         """Return the position of the choice that plain data, or an entity, stands for."""
         found = self._find(value)
-        return (
-            self.ordinal(self._read(value)) if found == NO_CHOICE else found
-        )  # the former says what is wrong
+        if found == NO_CHOICE:
+            return self.ordinal(self._read(value))  # which says what is wrong
+        return found
 
     def find_ordinals(self, values: Sequence[object]) -> NDArray[np.int64]:
         """Return what `ordinal_of` does for each of many values; `NO_CHOICE` where that raises an error.

@@ -98,23 +98,20 @@ def tune_all(
     for member in members:
         member.task.default_config  # noqa: B018 - a faulty template or default is reported before anything else
     budget = Budget(TRIALS * len(members) if trials is None else trials, seconds)
+    searcher = partial(make_searcher, tuner, seed=seed, transfer=transfer)
+    limits, owner, size = Budget(None, None, patience), name_owner(), round_size(budget.trials, len(members))
     with Salvage() as salvage, ExitStack() as stack:
         interruption = stack.enter_context(Interruption())
         store, follow = stack.enter_context(RecordStore(db)), choose_group_progress(progress)
         histories = [open_history(member.task, store) for member in members]
-        size = round_size(budget.trials, len(members))
         rounds = [costs_by_round(history.records, size) for history in histories]
         scheduler = _make_scheduler(strategy, members, rounds, objective, seed)
         workers = Workers(members[0].task.target, members[0].task.threads, stack, follow.stage)
-        limits, owner = Budget(None, None, patience), name_owner()
-        runs = []
-        for place, history in enumerate(histories):
-            make = partial(make_searcher, tuner, history, seed=seed, transfer=transfer)
-            told = MemberProgress(follow, place)
-            run = Run(
-                history.task, history, make, limits, seed, told, on_trial, interruption, stack, workers, owner
-            )
-            runs.append(run)
+        shared = (on_trial, interruption, stack, workers, owner)
+        runs = [
+            Run(h.task, h, partial(searcher, h), limits, seed, MemberProgress(follow, place), *shared)
+            for place, h in enumerate(histories)
+        ]
         group = GroupRun(runs, scheduler, budget, interruption, size)
         salvage.recall = partial(_gather, group, members, objective, Run.remembered)
         result = _conduct(group, members, objective, follow, stack)
