@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from tilewright.templates import ConfigSpace, option_knob
+from tilewright.tuners.acquisition import Opinion, pick_batch
 from tilewright.tuners.combined_model import CombinedModel
+from tilewright.tuners.cost_model import CostModel
 from tilewright.tuners.gaussian_process import POINTS_LIMIT, GaussianProcess
 from tilewright.tuners.points import Points
 
@@ -84,7 +86,7 @@ def test_many_points_are_thinned() -> None:
     assert np.corrcoef(process.predict(points)[0], targets)[0, 1] > 0.99
 
 
-class Constant:
+class Constant(CostModel):
     def __init__(self, value: float) -> None:
         self.value = value
 
@@ -98,3 +100,44 @@ class Constant:
 def test_models_that_disagree_are_unsure() -> None:
     mean, spread = CombinedModel([Constant(1.0), Constant(3.0)]).predict(at([[0, 0, 0]]))
     assert (mean[0], spread[0]) == (2.0, 1.0)
+
+
+def test_a_pick_leaves_the_spread_that_its_measurement_would() -> None:
+    process = GaussianProcess(space())
+    known, targets = bowl(30, 0)
+    process.fit(known, targets)
+    asked = bowl(40, 1)[0]
+    pending, before = process.pending_picks(asked), process.predict(asked)[1]
+    for place in (3, 8, 21):
+        pending.add(place)
+
+    rows = [np.array(row) for row in (known.choices, asked.choices[[3, 8, 21]])]
+    measured = at(np.vstack(rows))
+    prior = process._covariance(asked, measured).astype(np.float64)
+    among = process._covariance(measured, measured).astype(np.float64)
+    noise = process._kernel.noise(process._parameters) * np.eye(len(measured))
+    explained = np.einsum("ij,ij->i", prior, np.linalg.solve(among + noise, prior.T).T)
+    left = np.sqrt(process._kernel.variance(process._parameters) - explained) * targets.std()
+    assert before * pending.spread_left() == pytest.approx(left, rel=2e-2)
+    assert (left < before).all()
+
+
+def test_a_batch_is_not_one_cluster() -> None:
+    process = GaussianProcess(space())
+    process.fit(*bowl(30, 0))
+    twins = at([[7, 7, 7], [7, 7, 7], [7, 7, 7], [0, 7, 0]])
+    opinion = Opinion(np.array([0.0, 0.01, 0.02, 0.03]), np.ones(4), process.pending_picks(twins))
+    assert pick_batch([opinion], [0, 0], np.zeros(4)).tolist() == [0, 3]
+
+
+def test_models_share_what_picks_leave() -> None:
+    process = GaussianProcess(space())
+    process.fit(*bowl(30, 0))
+    points = bowl(10, 1)[0]
+    alone, joint = (
+        model.pending_picks(points) for model in (process, CombinedModel([process, Constant(1.0)]))
+    )
+    for pending in (alone, joint):
+        pending.add(4)
+    assert joint.spread_left() == pytest.approx(alone.spread_left())
+    assert joint.spread_left()[4] < 0.9

@@ -86,7 +86,7 @@ def test_a_prior_that_says_nothing_is_dropped() -> None:
     assert len(Guides(SPACE, [lambda space, indices: np.ones(len(indices))])) == 0
 
 
-class Flat:
+class Flat(CostModel):
     """Expects the same everywhere, and is as sure as it is told."""
 
     def __init__(self, mean: float, spread: float) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tilewright.tuners import Observation, make_tuner
+from tilewright.tuners.cost_model import CostModel
 from tilewright.tuners.model_based import IN_VAIN, ModelBasedSearch
 from tilewright.tuners.stagnation import evaluations_in_vain
 
@@ -26,9 +27,13 @@ def test_it_beats_random_at_equal_trials(recorded: Any, name: str, least: float)
 
 
 def test_history_saves_trials(recorded: Any) -> None:
-    history = recorded.search("random", 1, 60)
-    later = recorded.search("xgb", 0, 16, history=history)
-    assert recorded.fraction(later) > recorded.fraction(history)
+    found: dict[bool, list[float]] = {True: [], False: []}
+    for seed in SEEDS:
+        history = recorded.search("random", seed, 60)
+        for known in found:
+            later = recorded.search("xgb", seed, 16, history=history if known else ())
+            found[known].append(recorded.fraction(later))
+    assert np.mean(found[True]) > np.mean(found[False])
 
 
 def test_a_prior_leads_the_first_points(recorded: Any) -> None:
@@ -41,7 +46,7 @@ def test_a_prior_leads_the_first_points(recorded: Any) -> None:
     assert recorded.fraction(first) > recorded.fraction(blind)
 
 
-class BrokenModel:
+class BrokenModel(CostModel):
     def __init__(self, space: Any, seed: int) -> None:
         self.seed = seed
 
@@ -69,7 +74,7 @@ def test_a_failing_model_degrades_the_search_with_one_warning(
     ]
 
 
-class StubbornModel:
+class StubbornModel(CostModel):
     """Expects most of the slowest, whatever it learns."""
 
     costs: ClassVar[dict[tuple[int, ...], float]] = {}
@@ -91,7 +96,6 @@ def test_where_experts_are_long_in_vain_another_takes_their_place(
     rows = recorded.space.ordinals(np.array(list(recorded.costs))).tolist()
     costs = [1.0 if cost is None else cost for cost in recorded.costs.values()]
     monkeypatch.setattr(StubbornModel, "costs", dict(zip(map(tuple, rows), costs, strict=True)))
-    monkeypatch.setattr("tilewright.tuners.model_based.EXPLORING_SHARE", 0.0)
     tuner = ModelBasedSearch(recorded.space, 0, make_model=StubbornModel)
     batches = []
     for _ in range(12):

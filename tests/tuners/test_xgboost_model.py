@@ -2,7 +2,8 @@ from typing import Any
 
 import numpy as np
 
-from tilewright.tuners.acquisition import fill_space, pick_batch
+from tilewright.tuners.acquisition import Opinion, fill_space, pick_batch
+from tilewright.tuners.pending_picks import UnrelatedPicks
 from tilewright.tuners.points import Points
 from tilewright.tuners.xgboost_model import FailureModel, XGBoostModel
 
@@ -47,17 +48,20 @@ def test_without_a_failure_none_is_expected() -> None:
     assert not model.predict(points).any()
 
 
+def opinion(mean: Any, spread: Any) -> Opinion:
+    return Opinion(np.array(mean), np.array(spread), UnrelatedPicks(len(mean)))
+
+
 def test_a_batch_starts_with_the_lowest_optimistic_cost() -> None:
-    opinion = np.array([1.0, 0.5, 0.6]), np.array([0.0, 0.0, 0.3])
-    picked = pick_batch([opinion] * 3, np.random.default_rng(0))
-    assert picked[0] == 2
-    assert sorted(picked) == [0, 1, 2]
+    one = opinion([1.0, 0.5, 0.6], [0.0, 0.0, 0.3])
+    assert pick_batch([one], [0] * 5, np.zeros(3)).tolist() == [2, 1, 0]
+    assert pick_batch([one], [0], np.array([0.0, 0.0, 1.0])).tolist() == [1]
 
 
 def test_each_pick_of_a_batch_follows_its_own_opinion() -> None:
     none = np.zeros(3)
-    left, right = (np.array([0.0, 1.0, 2.0]), none), (np.array([2.0, 1.0, 0.0]), none)
-    assert pick_batch([left, right, right, left], np.random.default_rng(0)).tolist() == [0, 2, 1]
+    sides = [opinion([0.0, 1.0, 2.0], none), opinion([2.0, 1.0, 0.0], none)]
+    assert pick_batch(sides, [0, 1, 1, 0], none).tolist() == [0, 2, 1]
 
 
 def test_filling_takes_points_far_from_the_known_and_each_other() -> None:

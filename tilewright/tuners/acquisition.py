@@ -1,31 +1,57 @@
 """Which of many predicted configurations to measure next."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.tuners.pending_picks import PendingPicks
 from tilewright.tuners.prior import Vector
 
 OPTIMISM = 2.0
 
 
-def pick_batch(opinions: Sequence[tuple[Vector, Vector]], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return the places of distinct candidates, each the lowest optimistic cost in one of the opinions.
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What an expert thinks of candidates.
 
-    The first pick weighs the spread by OPTIMISM; the others draw their weight with that mean, so a batch
-    is not one cluster. On recorded spaces twice the spread left fewer runs in a local optimum than once.
+    Attributes:
+        mean: their expected scores.
+        spread: their standard deviations.
+        pending: what the picks of a batch leave of the spread.
+    """
+
+    mean: Vector
+    spread: Vector
+    pending: PendingPicks
+
+    def hopes(self) -> Vector:
+        """Return how low the scores may well be.
+
+        On recorded spaces twice the spread left fewer runs in a local optimum than once.
+        """
+        return self.mean - OPTIMISM * self.spread * self.pending.spread_left()
+
+
+def pick_batch(opinions: Sequence[Opinion], choosers: Iterable[int], risk: Vector) -> NDArray[np.int64]:
+    """Return the places of distinct candidates, each the most hopeful in one of the opinions.
+
+    What is picked takes from the spread of those like it, in all opinions, so a batch is not one cluster.
 
     Args:
-        opinions: for each pick, the expected cost of the candidates and its spread.
-        rng: of the weights.
+        opinions: of the same candidates.
+        choosers: for each pick, which opinion makes it.
+        risk: what is added to the score of each candidate.
     """
     picked: list[int] = []
-    for place, (mean, spread) in enumerate(opinions[: len(opinions[0][0])] if opinions else ()):
-        optimism = OPTIMISM if place == 0 else float(rng.exponential(OPTIMISM))
-        score = mean - optimism * spread
+    for chooser in islice(choosers, len(risk)):
+        score = opinions[chooser].hopes() + risk
         score[picked] = np.inf
         picked.append(int(np.argmin(score)))
+        for opinion in opinions:
+            opinion.pending.add(picked[-1])
     return np.array(picked, dtype=np.int64)
 
 

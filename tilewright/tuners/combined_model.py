@@ -7,12 +7,13 @@ import numpy as np
 from tilewright.templates.space import ConfigSpace
 from tilewright.tuners.cost_model import CostModel
 from tilewright.tuners.gaussian_process import GaussianProcess
+from tilewright.tuners.pending_picks import JointPicks
 from tilewright.tuners.points import Points
 from tilewright.tuners.prior import Vector
 from tilewright.tuners.xgboost_model import XGBoostModel
 
 
-class CombinedModel:
+class CombinedModel(CostModel):
     """Averages models, which see the same data."""
 
     def __init__(self, models: Sequence[CostModel]) -> None:
@@ -29,6 +30,10 @@ class CombinedModel:
         means = np.stack([mean for mean, _ in predictions])
         spreads = np.stack([spread for _, spread in predictions])
         return means.mean(axis=0), np.sqrt((spreads**2).mean(axis=0) + means.var(axis=0))
+
+    def pending_picks(self, points: Points) -> JointPicks:
+        """Return what follows the spread of points while some of them are picked."""
+        return JointPicks([model.pending_picks(points) for model in self._models])
 
 
 def trees_and_process(space: ConfigSpace, seed: int) -> CostModel:

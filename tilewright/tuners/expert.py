@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tilewright.tuners.acquisition import chance_below
+from tilewright.tuners.acquisition import Opinion, chance_below
 from tilewright.tuners.cost_model import CostModel
 from tilewright.tuners.guides import Guides
 from tilewright.tuners.points import Points
@@ -56,28 +56,29 @@ class Expert:
         self.judge(dict(zip(indices, scores.tolist(), strict=True)))
         self.fit(points, scores)
 
-    def hope(self, mean: Vector, spread: Vector) -> float:
-        """Return the chance that the most promising of what was predicted is below the best score."""
-        return float(chance_below(self._best, mean, spread).max())
+    def hope(self, opinion: Opinion) -> float:
+        """Return the chance that the most promising of the candidates is below the best score."""
+        return float(chance_below(self._best, opinion.mean, opinion.spread).max())
 
     def fit(self, points: Points, scores: Vector) -> None:
         """Learn the scores of points."""
-        if self.guides is None:
-            self.model.fit(points.without_guesses(), scores)
-            return
-        self.guides.weigh(points.guesses, scores)
-        self.model.fit(points, scores - self.guides.expect(points.guesses))
+        if self.guides is not None:
+            self.guides.weigh(points.guesses, scores)
+            scores = scores - self.guides.expect(points.guesses)
+        self.model.fit(self._seen(points), scores)
 
     def predict(self, points: Points) -> tuple[Vector, Vector]:
         """Return the expected scores of points and their spread."""
-        if self.guides is None:
-            mean, spread = self.model.predict(points.without_guesses())
-        else:
-            mean, spread = self.model.predict(points)
+        mean, spread = self.model.predict(self._seen(points))
+        if self.guides is not None:
             mean = mean + self.guides.expect(points.guesses)
         if not np.isfinite(mean).all() or not np.isfinite(spread).all():
             raise ArithmeticError("it predicts no finite number")
         return mean, spread * np.sqrt(self.surprise)
+
+    def opinion(self, points: Points) -> Opinion:
+        """Return what is expected of points, of which some will be picked."""
+        return Opinion(*self.predict(points), self.model.pending_picks(self._seen(points)))
 
     def foretell(self, indices: list[int], mean: Vector, spread: Vector) -> None:
         """Remember what is expected of indices that are about to be measured."""
@@ -94,6 +95,10 @@ class Expert:
         squares = ((score - mean) / spread) ** 2
         self.evidence = MEMORY * self.evidence - float((squares / 2 + np.log(spread)).sum())
         self.surprise = self._calibrate(np.minimum(squares, _LARGEST_ERROR))
+
+    def _seen(self, points: Points) -> Points:
+        """Return points as the model sees them."""
+        return points.without_guesses() if self.guides is None else points
 
     def _calibrate(self, squares: Vector) -> float:
         """Return the factor of the variance that makes the errors of the latest batches what was foretold."""

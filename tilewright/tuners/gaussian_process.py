@@ -5,8 +5,10 @@ from numpy.typing import NDArray
 
 from tilewright.templates.constraints import Ordinals
 from tilewright.templates.space import ConfigSpace
+from tilewright.tuners.cost_model import CostModel
 from tilewright.tuners.features import knob_table
 from tilewright.tuners.knob_kernel import Grid, KnobKernel, Matrix
+from tilewright.tuners.pending_picks import ProcessPicks
 from tilewright.tuners.points import Points
 from tilewright.tuners.prior import Vector
 
@@ -18,7 +20,7 @@ _JITTER = 1e-6
 _GUESS_UNIT = 2.0
 
 
-class GaussianProcess:
+class GaussianProcess(CostModel):
     """Exact regression on the choices of the knobs, in any number of fits on growing data.
 
     What priors expect of a point is one more variable each. The kernel's parameters are those of highest
@@ -53,28 +55,43 @@ class GaussianProcess:
         mean, spread = (np.concatenate(part) for part in zip(*parts, strict=True))
         return mean, spread
 
+    def pending_picks(self, points: Points) -> ProcessPicks:
+        """Return what follows the spread of points while some of them are picked."""
+        variance, explained = self._unexplained(self._covariance(points, self._known))
+        return ProcessPicks(
+            variance.astype(np.float64),
+            self._kernel.noise(self._parameters),
+            explained,
+            lambda place: self._covariance(points, points[place : place + 1])[:, 0],
+        )
+
     def _predict(self, points: Points) -> tuple[Vector, Vector]:
-        shared = self._covariance(points)
-        explained = shared @ self._whitening.T
-        variance = self._kernel.variance(self._parameters)
-        left = np.maximum(variance - np.einsum("ij,ij->i", explained, explained), _JITTER * variance)
+        shared = self._covariance(points, self._known)
+        left, _ = self._unexplained(shared)
         mean = shared @ self._weights * self._deviation + self._mean
         return mean, np.sqrt(left).astype(np.float64) * self._deviation
+
+    def _unexplained(self, shared: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the variance that the data leave of points, and the parts that these explain."""
+        explained = shared @ self._whitening.T
+        variance = self._kernel.variance(self._parameters)
+        left = variance - np.einsum("ij,ij->i", explained, explained)
+        return np.maximum(left, _JITTER * variance), explained
 
     def _set_variables(self, count: int) -> None:
         if self._kernel.variables != count:
             self._kernel = KnobKernel(count)
             self._parameters = self._kernel.start
 
-    def _covariance(self, points: Points) -> NDArray[np.float32]:
-        """Return the covariance of points with the known ones, by tables of the choices that occur."""
+    def _covariance(self, points: Points, others: Points) -> NDArray[np.float32]:
+        """Return the covariance of points with others, by tables of the choices that occur."""
         grids = [
-            _knob_grid(table, points.choices[:, column], self._known.choices[:, column])
+            _knob_grid(table, points.choices[:, column], others.choices[:, column])
             for column, table in zip(self._varying, self._tables, strict=True)
         ]
-        guesses = zip(points.guesses.T, self._known.guesses.T, strict=True)
+        guesses = zip(points.guesses.T, others.guesses.T, strict=True)
         grids += [_guess_grid(asked, known) for asked, known in guesses]
-        return self._kernel.covariance(self._parameters, grids, (len(points), len(self._known)))
+        return self._kernel.covariance(self._parameters, grids, (len(points), len(others)))
 
     def _most_likely(self, squares: Matrix, scores: Vector) -> Vector:
         """Return the parameters of highest posterior density, by a few steps of L-BFGS."""
@@ -135,9 +152,17 @@ def _squared_distances(rows: Matrix, columns: Matrix) -> Matrix:
 
 def _knob_grid(table: Matrix, asked: Ordinals, known: Ordinals) -> Grid:
     """Return the distances of the choices that occur, and where each point's is."""
-    rows, row_of = np.unique(asked, return_inverse=True)
-    columns, column_of = np.unique(known, return_inverse=True)
+    rows, row_of = _occurring(asked, len(table))
+    columns, column_of = _occurring(known, len(table))
     return Grid(_squared_distances(table[rows], table[columns]), row_of, column_of)
+
+
+def _occurring(choices: Ordinals, count: int) -> tuple[Ordinals, Ordinals]:
+    """Return the choices that occur, and where each point's is; all choices where these are fewer."""
+    if count <= len(choices):
+        return np.arange(count), choices
+    occurring, places = np.unique(choices, return_inverse=True)
+    return occurring, places
 
 
 def _guess_grid(asked: NDArray[np.float32], known: NDArray[np.float32]) -> Grid:

@@ -26,7 +26,6 @@ from tilewright.tuners.xgboost_model import FailureModel
 
 FIRST_POINTS = 8
 POOL_LIMIT = 50_000
-EXPLORING_SHARE = 0.05
 # Evaluations in vain after which another expert chooses, until there is a gain.
 IN_VAIN = 48
 _DRAWS = 256
@@ -72,9 +71,7 @@ class ModelBasedSearch(Tuner):
     def _propose(self, count: int) -> Sequence[int]:
         if len(self.costs) < FIRST_POINTS or not self.best_indices(1):
             return self._first_points(count)
-        exploring = int((self.rng.random(count) < EXPLORING_SHARE).sum())
-        found = self._modelled(count - exploring) if exploring < count else []
-        return [*found, *self._explore(exploring)]
+        return self._modelled(count)
 
     def _first_points(self, count: int) -> list[int]:
         """Half of what priors expect most of, if there are any, and points far from each other."""
@@ -136,15 +133,14 @@ class ModelBasedSearch(Tuner):
     def _pick(self, pool: Ordinals, count: int) -> list[int]:
         """Let each expert choose in proportion to how well it has foretold so far."""
         points, experts = self._encode(pool), self._choosing
-        opinions = [expert.predict(points) for expert in experts]
-        risk = self._risk(points)
-        choosers = self.rng.choice(len(opinions), size=count, p=shares(experts, len(self.costs)))
-        taken = pick_batch([(opinions[k][0] + risk, opinions[k][1]) for k in choosers], self.rng)
+        opinions = [expert.opinion(points) for expert in experts]
+        choosers = self.rng.choice(len(experts), size=count, p=shares(experts, len(self.costs)))
+        taken = pick_batch(opinions, choosers, self._risk(points))
         chosen = self._at(pool, taken)
-        for expert, (mean, spread) in zip(experts, opinions, strict=True):
-            expert.foretell(chosen, mean[taken], spread[taken])
+        for expert, opinion in zip(experts, opinions, strict=True):
+            expert.foretell(chosen, opinion.mean[taken], opinion.spread[taken])
         if experts is self._experts:  # the relief has hope where these had none left: that is its purpose
-            self.hope = max(each.hope(*opinion) for each, opinion in zip(experts, opinions, strict=True))
+            self.hope = max(each.hope(opinion) for each, opinion in zip(experts, opinions, strict=True))
         return chosen
 
     def _optimistic(self, indices: Ordinals) -> Vector:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from tilewright.tuners.cost_model import CostModel
 from tilewright.tuners.points import Points
 from tilewright.tuners.prior import Vector
 
@@ -12,7 +13,7 @@ ROUNDS = 60
 _FAILURE_ROUNDS = 30
 
 
-class XGBoostModel:
+class XGBoostModel(CostModel):
     """An ensemble of boosted trees; xgboost is imported when it is first fitted."""
 
     def __init__(self, seed: int, members: int = MEMBERS, rounds: int = ROUNDS) -> None:
