@@ -1,5 +1,7 @@
 """A Gaussian process over the knobs: sure near what was measured, unsure elsewhere."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,13 +53,14 @@ class GaussianProcess(CostModel):
 
     def predict(self, points: Points) -> tuple[Vector, Vector]:
         """Return the mean and the standard deviation of the targets of points."""
-        parts = [self._predict(points[low : low + _CHUNK]) for low in range(0, len(points), _CHUNK)]
+        parts = [self._predict(chunk) for chunk in _chunks(points)]
         mean, spread = (np.concatenate(part) for part in zip(*parts, strict=True))
         return mean, spread
 
     def pending_picks(self, points: Points) -> ProcessPicks:
         """Return what follows the spread of points while some of them are picked."""
-        variance, explained = self._unexplained(self._covariance(points, self._known))
+        parts = [self._unexplained(self._covariance(chunk, self._known)) for chunk in _chunks(points)]
+        variance, explained = (np.concatenate(part) for part in zip(*parts, strict=True))
         return ProcessPicks(
             variance.astype(np.float64),
             self._kernel.noise(self._parameters),
@@ -133,6 +136,11 @@ class GaussianProcess(CostModel):
         strayed = (parameters - kernel.start) / kernel.doubt
         by_parameters = np.append(slopes.pull(slope), noise * np.trace(slope))
         return float(likelihood + strayed @ strayed / 2), by_parameters + strayed / kernel.doubt
+
+
+def _chunks(points: Points) -> Iterator[Points]:
+    """Yield points in pieces whose covariance with the known ones stays in a cache."""
+    return (points[low : low + _CHUNK] for low in range(0, len(points), _CHUNK))
 
 
 def _mirror(lower: Matrix) -> Matrix:
