@@ -144,9 +144,9 @@ def test_an_unknown_tuner_is_named(recorded: RecordedSpace) -> None:
         replay(recorded, "great")
 
 
-def test_another_recording_warms_the_search(recorded: RecordedSpace) -> None:
+def test_other_recordings_warm_the_search(recorded: RecordedSpace) -> None:
     cold = replay(recorded, "xgb", trials=4, seeds=4)
-    warm = replay(recorded, "xgb", trials=4, seeds=4, warm=[recorded])
+    warm = replay(recorded, "xgb", trials=4, seeds=4, warm=[recorded, recorded])
     assert all(curve[0] == 1.0 for curve in warm.curves)
     assert not all(curve[0] == 1.0 for curve in cold.curves)
 

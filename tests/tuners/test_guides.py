@@ -11,6 +11,7 @@ from tilewright.tuners.cost_model import CostModel
 from tilewright.tuners.expert import FAITH, Expert, shares
 from tilewright.tuners.guides import Guides
 from tilewright.tuners.points import Points
+from tilewright.tuners.prior import Hearsay
 from tilewright.tuners.scores import NormalScale, cost_scores, log_scores, normal_scores
 
 SPACE = ConfigSpace((option_knob("x", range(16)), option_knob("y", range(16))))
@@ -65,6 +66,51 @@ def test_a_prior_that_agrees_leads_and_one_that_does_not_is_left_aside() -> None
     assert guides.slopes[1] < 0.1
     expected = guides.expect(guides.columns(INDICES))
     assert (np.diff(expected) >= 0).all()
+
+
+class Heard(Hearsay):
+    """Hearsay of a function's opinion."""
+
+    def __init__(self, prior: Any) -> None:
+        self.prior = prior
+
+    def __call__(self, space: Any, indices: Any) -> Any:
+        return self.prior(space, indices)
+
+
+def test_hearsay_is_heard_where_another_prior_agrees() -> None:
+    assert Guides(SPACE, [good]).heard.tolist() == [True]
+    assert Guides(SPACE, [Heard(good)]).heard.tolist() == [False]
+    assert Guides(SPACE, [Heard(good), Heard(bad)]).heard.tolist() == [False, False]
+    assert Guides(SPACE, [Heard(good), Heard(good), Heard(bad)]).heard.tolist() == [True, True, False]
+    assert Guides(SPACE, [good, Heard(good), Heard(bad)]).heard.tolist() == [True, True, False]
+
+
+def test_hearsay_is_heard_while_measurements_bear_it_out() -> None:
+    guides = Guides(SPACE, [Heard(good), Heard(bad)])
+    columns = guides.columns(np.arange(0, 256, 32))
+    rising = normal_scores(np.arange(8.0))
+    assert guides.confront(columns, rising) > 5
+    assert guides.heard.tolist() == [True, False]
+    guides.weigh(columns, rising)
+    assert guides.slopes[0] > 0.5
+    assert guides.slopes[1] == 0.0
+    assert guides.confront(columns, np.ones(8)) == 0.0
+    assert guides.heard.tolist() == [False, False]
+    guides.weigh(columns, np.ones(8))
+    assert guides.expect(columns).tolist() == [0.0] * 8
+
+
+def test_more_measurements_bear_out_a_weaker_agreement() -> None:
+    guides, rng = Guides(SPACE, [Heard(good)]), np.random.default_rng(2)
+    known = rng.permutation(256)
+    columns = guides.columns(known)
+    scores = 0.5 * columns[:, 0] + rng.standard_normal(256)
+    heard = []
+    for count in (4, 128):
+        guides.confront(columns[:count], scores[:count])
+        heard.append(bool(guides.heard[0]))
+    assert heard == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from tilewright.templates import ConfigSpace, option_knob, split_knob
-from tilewright.tuners.registry import make_tuner
+from tilewright.tuners import Observation, make_tuner
+from tilewright.tuners.prior import Hearsay
 from tilewright.tuners.transfer import LEAST_TRIALS, TransferPrior
 
 
@@ -60,10 +61,54 @@ def test_values_that_the_space_lacks_are_learned_from() -> None:
     assert TransferPrior.fit(space(64), [*trials(space(64)), *foreign]) is not None
 
 
-def test_a_tuner_begins_where_the_source_was_fast() -> None:
-    prior = TransferPrior.fit(space(1024), trials(space(768)))
-    assert prior is not None
-    target = space(1024)
-    first = make_tuner("xgb", target, 0, priors=[prior]).next_batch(2)
-    costs = [cost(config.to_json()) for config in first]
-    assert min(value for value in costs if value is not None) == 1.0
+def prior_of(*sources: ConfigSpace) -> list[TransferPrior]:
+    priors = [TransferPrior.fit(space(1024), trials(source)) for source in sources]
+    return [prior for prior in priors if prior is not None]
+
+
+def searched(priors: list[Any], count: int) -> list[int]:
+    """The indices that a search of the target measures first."""
+    tuner = make_tuner("xgb", space(1024), 0, priors=priors)
+    found: list[int] = []
+    while len(found) < count:
+        batch = tuner.next_batch(4)
+        tuner.update(Observation(config, cost(config.to_json())) for config in batch)
+        found += [config.index for config in batch]
+    return found
+
+
+def speeds(indices: list[int]) -> list[float]:
+    return [1 / (cost(space(1024).config(index).to_json()) or math.inf) for index in indices]
+
+
+def test_sources_that_agree_lead_from_the_first_trial() -> None:
+    priors = prior_of(space(768), space(512))
+    assert max(speeds(searched(priors, 4)[:2])) == 1.0
+
+
+def test_one_source_leads_as_soon_as_the_first_points_bear_it_out() -> None:
+    cold, warm = (searched(priors, 12) for priors in ([], prior_of(space(768))))
+    assert warm[:8] == cold[:8]
+    assert sum(speeds(warm[8:])) > 1.2 * sum(speeds(cold[8:]))
+
+
+class Misleading(Hearsay):
+    """Expects most of what is worst."""
+
+    def __call__(self, space: ConfigSpace, indices: Any) -> Any:
+        costs = [cost(space.config(int(index)).to_json()) for index in indices]
+        return np.array([0.0 if value is None else -math.log(value) for value in costs])
+
+
+def test_a_misleading_source_costs_one_trial() -> None:
+    cold, warm = searched([], 16), searched([Misleading()], 20)
+    assert warm[:16] == cold
+    tried, *others = speeds(warm[16:])
+    left = set(range(space(1024).range_length)) - set(warm[:16])
+    assert tried == min(value for value in speeds(sorted(left)) if value)
+    assert min(others) > 10 * tried
+
+
+def test_an_estimate_of_the_workload_itself_is_heard_at_once() -> None:
+    misled = Misleading()
+    assert searched([misled], 4) != searched([lambda space, indices: misled(space, indices)], 4)

@@ -45,6 +45,11 @@ class Expert:
     _foretold: dict[int, tuple[float, float]] = field(default_factory=dict)
     _best: float = 0.0
 
+    @property
+    def has_say(self) -> bool:
+        """Whether it differs from a model without guides."""
+        return self.guides is None or bool(self.guides.heard.any())
+
     def faith(self, known: int) -> float:
         """Return how much it is to be heard, but for its evidence, when so many are measured."""
         return 1.0 if self.guides is None else float(0.5 ** (known / FAITH))
@@ -98,7 +103,7 @@ class Expert:
 
     def _seen(self, points: Points) -> Points:
         """Return points as the model sees them."""
-        return points.without_guesses() if self.guides is None else points
+        return points.with_guesses(slice(0) if self.guides is None else self.guides.heard)
 
     def _calibrate(self, squares: Vector) -> float:
         """Return the factor of the variance that makes the errors of the latest batches what was foretold."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from tilewright.tuners.guides import Guides
 from tilewright.tuners.moves import Moves
 from tilewright.tuners.points import PointEncoder, Points
 from tilewright.tuners.prior import Vector
-from tilewright.tuners.scores import log_scores
+from tilewright.tuners.scores import cost_scores, log_scores
 from tilewright.tuners.single_thread import single_blas_thread
 from tilewright.tuners.stagnation import evaluations_in_vain
 from tilewright.tuners.tuner import Tuner
@@ -28,6 +29,9 @@ FIRST_POINTS = 8
 POOL_LIMIT = 50_000
 # Evaluations in vain after which another expert chooses, until there is a gain.
 IN_VAIN = 48
+# Measurements after which the favourite of each prior that is not heard by then is tried all the same: what
+# two devices have in common may be no more than their best.
+BENEFIT_OF_DOUBT = 16
 _DRAWS = 256
 _PARENTS = 8
 _EVOLVED = 384
@@ -59,6 +63,7 @@ class ModelBasedSearch(Tuner):
         self._failures = FailureModel(seed)
         self._is_simple = False
         self._begun: int | None = None
+        self._has_doubted = False
         super().__init__(space, seed, **options)
         self._guides = Guides(space, self.priors)
         self._encode = PointEncoder(space, self.features, self._guides)
@@ -71,11 +76,11 @@ class ModelBasedSearch(Tuner):
     def _propose(self, count: int) -> Sequence[int]:
         if len(self.costs) < FIRST_POINTS or not self.best_indices(1):
             return self._first_points(count)
-        return self._modelled(count)
+        return [*self._unheard_favourites(), *self._modelled(count)]
 
     def _first_points(self, count: int) -> list[int]:
-        """Half of what priors expect most of, if there are any, and points far from each other."""
-        guided = self._guided_points(count // 2) if len(self._guides) else []
+        """Half of what priors expect most of, if any is heard, and points far from each other."""
+        guided = self._guided_points(count // 2) if self._guides.heard.any() else []
         pool = self._unseen(np.array(self._explore(_DRAWS), dtype=self.space.index_dtype))
         if not len(pool):
             return guided
@@ -84,13 +89,22 @@ class ModelBasedSearch(Tuner):
         return [*guided, *self._at(pool, far)]
 
     def _guided_points(self, count: int) -> list[int]:
-        """Return the configurations that all priors together, then each in turn, expect to be fastest."""
+        """Return what all priors that are heard together, then each in turn, expect to be fastest."""
         pool = self._pool(self._expected)
         columns = self._guides.columns(pool)
-        opinions = [self._guides.expect(columns), *columns.T] if len(self._guides) > 1 else [columns[:, 0]]
+        opinions = [self._guides.expect(columns), *columns[:, self._guides.heard].T]
         rankings = [np.argsort(opinion, kind="stable")[:count] for opinion in opinions]
         in_turn = np.stack(rankings, axis=1).ravel() if len(pool) else np.zeros(0, dtype=np.int64)
         return list(dict.fromkeys(self._at(pool, in_turn)))[:count]
+
+    def _unheard_favourites(self) -> list[int]:
+        """Return, once, what each prior that is not heard expects to be fastest."""
+        if self._has_doubted or len(self.costs) < BENEFIT_OF_DOUBT:
+            return []
+        self._has_doubted = True
+        opinions = [partial(self._opinion, column) for column in np.flatnonzero(~self._guides.heard).tolist()]
+        pools = [(self._pool(opinion), opinion) for opinion in opinions]
+        return [int(pool[np.argmin(opinion(pool))]) for pool, opinion in pools if len(pool)]
 
     def _modelled(self, count: int) -> list[int]:
         try:
@@ -124,11 +138,20 @@ class ModelBasedSearch(Tuner):
         self._experts = [each for each in self._experts if each.faith(len(indices)) >= LEAST_FAITH]
         self._begun = len(costs) if self._begun is None else self._begun
         in_vain = min(evaluations_in_vain(costs), len(costs) - self._begun)
-        self._choosing = [self._relief] if in_vain >= IN_VAIN else self._experts
+        self._hear(points, cost_scores(costs))
+        heard = [each for each in self._experts if each.has_say]
+        self._choosing = [self._relief] if in_vain >= IN_VAIN else heard
         for expert in self._choosing:
             expert.learn(indices, points, costs)
         if not self._is_simple:
             self._failures.fit(points, np.isinf(costs).astype(np.float64))
+
+    def _hear(self, points: Points, scores: Vector) -> None:
+        """Confront the guides with scores; an expert that they begin to help begins with their evidence."""
+        silent = [each for each in self._experts if not each.has_say]
+        support = self._guides.confront(points.guesses, scores)
+        for each in silent:
+            each.evidence = self._experts[0].evidence + support
 
     def _pick(self, pool: Ordinals, count: int) -> list[int]:
         """Let each expert choose in proportion to how well it has foretold so far."""
@@ -139,7 +162,7 @@ class ModelBasedSearch(Tuner):
         chosen = self._at(pool, taken)
         for expert, opinion in zip(experts, opinions, strict=True):
             expert.foretell(chosen, opinion.mean[taken], opinion.spread[taken])
-        if experts is self._experts:  # the relief has hope where these had none left: that is its purpose
+        if self._relief not in experts:  # the relief has hope where these had none left: that is its purpose
             self.hope = max(each.hope(opinion) for each, opinion in zip(experts, opinions, strict=True))
         return chosen
 
@@ -155,6 +178,9 @@ class ModelBasedSearch(Tuner):
 
     def _expected(self, indices: Ordinals) -> Vector:
         return self._guides.expect(self._guides.columns(indices))
+
+    def _opinion(self, column: int, indices: Ordinals) -> Vector:
+        return np.asarray(self._guides.columns(indices)[:, column])
 
     def _pool(self, score: Callable[[Ordinals], Vector]) -> Ordinals:
         """Return unseen candidates: all of a small space; of a large one, what evolves under `score`."""

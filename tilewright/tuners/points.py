@@ -39,9 +39,9 @@ class Points:
         """All that trees may split on."""
         return np.hstack([self.features, self.guesses])
 
-    def without_guesses(self) -> Self:
-        """The same points for a model that looks at measurements only."""
-        return type(self)(self.choices, self.features, self.guesses[:, :0])
+    def with_guesses(self, heard: "NDArray[np.bool_] | slice") -> Self:
+        """The same points, with what some of the priors expect of them."""
+        return type(self)(self.choices, self.features, self.guesses[:, heard])
 
     def __getitem__(self, places: "slice | NDArray[np.int64]") -> Self:
         return type(self)(self.choices[places], self.features[places], self.guesses[places])

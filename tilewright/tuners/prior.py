@@ -1,5 +1,6 @@
 """What a guess of costs must offer a tuner."""
 
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 import numpy as np
@@ -16,3 +17,13 @@ class Prior(Protocol):
 
     def __call__(self, space: ConfigSpace, indices: Ordinals) -> Vector:
         """Return the logarithm of the cost of each index, up to a constant."""
+
+
+class Hearsay(ABC):
+    """A prior that tells of another workload or machine: something has to agree with it before it leads."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def __call__(self, space: ConfigSpace, indices: Ordinals) -> Vector:
+        """Return the expected score of each index, low for fast."""

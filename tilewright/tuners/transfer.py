@@ -14,7 +14,7 @@ from tilewright.templates.space import ConfigSpace
 from tilewright.templates.space_json import entity_from_json
 from tilewright.tuners.features import Matrix, knob_table
 from tilewright.tuners.points import Points
-from tilewright.tuners.prior import Vector
+from tilewright.tuners.prior import Hearsay, Vector
 from tilewright.tuners.scores import normal_scores
 from tilewright.tuners.xgboost_model import XGBoostModel
 
@@ -26,7 +26,7 @@ Trial = tuple[Mapping[str, Any], float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class TransferPrior:
+class TransferPrior(Hearsay):
     """Boosted trees over the trials of another space with the same knobs.
 
     The values of a knob need not be the same: what the trees see are their features, the logarithms of tile
