@@ -138,7 +138,7 @@ def test_a_missing_library_is_named(
 
 def test_other_recordings_warm_the_search(tilewright: Tilewright, space: str, tmp_path: Path) -> None:
     options = ("--seeds", "2", "--trials", "2", "--json")
-    warm = tilewright("replay", space, *options, "--warm", space).json
+    warm = tilewright("replay", space, *options, "--warm", space, "--warm", space).json
     assert warm["evaluations_to_95"] == 1
     other = tilewright("replay", space, "--warm", str(RECORDED))
     assert (other.status, "cannot warm a search of scale" in other.err) == (1, True)

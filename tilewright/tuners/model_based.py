@@ -63,7 +63,7 @@ class ModelBasedSearch(Tuner):
         self._failures = FailureModel(seed)
         self._is_simple = False
         self._begun: int | None = None
-        self._has_doubted = False
+        self._tried_unheard = False
         super().__init__(space, seed, **options)
         self._guides = Guides(space, self.priors)
         self._encode = PointEncoder(space, self.features, self._guides)
@@ -99,9 +99,9 @@ class ModelBasedSearch(Tuner):
 
     def _unheard_favourites(self) -> list[int]:
         """Return, once, what each prior that is not heard expects to be fastest."""
-        if self._has_doubted or len(self.costs) < BENEFIT_OF_DOUBT:
+        if self._tried_unheard or len(self.costs) < BENEFIT_OF_DOUBT:
             return []
-        self._has_doubted = True
+        self._tried_unheard = True
         opinions = [partial(self._opinion, column) for column in np.flatnonzero(~self._guides.heard).tolist()]
         pools = [(self._pool(opinion), opinion) for opinion in opinions]
         return [int(pool[np.argmin(opinion(pool))]) for pool, opinion in pools if len(pool)]
