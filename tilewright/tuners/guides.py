@@ -15,7 +15,7 @@ from tilewright.tuners.scores import NormalScale
 _SAMPLE = 2000
 _FIRST_SLOPE = 0.8
 _FIRST_WEIGHT = 4.0
-# The correlation over the space of two priors that say the same; devices unlike each other have .4 or less.
+# The correlation over the space of two priors that say the same; devices unlike each other have some .4.
 _AGREEMENT = 0.5
 # As a logarithm: eight measurements with a correlation of .68 have it, sixteen with one of .52.
 _LEAST_SUPPORT = 2.5
