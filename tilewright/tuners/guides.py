@@ -13,6 +13,8 @@ from tilewright.tuners.prior import Hearsay, Prior, Vector
 from tilewright.tuners.scores import NormalScale
 
 _SAMPLE = 2000
+# A space of no more indices keeps what the priors said of each: a search asks for all of them at every batch.
+_TABLE_LIMIT = 1_000_000
 _FIRST_SLOPE = 0.8
 _FIRST_WEIGHT = 4.0
 # The correlation over the space of two priors that say the same; devices unlike each other have some .4.
@@ -48,6 +50,8 @@ class Guides:
             values = self._ask(prior, sample)
             if values is not None and np.ptp(values) > 0:
                 self._scales.append((prior, NormalScale(values)))
+        is_small = space.range_length <= _TABLE_LIMIT
+        self._table = np.full((space.range_length, len(self)), np.nan, dtype=np.float32) if is_small else None
         self._is_hearsay = np.array([isinstance(prior, Hearsay) for prior, _ in self._scales], dtype=bool)
         self.heard = ~self._is_hearsay | _agree(self.columns(sample))
         self.slopes = self._first_slopes()
@@ -57,6 +61,14 @@ class Guides:
 
     def columns(self, indices: Ordinals) -> Matrix:
         """Return what each prior says of indices, one a column, as normal scores."""
+        if self._table is None:
+            return self._ask_all(indices)
+        new = indices[np.isnan(self._table[indices]).any(axis=1)]
+        if len(new):
+            self._table[new] = self._ask_all(new)
+        return np.asarray(self._table[indices])
+
+    def _ask_all(self, indices: Ordinals) -> Matrix:
         found = []
         for prior, scale in self._scales:
             values = self._ask(prior, indices)
