@@ -9,7 +9,7 @@ from tests.compiler.running import results
 from tilewright.compiler import te
 from tilewright.compiler.build import lower_for_target
 from tilewright.compiler.errors import ScheduleError
-from tilewright.compiler.ir.loops import For
+from tilewright.compiler.ir.loops import For, Store
 from tilewright.compiler.ir.visit import statements
 from tilewright.compiler.program import Program
 from tilewright.compiler.schedule import Schedule, create_schedule
@@ -56,7 +56,7 @@ def test_results_stay_the_same(rows: int) -> None:
         np.testing.assert_allclose(found, expected(values), rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-def count_inner_loops(*sizes: int) -> int:
+def inner_loops(*sizes: int) -> list[For]:
     """The loops inside the pipelined one, with so many stages in each group."""
     s, x, (*stages, y), i = normalised(6)
     for tensor in (stages[0], stages[2], stages[3], y):
@@ -65,16 +65,23 @@ def count_inner_loops(*sizes: int) -> int:
     s[y].software_pipeline(i, *([next(left) for _ in range(size)] for size in sizes))
     nest = lower_for_target(Program.from_schedule(s, [x, y]), Target.host())
     (outer,) = [loop for loop in statements(nest.body) if isinstance(loop, For) and loop.var.name == "i"]
-    return len([loop for loop in statements(outer.body) if isinstance(loop, For)])
+    return [loop for loop in statements(outer.body) if isinstance(loop, For)]
 
 
 def test_loops_of_all_groups_become_one() -> None:
-    assert count_inner_loops(2, 3) == 1
+    assert len(inner_loops(2, 3)) == 1
+
+
+def test_what_no_other_waits_for_is_read_ahead_of_writes() -> None:
+    """Powers must be read before they are written again; the next row's maximum needs neither."""
+    (loop,) = inner_loops(2, 3)
+    written = [stmt.buffer.name.split(".")[0] for stmt in statements(loop.body) if isinstance(stmt, Store)]
+    assert written == ["greatest", "y", "less", "total"]
 
 
 def test_loops_that_need_what_another_has_finished_stay_apart() -> None:
     """The maximum of a row is in the group of what subtracts it."""
-    assert count_inner_loops(5) == 2
+    assert len(inner_loops(5)) == 2
 
 
 def test_a_stage_of_no_group_is_refused() -> None:

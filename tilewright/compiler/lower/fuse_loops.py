@@ -78,10 +78,13 @@ def _join_all(parts: Sequence[Stmt], nest: LoopNest) -> list[Stmt]:
 
 
 def _join(done: list[Stmt], loop: Stmt, nest: LoopNest) -> list[Stmt] | None:
-    """The statements with a further loop joined to the last one that it fits, if there is such."""
+    """The statements with a further loop joined to the first one that it fits, if there is such.
+
+    So it waits for no more than it must, and later loops that need it for no more than that.
+    """
     if not _is_plain(loop):
         return None
-    for place in reversed(range(len(done))):
+    for place in range(len(done)):
         other = done[place]
         if not (_is_plain(other) and _fits(other, loop, nest)):
             continue
@@ -89,11 +92,21 @@ def _join(done: list[Stmt], loop: Stmt, nest: LoopNest) -> list[Stmt] | None:
         if _conflicts([loop], after):
             continue
         before = [stmt for stmt in done[place + 1 :] if stmt not in after]
-        assert isinstance(other, For)
-        assert isinstance(loop, For)
-        joined = other.replace(body=block([other.body, substitute_stmt(loop.body, {loop.var: other.var})]))
+        joined = _joined(other, loop)
         return [*done[:place], *before, joined, *after]
     return None
+
+
+def _joined(first: Stmt, second: Stmt) -> Stmt:
+    """One loop over both bodies; where their order does not matter the second goes ahead.
+
+    In a pipeline that one reads what the next iteration needs and the first writes results: a read after a
+    write to an address that ends in the same twelve bits would wait for it.
+    """
+    assert isinstance(first, For)
+    assert isinstance(second, For)
+    bodies = [first.body, substitute_stmt(second.body, {second.var: first.var})]
+    return first.replace(body=block(bodies if _conflicts([first], [second]) else bodies[::-1]))
 
 
 def _is_plain(stmt: Stmt) -> bool:
