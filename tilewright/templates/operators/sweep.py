@@ -13,6 +13,7 @@ from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.operators.lanes import vectors_of
 from tilewright.templates.operators.product import up_to
+from tilewright.templates.operators.store import choose_store, default_store
 
 # What is moved as it is.
 ElementDtype = Literal["float32", "float64", "int32", "int64", "uint8", "int8", "bool"]
@@ -21,7 +22,6 @@ BLOCKS = (1024, 4096, 16384, 65536)
 BLOCK = 16384
 # Vectors side by side that hide the latency of arithmetic and of memory.
 FEW = 4
-STREAMED = "streamed"
 
 
 def default_sweep(
@@ -56,19 +56,6 @@ def sweep(cfg: TemplateConfig, y: Tensor, lanes: int) -> Schedule:
     s[y].parallel(s[y].fuse(*around, block))
     choose_store(cfg, s, y)
     return s
-
-
-def choose_store(cfg: TemplateConfig, s: Schedule, y: Tensor) -> None:
-    """A knob for results that the last cache cannot hold: whether they are written past the caches."""
-    if default_store(cfg.target, y.shape, y.dtype):
-        cfg.define_knob("store", [STREAMED, "cached"])
-        if cfg["store"].val == STREAMED:
-            s[y].store_nontemporal()
-
-
-def default_store(target: Target, extents: Sequence[int], dtype: str) -> dict[str, Any]:
-    """The untuned choice of the knob, where there is one."""
-    return {"store": STREAMED} if prod(extents) * BYTES[dtype] > target.l3_bytes else {}
 
 
 def no_flops(**_: Any) -> int:

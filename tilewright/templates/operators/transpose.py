@@ -21,14 +21,8 @@ from tilewright.compiler.te import IterVar, Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.errors import WorkloadError
-from tilewright.templates.operators.sweep import (
-    ElementDtype,
-    choose_store,
-    default_store,
-    default_sweep,
-    no_flops,
-    sweep,
-)
+from tilewright.templates.operators.store import choose_store, default_store
+from tilewright.templates.operators.sweep import ElementDtype, default_sweep, no_flops, sweep
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
