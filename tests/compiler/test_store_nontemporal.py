@@ -92,6 +92,9 @@ def test_what_is_read_again_is_refused() -> None:
         ("transpose", {"perm": (1, 0)}),
         ("slice", {"start": (0, 0)}),
         ("concatenate", {"axis": 1, "extents": (64, 192)}),
+        ("softmax", {}),
+        ("softmax", {"axis": 0}),
+        ("layer_norm", {}),
     ],
 )
 def test_results_that_the_last_cache_cannot_hold_are_streamed(
@@ -108,4 +111,4 @@ def test_results_that_the_last_cache_cannot_hold_are_streamed(
         out = beginning_at(prod(spec.shape), offset).reshape(spec.shape)
         kernel(*arrays, out=out)
         assert task.reference is not None
-        assert (out == task.reference(*arrays)).all()
+        np.testing.assert_allclose(out, task.reference(*arrays), rtol=1e-5, atol=1e-5)

@@ -14,6 +14,7 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import get_config
 from tilewright.templates.errors import WorkloadError
+from tilewright.templates.operators.moments import moments
 from tilewright.templates.operators.product import Dtype
 from tilewright.templates.operators.rows import Passes, Rows, default_rows, schedule_rows
 from tilewright.templates.template import template
@@ -60,14 +61,12 @@ def group_norm(
     rows, size, channels = passes.rows, prod(shape[2:]), shape[1] // groups
     x = te.placeholder(rows.full, dtype, name="x", argument_shape=shape)
     gamma, beta = (te.placeholder((shape[1],), dtype, name=name) for name in ("gamma", "beta"))
-    total = passes.reduce("total", te.sum, lambda *i: x[i])
-    mean = passes.each("mean", lambda i: total[i] * (1 / rows.length))
-    squares = passes.reduce("squares", te.sum, lambda i, k: (x[i, k] - mean[i]) * (x[i, k] - mean[i]))
-    scale = passes.each("scale", lambda i: te.rsqrt(squares[i] * (1 / rows.length) + epsilon))
+    of = moments(passes, x)
+    scale = passes.each("scale", lambda i: te.rsqrt(of.variance[i] + epsilon))
 
     def normed(i: te.IterVar, c: te.IterVar, p: te.IterVar) -> te.Expr:
         channel = i % groups * channels + c
-        value: te.Expr = (x[i, c * size + p] - mean[i]) * scale[i] * gamma[channel] + beta[channel]
+        value: te.Expr = (x[i, c * size + p] - of.mean[i]) * scale[i] * gamma[channel] + beta[channel]
         return value
 
     y = te.compute((rows.outer, channels, size), normed, name="y", argument_shape=shape)

@@ -13,6 +13,7 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import get_config
 from tilewright.templates.operators.axes import Axes, normalize_axes
+from tilewright.templates.operators.moments import default_norm, moments
 from tilewright.templates.operators.product import Dtype
 from tilewright.templates.operators.rows import Passes, Rows, default_rows, schedule_rows
 from tilewright.templates.template import template
@@ -40,26 +41,18 @@ def _along(weights: Array, rank: int, axis: Axes) -> Array:
     return np.expand_dims(weights, tuple(d for d in range(rank) if d not in axes))
 
 
-def layer_norm_default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
-    """The untuned configuration."""
-    return _default("layer_norm", target, threads, **arguments)
-
-
-def rms_norm_default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
-    """The untuned configuration."""
-    return _default("rms_norm", target, threads, **arguments)
-
-
-def _default(
-    owner: str,
-    target: Target,
-    threads: int,
-    shape: tuple[int, ...],
-    axis: Axes,
-    dtype: str,
-    epsilon: float,
+def layer_norm_default(
+    target: Target, threads: int, shape: tuple[int, ...], axis: Axes, dtype: str, epsilon: float
 ) -> dict[str, Any]:
-    return default_rows(Rows.of(owner, shape, axis, dtype), 1, target, threads)
+    """The untuned configuration."""
+    return default_norm(Rows.of("layer_norm", shape, axis, dtype), target, threads)
+
+
+def rms_norm_default(
+    target: Target, threads: int, shape: tuple[int, ...], axis: Axes, dtype: str, epsilon: float
+) -> dict[str, Any]:
+    """The untuned configuration."""
+    return default_rows(Rows.of("rms_norm", shape, axis, dtype), 1, target, threads, least=2)
 
 
 @template("layer_norm", reference=layer_norm_reference, default=layer_norm_default)
@@ -70,16 +63,14 @@ def layer_norm(
     passes = Passes(Rows.of("layer_norm", shape, axis, dtype))
     rows, row = passes.rows, passes.rows.row
     x, gamma, beta = rows.placeholder("x"), rows.weights("gamma"), rows.weights("beta")
-    total = passes.reduce("total", te.sum, lambda *i: x[i])
-    mean = passes.each("mean", lambda *i: total[i] * (1 / rows.length))
+    of = moments(passes, x)
+    scale = passes.each("scale", lambda *i: te.rsqrt(of.variance[i] + epsilon))
 
-    def less(*i: te.Expr) -> te.Expr:
-        difference: te.Expr = x[i] - mean[row(*i)]
-        return difference
+    def element(*i: te.Expr) -> te.Expr:
+        value: te.Expr = (x[i] - of.mean[row(*i)]) * scale[row(*i)] * gamma[i[1]] + beta[i[1]]
+        return value
 
-    squares = passes.reduce("squares", te.sum, lambda *i: less(*i) * less(*i))
-    scale = passes.each("scale", lambda *i: te.rsqrt(squares[i] * (1 / rows.length) + epsilon))
-    y = rows.map("y", lambda *i: less(*i) * scale[row(*i)] * gamma[i[1]] + beta[i[1]], is_result=True)
+    y = rows.map("y", element, is_result=True)
     return schedule_rows(get_config(), passes, y), [x, gamma, beta, y]
 
 

@@ -21,15 +21,23 @@ from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.operators.axes import Axes, normalize_axes
 from tilewright.templates.operators.lanes import reduce_lanes, vectors_of
+from tilewright.templates.operators.store import choose_store, default_store
 
 SIDE_BY_SIDE = (1, 2, 3, 4, 6, 8)
+FEW_ROWS = (1, 2, 4)
+# Steps that are worth the two more of a pipeline, its first and its last.
+FEWEST_STEPS = 8
 # Partial results of one kind that hide the latency of an addition.
 FEW = 4
 MOST_SUMS = 16
-# Vectors of all rows side by side that keep the processor busy where rows overlap.
-OVERLAPPED = 32
 # The share of the first cache for what is kept between passes.
 L1_SHARE = 0.7
+# The share of the second cache for the same.
+L2_SHARE = 0.5
+# The share of the last cache for what a loop that comes again finds there.
+L3_SHARE = 0.5
+# Rows of more bytes lie in pages of their own, nearly all of them.
+LONGEST_IN_PAGES = 2 * 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +109,18 @@ class Rows:
         """An input of one value for each place in a row."""
         return te.placeholder((self.length,), self.dtype, name=name, argument_shape=self.extents)
 
-    def reduce(self, name: str, join: Callable[..., te.Expr], element: Callable[..., te.Expr]) -> Tensor:
-        """What a reduction such as ``te.sum`` makes of each row; ``element`` is given the indices."""
-        k = te.reduce_axis((0, self.length), f"{name}.k")
+    def reduce(
+        self,
+        name: str,
+        join: Callable[..., te.Expr],
+        element: Callable[..., te.Expr],
+        length: int | None = None,
+    ) -> Tensor:
+        """What a reduction such as ``te.sum`` makes of each row; ``element`` is given the indices.
+
+        Of a row's first ``length`` elements, if that is given.
+        """
+        k = te.reduce_axis((0, self.length if length is None else length), f"{name}.k")
         return te.compute(self.head, lambda *i: join(element(*self.place(i, k)), axis=k), name=name)
 
     def map(self, name: str, element: Callable[..., te.Expr], is_result: bool = False) -> Tensor:
@@ -134,9 +151,15 @@ class Passes:
     stages: list[Tensor] = field(default_factory=list)
     ahead: int = 0
 
-    def reduce(self, name: str, join: Callable[..., te.Expr], element: Callable[..., te.Expr]) -> Tensor:
-        """Add a reduction of each row."""
-        return self._add(self.rows.reduce(name, join, element))
+    def reduce(
+        self,
+        name: str,
+        join: Callable[..., te.Expr],
+        element: Callable[..., te.Expr],
+        length: int | None = None,
+    ) -> Tensor:
+        """Add a reduction of each row, or of the first ``length`` elements of each."""
+        return self._add(self.rows.reduce(name, join, element, length))
 
     def each(self, name: str, element: Callable[..., te.Expr]) -> Tensor:
         """Add what is computed once for each row."""
@@ -160,7 +183,9 @@ class Passes:
         return 1 + sum(tensor.shape == self.rows.full for tensor in self.stages)
 
 
-def default_rows(rows: Rows, kept: int, target: Target, threads: int, ahead: bool = False) -> dict[str, Any]:
+def default_rows(
+    rows: Rows, kept: int, target: Target, threads: int, overlapped: int = 0, least: int = 1
+) -> dict[str, Any]:
     """The untuned configuration: as much side by side as stays in the first cache.
 
     Args:
@@ -168,22 +193,37 @@ def default_rows(rows: Rows, kept: int, target: Target, threads: int, ahead: boo
         kept: how many arrays of their size stay near between passes.
         target: the machine.
         threads: that share the rows.
-        ahead: whether a part of the passes may be computed a step ahead.
+        overlapped: how many rows at most go side by side where a part of the passes is computed a step
+            ahead; 0 if none is.
+        least: how many go side by side where none stays near, for what they share.
     """
     item = BYTES[rows.dtype]
     lanes = target.lanes(item)
+    store = default_store(target, rows.full, rows.dtype)
     room = int(L1_SHARE * target.l1_bytes) // (item * rows.length * kept)
     if rows.is_along:
         share = -(-rows.outer // threads)
-        side = [n for n in _side_by_side(rows) if n <= min(FEW, max(1, room), share)]
+        most = 1 if breaks_streams(rows, target) else min(FEW, room or least, share)
+        side = [n for n in FEW_ROWS if n <= most]
         vectors = [v for v in vectors_of(rows.length, lanes) if v <= max(1, FEW // side[-1])]
-        chosen = {"rows": side[-1], "vectors": vectors[-1], "unroll": 1, "pipeline": 0}
-        if ahead and rows.length % lanes == 0:
-            few = [n for n in side if n * rows.length <= OVERLAPPED * lanes] or side[:1]
-            chosen |= {"rows": few[-1], "vectors": 1, "pipeline": 1}
-        return chosen
-    strips = [v for v in vectors_of(rows.inner, lanes) if v <= max(1, min(FEW, room // lanes))]
-    return {"vectors": strips[-1], "unroll": 1}
+        chosen: dict[str, Any] = {"rows": side[-1], "vectors": vectors[-1], "unroll": 2, "pipeline": 0}
+        few = max((n for n in side if n <= overlapped), default=0)
+        if few and few * FEWEST_STEPS <= share and rows.length % lanes == 0:
+            chosen |= {"rows": few, "vectors": 1, "pipeline": 1}
+        return chosen | store
+    if room < lanes:  # a strip that leaves the first cache anyway is as wide as the second one allows
+        room = int(L2_SHARE * target.l2_bytes) // (item * rows.length * kept)
+    strips = [v for v in vectors_of(rows.inner, lanes) if v <= max(1, room // lanes)]
+    return {"vectors": strips[-1], "unroll": 1} | store
+
+
+def breaks_streams(rows: Rows, target: Target) -> bool:
+    """Whether rows side by side would come from memory out of order, within pages.
+
+    Prefetchers follow what goes through a page line after line.
+    """
+    both = 2 * BYTES[rows.dtype] * rows.outer * rows.length
+    return both >= L3_SHARE * target.l3_bytes and BYTES[rows.dtype] * rows.length <= LONGEST_IN_PAGES
 
 
 def schedule_rows(cfg: TemplateConfig, passes: Passes, result: Tensor) -> Schedule:
@@ -196,13 +236,16 @@ def schedule_rows(cfg: TemplateConfig, passes: Passes, result: Tensor) -> Schedu
     cfg.define_knob("unroll", [1, 2, 4])
     if rows.is_along:
         cfg.constrain(("rows", "vectors"), lambda rows, vectors: rows.val * vectors.val <= MOST_SUMS)
-        cfg.define_knob("pipeline", [0, 1] if passes.ahead and rows.length % lanes == 0 else [0])
+        # A result of other loops than the passes' would not join them.
+        is_joined = rows.length % lanes == 0 and result.shape == rows.full
+        cfg.define_knob("pipeline", [0, 1] if passes.ahead and is_joined else [0])
         cfg.constrain(("vectors", "pipeline"), lambda vectors, on: vectors.val == 1 or not on.val)
     s = create_schedule(result)
     if rows.is_along:
         _schedule_along(s, cfg, passes, result, lanes)
     else:
         _schedule_beside(s, cfg, passes, result, lanes)
+    choose_store(cfg, s, result)
     return s
 
 
@@ -233,6 +276,8 @@ def _schedule_along(s: Schedule, cfg: TemplateConfig, passes: Passes, result: Te
         stage.compute_at(s[result], block)
     if cfg["pipeline"].val:
         s[result].software_pipeline(block, *groups)
+    else:
+        s[result].pragma(block, "fuse_loops")
 
 
 def _rows_of_thread(cfg: TemplateConfig, rows: Rows) -> int:
@@ -267,5 +312,7 @@ def _schedule_beside(s: Schedule, cfg: TemplateConfig, passes: Passes, result: T
         for step in steps:
             stage.unroll(step, unroll)
         stage.vectorize(stage.op.axis[-1])
+    around = s[result].leaf_iter_vars[0]
     for tensor in passes.stages:
-        s[tensor].compute_at(s[result], s[result].leaf_iter_vars[0])
+        s[tensor].compute_at(s[result], around)
+    s[result].pragma(around, "fuse_loops")

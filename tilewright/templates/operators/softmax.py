@@ -11,6 +11,7 @@ from tilewright.compiler import te
 from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
+from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import get_config
 from tilewright.templates.operators.axes import Axes
 from tilewright.templates.operators.lanes import greatest_number
@@ -20,6 +21,9 @@ from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
 Program = tuple[Schedule, list[Tensor]]
+
+# Vectors of all rows side by side that keep the processor busy where rows overlap.
+OVERLAPPED = 32
 
 
 def softmax_reference(x: Array, *, axis: Axes) -> Array:
@@ -38,7 +42,9 @@ def softmax_default(
     target: Target, threads: int, shape: tuple[int, ...], axis: Axes, dtype: str
 ) -> dict[str, Any]:
     """The untuned configuration; powers are kept beside the input."""
-    return default_rows(Rows.of("softmax", shape, axis, dtype), 2, target, threads, ahead=True)
+    rows = Rows.of("softmax", shape, axis, dtype)
+    overlapped = max(1, OVERLAPPED * target.lanes(BYTES[dtype]) // rows.length)
+    return default_rows(rows, 2, target, threads, overlapped)
 
 
 def log_softmax_default(
