@@ -146,9 +146,12 @@ def test_an_unknown_tuner_is_named(recorded: RecordedSpace) -> None:
 
 def test_other_recordings_warm_the_search(recorded: RecordedSpace) -> None:
     cold = replay(recorded, "xgb", trials=4, seeds=4)
-    warm = replay(recorded, "xgb", trials=4, seeds=4, warm=[recorded, recorded])
+    slower = [None if cost is None else cost + place / 100 for place, cost in enumerate(COSTS)]
+    other = options_space("made", [({"i": i}, cost) for i, cost in enumerate(slower)])
+    warm = replay(recorded, "xgb", trials=4, seeds=4, warm=[recorded, other])
     assert all(curve[0] == 1.0 for curve in warm.curves)
     assert not all(curve[0] == 1.0 for curve in cold.curves)
+    assert replay(recorded, "xgb", trials=4, seeds=4, warm=[recorded, recorded]).curves == cold.curves
 
 
 def test_a_recording_of_other_knobs_cannot_warm(recorded: RecordedSpace) -> None:

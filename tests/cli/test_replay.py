@@ -24,11 +24,13 @@ KEYS = [
 
 @pytest.fixture
 def space(tmp_path: Path) -> str:
-    results = [t4_result(point, [float(place + 1)]) for place, point in enumerate(POINTS[:11])]
-    path = write(
-        tmp_path / "scale.t4.json.gz", t4_document([*results, t4_result(POINTS[11], None, "compile")])
-    )
-    return str(path)
+    return recording(tmp_path / "scale.t4.json.gz", [float(place + 1) for place in range(11)])
+
+
+def recording(path: Path, costs: list[float]) -> str:
+    """A file in which each point but the last has a cost, and that one failed."""
+    results = [t4_result(point, [cost]) for point, cost in zip(POINTS[:11], costs, strict=True)]
+    return str(write(path, t4_document([*results, t4_result(POINTS[11], None, "compile")])))
 
 
 def test_one_tuner_is_one_object(tilewright: Tilewright, space: str) -> None:
@@ -138,7 +140,8 @@ def test_a_missing_library_is_named(
 
 def test_other_recordings_warm_the_search(tilewright: Tilewright, space: str, tmp_path: Path) -> None:
     options = ("--seeds", "2", "--trials", "2", "--json")
-    warm = tilewright("replay", space, *options, "--warm", space, "--warm", space).json
+    alike = recording(tmp_path / "alike.t4.json.gz", [place + 1 + place % 3 * 2.0 for place in range(11)])
+    warm = tilewright("replay", space, *options, "--warm", space, "--warm", alike).json
     assert warm["evaluations_to_95"] == 1
     other = tilewright("replay", space, "--warm", str(RECORDED))
     assert (other.status, "cannot warm a search of scale" in other.err) == (1, True)

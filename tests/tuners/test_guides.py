@@ -68,6 +68,10 @@ def test_a_prior_that_agrees_leads_and_one_that_does_not_is_left_aside() -> None
     assert (np.diff(expected) >= 0).all()
 
 
+def nearly_good(space: Any, indices: Any) -> Any:
+    return good(space, indices) + 5 * (indices % 7)
+
+
 class Heard(Hearsay):
     """Hearsay of a function's opinion."""
 
@@ -82,8 +86,13 @@ def test_hearsay_is_heard_where_another_prior_agrees() -> None:
     assert Guides(SPACE, [good]).heard.tolist() == [True]
     assert Guides(SPACE, [Heard(good)]).heard.tolist() == [False]
     assert Guides(SPACE, [Heard(good), Heard(bad)]).heard.tolist() == [False, False]
-    assert Guides(SPACE, [Heard(good), Heard(good), Heard(bad)]).heard.tolist() == [True, True, False]
+    assert Guides(SPACE, [Heard(good), Heard(nearly_good), Heard(bad)]).heard.tolist() == [True, True, False]
     assert Guides(SPACE, [good, Heard(good), Heard(bad)]).heard.tolist() == [True, True, False]
+
+
+def test_what_is_given_twice_does_not_bear_itself_out() -> None:
+    guides = Guides(SPACE, [good, Heard(bad), Heard(bad), Heard(bad)])
+    assert guides.heard.tolist() == [True, False]
 
 
 def test_hearsay_is_heard_while_measurements_bear_it_out() -> None:

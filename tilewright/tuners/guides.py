@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.templates.constraints import Ordinals
+from tilewright.templates.constraints import Mask, Ordinals
 from tilewright.templates.space import ConfigSpace
 from tilewright.tuners.features import Matrix
 from tilewright.tuners.prior import Hearsay, Prior, Vector
@@ -19,6 +19,8 @@ _FIRST_SLOPE = 0.8
 _FIRST_WEIGHT = 4.0
 # The correlation over the space of two priors that say the same; devices unlike each other have some .4.
 _AGREEMENT = 0.5
+# Two that are closer are one source that is given twice.
+_SAME = 0.999
 # As a logarithm: eight measurements with a correlation of .68 have it, sixteen with one of .52.
 _LEAST_SUPPORT = 2.5
 _LEAST_LEFT = 1e-6
@@ -35,6 +37,7 @@ class Guides:
 
     Hearsay leads the first trials only where another prior says the same. Then measurements have to bear it
     out: the few trials that a source unlike the target would spend are those that a search can spare least.
+    A source that is given twice is heard as one, since nobody bears himself out.
 
     Attributes:
         heard: which of the priors have a say.
@@ -50,14 +53,18 @@ class Guides:
             values = self._ask(prior, sample)
             if values is not None and np.ptp(values) > 0:
                 self._scales.append((prior, NormalScale(values)))
+        self._scales = [self._scales[n] for n in _distinct(self._ask_all(sample), self._hearsay())]
         is_small = space.range_length <= _TABLE_LIMIT
         self._table = np.full((space.range_length, len(self)), np.nan, dtype=np.float32) if is_small else None
-        self._is_hearsay = np.array([isinstance(prior, Hearsay) for prior, _ in self._scales], dtype=bool)
+        self._is_hearsay = self._hearsay()
         self.heard = ~self._is_hearsay | _agree(self.columns(sample))
         self.slopes = self._first_slopes()
 
     def __len__(self) -> int:
         return len(self._scales)
+
+    def _hearsay(self) -> Mask:
+        return np.array([isinstance(prior, Hearsay) for prior, _ in self._scales], dtype=bool)
 
     def columns(self, indices: Ordinals) -> Matrix:
         """Return what each prior says of indices, one a column, as normal scores."""
@@ -125,13 +132,23 @@ class Guides:
         return values
 
 
-def _agree(columns: Matrix) -> NDArray[np.bool_]:
+def _distinct(columns: Matrix, is_hearsay: Mask) -> list[int]:
+    """Return the columns that are no hearsay which one before them repeats."""
+    is_same = np.tril(_correlation(columns) >= _SAME) & np.outer(is_hearsay, is_hearsay)
+    return np.flatnonzero(~is_same.any(axis=1)).tolist()
+
+
+def _agree(columns: Matrix) -> Mask:
     """Return which of the columns have another that says the same."""
-    if columns.shape[1] < 2:
-        return np.zeros(columns.shape[1], dtype=bool)
-    correlation = np.atleast_2d(np.corrcoef(columns, rowvar=False))
-    np.fill_diagonal(correlation, 0.0)
-    return np.asarray((correlation >= _AGREEMENT).any(axis=1))
+    return np.asarray((_correlation(columns) >= _AGREEMENT).any(axis=1))
+
+
+def _correlation(columns: Matrix) -> NDArray[np.float64]:
+    """Return that of each column with each other one."""
+    count = columns.shape[1]
+    found = np.corrcoef(columns, rowvar=False).reshape(count, count) if count else np.zeros((0, 0))
+    np.fill_diagonal(found, 0.0)
+    return found
 
 
 def _support(column: Vector, scores: Vector) -> float:
