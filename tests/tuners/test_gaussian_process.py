@@ -107,7 +107,7 @@ def test_a_pick_leaves_the_spread_that_its_measurement_would() -> None:
     known, targets = bowl(30, 0)
     process.fit(known, targets)
     asked = bowl(40, 1)[0]
-    pending, before = process.pending_picks(asked), process.predict(asked)[1]
+    pending, before = process.opinion(asked).pending, process.predict(asked)[1]
     for place in (3, 8, 21):
         pending.add(place)
 
@@ -122,12 +122,23 @@ def test_a_pick_leaves_the_spread_that_its_measurement_would() -> None:
     assert (left < before).all()
 
 
+@pytest.mark.parametrize("combined", [False, True])
+def test_an_opinion_is_the_prediction(combined: bool) -> None:
+    process = GaussianProcess(space())
+    process.fit(*bowl(30, 0))
+    model = CombinedModel([process, Constant(1.0)]) if combined else process
+    points = bowl(10, 1)[0]
+    opinion = model.opinion(points)
+    for found, predicted in zip((opinion.mean, opinion.spread), model.predict(points), strict=True):
+        np.testing.assert_allclose(found, predicted, rtol=1e-6)
+
+
 def test_a_batch_is_not_one_cluster() -> None:
     process = GaussianProcess(space())
     process.fit(*bowl(30, 0))
     twins = at([[7, 7, 7], [7, 7, 7], [7, 7, 7], [0, 7, 0]])
-    opinion = Opinion(np.array([0.0, 0.01, 0.02, 0.03]), np.ones(4), process.pending_picks(twins))
-    assert pick_batch([opinion], [0, 0], np.zeros(4)).tolist() == [0, 3]
+    opinion = Opinion(np.array([0.0, 0.01, 0.02, 0.03]), np.ones(4), process.opinion(twins).pending)
+    assert pick_batch({0: opinion}, [0, 0], np.zeros(4)).tolist() == [0, 3]
 
 
 def test_models_share_what_picks_leave() -> None:
@@ -135,7 +146,7 @@ def test_models_share_what_picks_leave() -> None:
     process.fit(*bowl(30, 0))
     points = bowl(10, 1)[0]
     alone, joint = (
-        model.pending_picks(points) for model in (process, CombinedModel([process, Constant(1.0)]))
+        model.opinion(points).pending for model in (process, CombinedModel([process, Constant(1.0)]))
     )
     for pending in (alone, joint):
         pending.add(4)

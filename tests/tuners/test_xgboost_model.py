@@ -54,13 +54,13 @@ def opinion(mean: Any, spread: Any) -> Opinion:
 
 def test_a_batch_starts_with_the_lowest_optimistic_cost() -> None:
     one = opinion([1.0, 0.5, 0.6], [0.0, 0.0, 0.3])
-    assert pick_batch([one], [0] * 5, np.zeros(3)).tolist() == [2, 1, 0]
-    assert pick_batch([one], [0], np.array([0.0, 0.0, 1.0])).tolist() == [1]
+    assert pick_batch({0: one}, [0] * 5, np.zeros(3)).tolist() == [2, 1, 0]
+    assert pick_batch({0: one}, [0], np.array([0.0, 0.0, 1.0])).tolist() == [1]
 
 
 def test_each_pick_of_a_batch_follows_its_own_opinion() -> None:
     none = np.zeros(3)
-    sides = [opinion([0.0, 1.0, 2.0], none), opinion([2.0, 1.0, 0.0], none)]
+    sides = dict(enumerate([opinion([0.0, 1.0, 2.0], none), opinion([2.0, 1.0, 0.0], none)]))
     assert pick_batch(sides, [0, 1, 1, 0], none).tolist() == [0, 2, 1]
 
 

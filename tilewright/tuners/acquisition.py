@@ -1,6 +1,6 @@
 """Which of many predicted configurations to measure next."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -27,6 +27,10 @@ class Opinion:
     spread: Vector
     pending: PendingPicks
 
+    def at(self, places: NDArray[np.int64]) -> tuple[Vector, Vector]:
+        """Return the mean and the spread of candidates at places."""
+        return self.mean[places], self.spread[places]
+
     def hopes(self) -> Vector:
         """Return how low the scores may well be.
 
@@ -35,14 +39,14 @@ class Opinion:
         return self.mean - OPTIMISM * self.spread * self.pending.spread_left()
 
 
-def pick_batch(opinions: Sequence[Opinion], choosers: Iterable[int], risk: Vector) -> NDArray[np.int64]:
+def pick_batch(opinions: Mapping[int, Opinion], choosers: Iterable[int], risk: Vector) -> NDArray[np.int64]:
     """Return the places of distinct candidates, each the most hopeful in one of the opinions.
 
     What is picked takes from the spread of those like it, in all opinions, so a batch is not one cluster.
 
     Args:
-        opinions: of the same candidates.
-        choosers: for each pick, which opinion makes it.
+        opinions: of the same candidates, by who has them.
+        choosers: for each pick, whose opinion makes it.
         risk: what is added to the score of each candidate.
     """
     picked: list[int] = []
@@ -50,7 +54,7 @@ def pick_batch(opinions: Sequence[Opinion], choosers: Iterable[int], risk: Vecto
         score = opinions[chooser].hopes() + risk
         score[picked] = np.inf
         picked.append(int(np.argmin(score)))
-        for opinion in opinions:
+        for opinion in opinions.values():
             opinion.pending.add(picked[-1])
     return np.array(picked, dtype=np.int64)
 

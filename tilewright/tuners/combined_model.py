@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tilewright.templates.space import ConfigSpace
+from tilewright.tuners.acquisition import Opinion
 from tilewright.tuners.cost_model import CostModel
 from tilewright.tuners.gaussian_process import GaussianProcess
 from tilewright.tuners.pending_picks import JointPicks
@@ -26,14 +27,19 @@ class CombinedModel(CostModel):
 
     def predict(self, points: Points) -> tuple[Vector, Vector]:
         """Return the average mean, and the spread of the mixture of the models."""
-        predictions = [model.predict(points) for model in self._models]
-        means = np.stack([mean for mean, _ in predictions])
-        spreads = np.stack([spread for _, spread in predictions])
-        return means.mean(axis=0), np.sqrt((spreads**2).mean(axis=0) + means.var(axis=0))
+        return _mixture([model.predict(points) for model in self._models])
 
-    def pending_picks(self, points: Points) -> JointPicks:
-        """Return what follows the spread of points while some of them are picked."""
-        return JointPicks([model.pending_picks(points) for model in self._models])
+    def opinion(self, points: Points) -> Opinion:
+        """Return the same, and what picks leave of the spread in each model's eyes."""
+        opinions = [model.opinion(points) for model in self._models]
+        mean, spread = _mixture([(each.mean, each.spread) for each in opinions])
+        return Opinion(mean, spread, JointPicks([each.pending for each in opinions]))
+
+
+def _mixture(predictions: Sequence[tuple[Vector, Vector]]) -> tuple[Vector, Vector]:
+    means = np.stack([mean for mean, _ in predictions])
+    spreads = np.stack([spread for _, spread in predictions])
+    return means.mean(axis=0), np.sqrt((spreads**2).mean(axis=0) + means.var(axis=0))
 
 
 def trees_and_process(space: ConfigSpace, seed: int) -> CostModel:

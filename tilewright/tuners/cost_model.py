@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from tilewright.tuners.pending_picks import PendingPicks, UnrelatedPicks
+from tilewright.tuners.acquisition import Opinion
+from tilewright.tuners.pending_picks import UnrelatedPicks
 from tilewright.tuners.points import Points
 from tilewright.tuners.prior import Vector
 
@@ -19,6 +20,6 @@ class CostModel(Protocol):
     def predict(self, points: Points) -> tuple[Vector, Vector]:
         """Return the expected targets of points and their spread."""
 
-    def pending_picks(self, points: Points) -> PendingPicks:
-        """Return what follows the spread of points while some of them are picked; none is yet."""
-        return UnrelatedPicks(len(points))
+    def opinion(self, points: Points) -> Opinion:
+        """Return what is expected of points, of which some will be picked."""
+        return Opinion(*self.predict(points), UnrelatedPicks(len(points)))

@@ -74,16 +74,24 @@ class Expert:
 
     def predict(self, points: Points) -> tuple[Vector, Vector]:
         """Return the expected scores of points and their spread."""
-        mean, spread = self.model.predict(self._seen(points))
+        return self._amend(points, *self.model.predict(self._seen(points)))
+
+    def opinion(self, points: Points) -> Opinion:
+        """Return what is expected of points, of which some will be picked."""
+        found = self.model.opinion(self._seen(points))
+        return Opinion(*self._amend(points, found.mean, found.spread), found.pending)
+
+    def _amend(self, points: Points, mean: Vector, spread: Vector) -> tuple[Vector, Vector]:
+        """Return what a model predicts with what the guides expect, and with the spread that errors call for.
+
+        Raises:
+            ArithmeticError: a prediction is not finite.
+        """
         if self.guides is not None:
             mean = mean + self.guides.expect(points.guesses)
         if not np.isfinite(mean).all() or not np.isfinite(spread).all():
             raise ArithmeticError("it predicts no finite number")
         return mean, spread * np.sqrt(self.surprise)
-
-    def opinion(self, points: Points) -> Opinion:
-        """Return what is expected of points, of which some will be picked."""
-        return Opinion(*self.predict(points), self.model.pending_picks(self._seen(points)))
 
     def foretell(self, indices: list[int], mean: Vector, spread: Vector) -> None:
         """Remember what is expected of indices that are about to be measured."""

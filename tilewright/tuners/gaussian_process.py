@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from tilewright.templates.constraints import Ordinals
 from tilewright.templates.space import ConfigSpace
+from tilewright.tuners.acquisition import Opinion
 from tilewright.tuners.cost_model import CostModel
 from tilewright.tuners.features import knob_table
 from tilewright.tuners.knob_kernel import Grid, KnobKernel, Matrix
@@ -53,33 +54,30 @@ class GaussianProcess(CostModel):
 
     def predict(self, points: Points) -> tuple[Vector, Vector]:
         """Return the mean and the standard deviation of the targets of points."""
-        parts = [self._predict(chunk) for chunk in _chunks(points)]
-        mean, spread = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return mean, spread
+        parts = [self._look(chunk)[:2] for chunk in _chunks(points)]
+        mean, variance = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return mean, np.sqrt(variance) * self._deviation
 
-    def pending_picks(self, points: Points) -> ProcessPicks:
-        """Return what follows the spread of points while some of them are picked."""
-        parts = [self._unexplained(self._covariance(chunk, self._known)) for chunk in _chunks(points)]
-        variance, explained = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return ProcessPicks(
-            variance.astype(np.float64),
+    def opinion(self, points: Points) -> Opinion:
+        """Return the same, and how picks of a batch take from the deviation of those like them."""
+        parts = [self._look(chunk) for chunk in _chunks(points)]
+        mean, variance, explained = (np.concatenate(part) for part in zip(*parts, strict=True))
+        picks = ProcessPicks(
+            variance,
             self._kernel.noise(self._parameters),
             explained,
             lambda place: self._covariance(points, points[place : place + 1])[:, 0],
         )
+        return Opinion(mean, np.sqrt(variance) * self._deviation, picks)
 
-    def _predict(self, points: Points) -> tuple[Vector, Vector]:
+    def _look(self, points: Points) -> tuple[Vector, Vector, NDArray[np.float32]]:
+        """Return the mean, the variance that the data leave in the kernel's unit, and the parts explained."""
         shared = self._covariance(points, self._known)
-        left, _ = self._unexplained(shared)
-        mean = shared @ self._weights * self._deviation + self._mean
-        return mean, np.sqrt(left).astype(np.float64) * self._deviation
-
-    def _unexplained(self, shared: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the variance that the data leave of points, and the parts that these explain."""
         explained = shared @ self._whitening.T
         variance = self._kernel.variance(self._parameters)
         left = variance - np.einsum("ij,ij->i", explained, explained)
-        return np.maximum(left, _JITTER * variance), explained
+        mean = shared @ self._weights * self._deviation + self._mean
+        return mean, np.maximum(left, _JITTER * variance).astype(np.float64), explained
 
     def _set_variables(self, count: int) -> None:
         if self._kernel.variables != count:

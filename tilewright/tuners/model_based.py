@@ -154,16 +154,17 @@ class ModelBasedSearch(Tuner):
             each.evidence = self._experts[0].evidence + support
 
     def _pick(self, pool: Ordinals, count: int) -> list[int]:
-        """Let each expert choose in proportion to how well it has foretold so far."""
+        """Let experts choose in proportion to how well they have foretold; each foretells all picks."""
         points, experts = self._encode(pool), self._choosing
-        opinions = [expert.opinion(points) for expert in experts]
-        choosers = self.rng.choice(len(experts), size=count, p=shares(experts, len(self.costs)))
+        choosers = self.rng.choice(len(experts), size=count, p=shares(experts, len(self.costs))).tolist()
+        opinions = {number: experts[number].opinion(points) for number in dict.fromkeys(choosers)}
         taken = pick_batch(opinions, choosers, self._risk(points))
         chosen = self._at(pool, taken)
-        for expert, opinion in zip(experts, opinions, strict=True):
-            expert.foretell(chosen, opinion.mean[taken], opinion.spread[taken])
+        for number, expert in enumerate(experts):
+            asked = number in opinions
+            expert.foretell(chosen, *(opinions[number].at(taken) if asked else expert.predict(points[taken])))
         if self._relief not in experts:  # the relief has hope where these had none left: that is its purpose
-            self.hope = max(each.hope(opinion) for each, opinion in zip(experts, opinions, strict=True))
+            self.hope = max(experts[number].hope(opinion) for number, opinion in opinions.items())
         return chosen
 
     def _optimistic(self, indices: Ordinals) -> Vector:
