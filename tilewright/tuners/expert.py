@@ -19,7 +19,7 @@ _LARGEST_ERROR = 9.0
 _LARGEST_SURPRISE = 16.0
 # After so many measurements an expert with guides is heard half as much.
 FAITH = 16
-LEAST_FAITH = 0.03
+LEAST_FAITH = 0.1
 _MOST_DOUBT = 2.0
 _LEAST_SPREAD = 0.05
 
