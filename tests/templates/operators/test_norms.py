@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -71,16 +70,3 @@ def test_a_row_is_read_once_for_both_moments(pipeline: int, passes: int) -> None
     nest = lower_for_target(task.instantiate(config), target)
     loops = [stmt for stmt in statements(nest.body) if isinstance(stmt, For)]
     assert sum(constant_extent(loop) == steps for loop in loops) == passes
-
-
-@pytest.mark.parametrize("op", ["softmax", "layer_norm", "rms_norm"])
-def test_rows_that_come_from_memory_go_one_by_one(op: str) -> None:
-    """Side by side they would be read out of the order that prefetchers follow, if pages hold several."""
-    target = msgspec.structs.replace(Target.host(), l3_bytes=1 << 20)
-
-    def side_by_side(rows: int, length: int) -> object:
-        return Task.create(op, target, shape=(rows, length)).default_config.to_json()["rows"]
-
-    assert side_by_side(128, 96) == 4
-    assert side_by_side(4096, 96) == 1
-    assert op == "softmax" or side_by_side(64, 16384) == 2

@@ -25,7 +25,7 @@ from tilewright.templates.errors import WorkloadError
 from tilewright.templates.operators.axes import normalize_axes
 from tilewright.templates.operators.lanes import vectors_of
 from tilewright.templates.operators.product import up_to
-from tilewright.templates.operators.store import choose_store, default_store
+from tilewright.templates.operators.streams import choose_store, default_store
 from tilewright.templates.operators.sweep import BLOCKS, ElementDtype, default_sweep, no_flops
 from tilewright.templates.template import template
 

@@ -16,7 +16,7 @@ from tilewright.compiler import te
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.compiler.te.expr import BYTES
-from tilewright.templates.operators.rows import Passes, Rows, breaks_streams, default_rows
+from tilewright.templates.operators.rows import Passes, Rows, default_rows
 
 # One of so many elements is read beforehand, in whole steps.
 SHARE = 16
@@ -46,7 +46,7 @@ def default_norm(rows: Rows, target: Target, threads: int) -> dict[str, Any]:
     Weights for each place in a row, two at most, stay there too.
     """
     room = int(L1_SHARE * target.l1_bytes / (BYTES[rows.dtype] * rows.length))
-    overlapped = 0 if breaks_streams(rows, target) else max(0, room - 2) // 3
+    overlapped = 0 if rows.breaks_streams(target) else max(0, room - 2) // 3
     return default_rows(rows, 2, target, threads, overlapped, least=2)
 
 

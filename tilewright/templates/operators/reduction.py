@@ -22,6 +22,7 @@ from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.operators.axes import normalize_axes
 from tilewright.templates.operators.lanes import reduce_lanes, vectors_of
 from tilewright.templates.operators.product import up_to
+from tilewright.templates.operators.streams import breaks_streams
 
 ROWS = (1, 2, 4, 8)
 BLOCKS = (128, 256, 512, 1024, 2048, 4096)
@@ -95,6 +96,11 @@ class Reduction:
         """Whether what is contiguous is reduced."""
         return self.groups[-1][1]
 
+    def breaks_streams(self, row: int, target: Target) -> bool:
+        """Whether rows of so many elements are better read one after the other than side by side."""
+        item = BYTES[self.dtype]
+        return breaks_streams(item * prod(self.shape), item * row, target)
+
     def placeholder(self, values: tuple[float, float] | None = None) -> Tensor:
         """The input, and what its elements are when it is measured."""
         extents = [extent for extent, _ in self.groups]
@@ -120,27 +126,37 @@ class Reduction:
 
 def default_reduction(reduction: Reduction, target: Target, threads: int) -> dict[str, Any]:
     """The untuned configuration."""
-    lanes, last = target.lanes(BYTES[reduction.dtype]), reduction.kept[-1]
-    around = prod(reduction.kept[:-1])
-    chosen: dict[str, Any]
-    if reduction.is_along:
-        rows = [r for r in ROWS if r <= min(last, max(1, FEW_VECTORS * lanes // reduction.reduced[-1]))]
-        most = min(FEW // 2, MOST_SUMS // rows[-1])
-        vectors = [v for v in vectors_of(reduction.reduced[-1], lanes) if v <= most]
-        chosen = {"rows": rows[-1], "vectors": vectors[-1]}
-        units = around * -(-last // rows[-1])
-    else:
-        most = int(L1_SHARE * target.l1_bytes) // BYTES[reduction.dtype]
-        share = -(-last // -(-threads // around))
-        blocks = [block for block in up_to(BLOCKS, last) if block <= max(min(most, share), min(BLOCKS))]
-        chosen = {
-            "vectors": [v for v in vectors_of(last, lanes) if v <= FEW // 2][-1],
-            "block": blocks[-1] if blocks else last,
-            "lines": [n for n in LINES if n <= min(FEW, reduction.reduced[-1])][-1],
-        }
-        units = around * -(-last // chosen["block"])
+    default = _default_along if reduction.is_along else _default_beside
+    chosen, units = default(reduction, target, threads)
     parts = [n for n in _parts(reduction, threads) if n <= (threads if units < threads else 1)]
     return {**chosen, "parts": parts[-1]}
+
+
+def _default_along(reduction: Reduction, target: Target, threads: int) -> tuple[dict[str, Any], int]:
+    """Rows side by side while they are short; and how many pieces of work that gives."""
+    length, last = reduction.reduced[-1], reduction.kept[-1]
+    lanes = target.lanes(BYTES[reduction.dtype])
+    most = 1 if reduction.breaks_streams(length, target) else max(1, FEW_VECTORS * lanes // length)
+    side = [r for r in ROWS if r <= min(last, most)][-1]
+    few = min(FEW // 2, MOST_SUMS // side)
+    vectors = [v for v in vectors_of(length, lanes) if v <= few]
+    return {"rows": side, "vectors": vectors[-1]}, prod(reduction.kept[:-1]) * -(-last // side)
+
+
+def _default_beside(reduction: Reduction, target: Target, threads: int) -> tuple[dict[str, Any], int]:
+    """A block of the result that stays near; and how many of them there are."""
+    item, last, around = BYTES[reduction.dtype], reduction.kept[-1], prod(reduction.kept[:-1])
+    most = int(L1_SHARE * target.l1_bytes) // item
+    share = -(-last // -(-threads // around))
+    blocks = [block for block in up_to(BLOCKS, last) if block <= max(min(most, share), min(BLOCKS))]
+    block = blocks[-1] if blocks else last
+    few = 1 if block == last and reduction.breaks_streams(last, target) else FEW
+    chosen = {
+        "vectors": [v for v in vectors_of(last, target.lanes(item)) if v <= FEW // 2][-1],
+        "block": block,
+        "lines": [n for n in LINES if n <= min(few, reduction.reduced[-1])][-1],
+    }
+    return chosen, around * -(-last // block)
 
 
 def define_reduction(cfg: TemplateConfig, reduction: Reduction) -> None:

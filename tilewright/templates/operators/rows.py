@@ -21,7 +21,7 @@ from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.operators.axes import Axes, normalize_axes
 from tilewright.templates.operators.lanes import reduce_lanes, vectors_of
-from tilewright.templates.operators.store import choose_store, default_store
+from tilewright.templates.operators.streams import breaks_streams, choose_store, default_store
 
 SIDE_BY_SIDE = (1, 2, 3, 4, 6, 8)
 FEW_ROWS = (1, 2, 4)
@@ -34,10 +34,6 @@ MOST_SUMS = 16
 L1_SHARE = 0.7
 # The share of the second cache for the same.
 L2_SHARE = 0.5
-# The share of the last cache for what a loop that comes again finds there.
-L3_SHARE = 0.5
-# Rows of more bytes lie in pages of their own, nearly all of them.
-LONGEST_IN_PAGES = 2 * 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +96,11 @@ class Rows:
     def full(self) -> tuple[int, ...]:
         """The shape of all elements."""
         return (self.outer, self.length, *self.head[1:])
+
+    def breaks_streams(self, target: Target) -> bool:
+        """Whether rows are better read one after the other than side by side."""
+        row = BYTES[self.dtype] * self.length
+        return breaks_streams(2 * self.outer * row, row, target)
 
     def placeholder(self, name: str) -> Tensor:
         """The input."""
@@ -203,7 +204,7 @@ def default_rows(
     room = int(L1_SHARE * target.l1_bytes) // (item * rows.length * kept)
     if rows.is_along:
         share = -(-rows.outer // threads)
-        most = 1 if breaks_streams(rows, target) else min(FEW, room or least, share)
+        most = 1 if rows.breaks_streams(target) else min(FEW, room or least, share)
         side = [n for n in FEW_ROWS if n <= most]
         vectors = [v for v in vectors_of(rows.length, lanes) if v <= max(1, FEW // side[-1])]
         chosen: dict[str, Any] = {"rows": side[-1], "vectors": vectors[-1], "unroll": 2, "pipeline": 0}
@@ -215,15 +216,6 @@ def default_rows(
         room = int(L2_SHARE * target.l2_bytes) // (item * rows.length * kept)
     strips = [v for v in vectors_of(rows.inner, lanes) if v <= max(1, room // lanes)]
     return {"vectors": strips[-1], "unroll": 1} | store
-
-
-def breaks_streams(rows: Rows, target: Target) -> bool:
-    """Whether rows side by side would come from memory out of order, within pages.
-
-    Prefetchers follow what goes through a page line after line.
-    """
-    both = 2 * BYTES[rows.dtype] * rows.outer * rows.length
-    return both >= L3_SHARE * target.l3_bytes and BYTES[rows.dtype] * rows.length <= LONGEST_IN_PAGES
 
 
 def schedule_rows(cfg: TemplateConfig, passes: Passes, result: Tensor) -> Schedule:

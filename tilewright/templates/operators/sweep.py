@@ -13,7 +13,7 @@ from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.operators.lanes import vectors_of
 from tilewright.templates.operators.product import up_to
-from tilewright.templates.operators.store import choose_store, default_store
+from tilewright.templates.operators.streams import choose_store, default_store
 
 # What is moved as it is.
 ElementDtype = Literal["float32", "float64", "int32", "int64", "uint8", "int8", "bool"]

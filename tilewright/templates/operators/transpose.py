@@ -21,7 +21,7 @@ from tilewright.compiler.te import IterVar, Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.errors import WorkloadError
-from tilewright.templates.operators.store import choose_store, default_store
+from tilewright.templates.operators.streams import choose_store, default_store
 from tilewright.templates.operators.sweep import ElementDtype, default_sweep, no_flops, sweep
 from tilewright.templates.template import template
 
