@@ -18,11 +18,9 @@ from tilewright.compiler.te import Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.operators.rows import Passes, Rows, default_rows
 
-# One of so many elements is read beforehand, in whole steps.
+# Of so many elements one is read beforehand, in whole steps.
 SHARE = 16
 STEP = 16
-
-
 # The share of the first cache for rows that overlap, those of the result, and weights.
 L1_SHARE = 0.75
 

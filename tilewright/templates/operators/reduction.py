@@ -126,13 +126,15 @@ class Reduction:
 
 def default_reduction(reduction: Reduction, target: Target, threads: int) -> dict[str, Any]:
     """The untuned configuration."""
-    default = _default_along if reduction.is_along else _default_beside
-    chosen, units = default(reduction, target, threads)
+    is_along = reduction.is_along
+    chosen, units = (
+        _default_along(reduction, target) if is_along else _default_beside(reduction, target, threads)
+    )
     parts = [n for n in _parts(reduction, threads) if n <= (threads if units < threads else 1)]
     return {**chosen, "parts": parts[-1]}
 
 
-def _default_along(reduction: Reduction, target: Target, threads: int) -> tuple[dict[str, Any], int]:
+def _default_along(reduction: Reduction, target: Target) -> tuple[dict[str, Any], int]:
     """Rows side by side while they are short; and how many pieces of work that gives."""
     length, last = reduction.reduced[-1], reduction.kept[-1]
     lanes = target.lanes(BYTES[reduction.dtype])

@@ -198,24 +198,31 @@ def default_rows(
             ahead; 0 if none is.
         least: how many go side by side where none stays near, for what they share.
     """
-    item = BYTES[rows.dtype]
-    lanes = target.lanes(item)
-    store = default_store(target, rows.full, rows.dtype)
-    room = int(L1_SHARE * target.l1_bytes) // (item * rows.length * kept)
+    lanes, store = target.lanes(BYTES[rows.dtype]), default_store(target, rows.full, rows.dtype)
+    room = _room(L1_SHARE * target.l1_bytes, rows, kept)
     if rows.is_along:
         share = -(-rows.outer // threads)
         most = 1 if rows.breaks_streams(target) else min(FEW, room or least, share)
-        side = [n for n in FEW_ROWS if n <= most]
-        vectors = [v for v in vectors_of(rows.length, lanes) if v <= max(1, FEW // side[-1])]
-        chosen: dict[str, Any] = {"rows": side[-1], "vectors": vectors[-1], "unroll": 2, "pipeline": 0}
-        few = max((n for n in side if n <= overlapped), default=0)
-        if few and few * FEWEST_STEPS <= share and rows.length % lanes == 0:
-            chosen |= {"rows": few, "vectors": 1, "pipeline": 1}
-        return chosen | store
+        return _default_along(rows, lanes, most, overlapped, share) | store
     if room < lanes:  # a strip that leaves the first cache anyway is as wide as the second one allows
-        room = int(L2_SHARE * target.l2_bytes) // (item * rows.length * kept)
+        room = _room(L2_SHARE * target.l2_bytes, rows, kept)
     strips = [v for v in vectors_of(rows.inner, lanes) if v <= max(1, room // lanes)]
     return {"vectors": strips[-1], "unroll": 1} | store
+
+
+def _room(size: float, rows: Rows, kept: int) -> int:
+    """How many rows of each array a part of a cache has room for."""
+    return int(size) // (BYTES[rows.dtype] * rows.length * kept)
+
+
+def _default_along(rows: Rows, lanes: int, most: int, overlapped: int, share: int) -> dict[str, Any]:
+    """At most so many contiguous rows side by side; they overlap if that leaves enough steps of a share."""
+    side = [n for n in FEW_ROWS if n <= most]
+    few = max((n for n in side if n <= overlapped), default=0)
+    if few and few * FEWEST_STEPS <= share and rows.length % lanes == 0:
+        return {"rows": few, "vectors": 1, "unroll": 2, "pipeline": 1}
+    vectors = [v for v in vectors_of(rows.length, lanes) if v <= max(1, FEW // side[-1])]
+    return {"rows": side[-1], "vectors": vectors[-1], "unroll": 2, "pipeline": 0}
 
 
 def schedule_rows(cfg: TemplateConfig, passes: Passes, result: Tensor) -> Schedule:
