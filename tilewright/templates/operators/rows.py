@@ -110,20 +110,6 @@ class Rows:
         """An input of one value for each place in a row."""
         return te.placeholder((self.length,), self.dtype, name=name, argument_shape=self.extents)
 
-    def reduce(
-        self,
-        name: str,
-        join: Callable[..., te.Expr],
-        element: Callable[..., te.Expr],
-        length: int | None = None,
-    ) -> Tensor:
-        """What a reduction such as ``te.sum`` makes of each row; ``element`` is given the indices.
-
-        Of a row's first ``length`` elements, if that is given.
-        """
-        k = te.reduce_axis((0, self.length if length is None else length), f"{name}.k")
-        return te.compute(self.head, lambda *i: join(element(*self.place(i, k)), axis=k), name=name)
-
     def map(self, name: str, element: Callable[..., te.Expr], is_result: bool = False) -> Tensor:
         """An array whose elements are computed one by one."""
         seen = self.shape if is_result else None
@@ -159,8 +145,15 @@ class Passes:
         element: Callable[..., te.Expr],
         length: int | None = None,
     ) -> Tensor:
-        """Add a reduction of each row, or of the first ``length`` elements of each."""
-        return self._add(self.rows.reduce(name, join, element, length))
+        """Add what a reduction such as ``te.sum`` makes of each row; ``element`` is given the indices.
+
+        Of a row's first ``length`` elements, if that is given.
+        """
+        rows = self.rows
+        k = te.reduce_axis((0, rows.length if length is None else length), f"{name}.k")
+        return self._add(
+            te.compute(rows.head, lambda *i: join(element(*rows.place(i, k)), axis=k), name=name)
+        )
 
     def each(self, name: str, element: Callable[..., te.Expr]) -> Tensor:
         """Add what is computed once for each row."""
@@ -177,11 +170,6 @@ class Passes:
     def _add(self, tensor: Tensor) -> Tensor:
         self.stages.append(tensor)
         return tensor
-
-    @property
-    def kept(self) -> int:
-        """Arrays that stay near between passes, the input among them."""
-        return 1 + sum(tensor.shape == self.rows.full for tensor in self.stages)
 
 
 def default_rows(
