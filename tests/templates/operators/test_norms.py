@@ -70,3 +70,9 @@ def test_a_row_is_read_once_for_both_moments(pipeline: int, passes: int) -> None
     nest = lower_for_target(task.instantiate(config), target)
     loops = [stmt for stmt in statements(nest.body) if isinstance(stmt, For)]
     assert sum(constant_extent(loop) == steps for loop in loops) == passes
+
+
+@pytest.mark.parametrize(("op", "params"), [("layer_norm", {}), ("group_norm", {"groups": 2})])
+def test_operations_are_those_of_the_definition(op: str, params: dict[str, int]) -> None:
+    """Not those of the way that it is computed."""
+    assert Task.create(op, Target.host(), shape=(4, 6, 10), **params).flops == 8 * 4 * 6 * 10

@@ -14,7 +14,7 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import get_config
 from tilewright.templates.errors import WorkloadError
-from tilewright.templates.operators.moments import moments
+from tilewright.templates.operators.moments import moments, norm_flops
 from tilewright.templates.operators.product import Dtype
 from tilewright.templates.operators.rows import Passes, Rows, default_rows, schedule_rows
 from tilewright.templates.template import template
@@ -52,7 +52,7 @@ def _rows(shape: tuple[int, ...], groups: int, dtype: str) -> Rows:
     return Rows((shape[0] * groups, prod(shape[1:]) // groups), (1,), dtype)
 
 
-@template("group_norm", reference=reference, default=default)
+@template("group_norm", reference=reference, default=default, flops=norm_flops)
 def group_norm(
     shape: tuple[int, ...], groups: int, epsilon: float = 1e-5, dtype: Dtype = "float32"
 ) -> Program:

@@ -10,6 +10,7 @@ the sum of squares is at most ``1 + length / first`` times the one about the mea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from tilewright.compiler import te
@@ -46,6 +47,11 @@ def default_norm(rows: Rows, target: Target, threads: int) -> dict[str, Any]:
     room = int(L1_SHARE * target.l1_bytes / (BYTES[rows.dtype] * rows.length))
     overlapped = 0 if rows.breaks_streams(target) else max(0, room - 2) // 3
     return default_rows(rows, 2, target, threads, overlapped, least=2)
+
+
+def norm_flops(shape: tuple[int, ...], **_: Any) -> int:
+    """Eight for each element: a sum, a difference with its square and their sum, and four for the result."""
+    return 8 * prod(shape)
 
 
 def moments(passes: Passes, x: Tensor) -> Moments:

@@ -13,7 +13,7 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import get_config
 from tilewright.templates.operators.axes import Axes, normalize_axes
-from tilewright.templates.operators.moments import default_norm, moments
+from tilewright.templates.operators.moments import default_norm, moments, norm_flops
 from tilewright.templates.operators.product import Dtype
 from tilewright.templates.operators.rows import Passes, Rows, default_rows, schedule_rows
 from tilewright.templates.template import template
@@ -55,7 +55,7 @@ def rms_norm_default(
     return default_rows(Rows.of("rms_norm", shape, axis, dtype), 1, target, threads, least=2)
 
 
-@template("layer_norm", reference=layer_norm_reference, default=layer_norm_default)
+@template("layer_norm", reference=layer_norm_reference, default=layer_norm_default, flops=norm_flops)
 def layer_norm(
     shape: tuple[int, ...], axis: Axes = -1, epsilon: float = 1e-5, dtype: Dtype = "float32"
 ) -> Program:
