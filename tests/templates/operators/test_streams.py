@@ -33,4 +33,5 @@ def test_lines_that_come_from_memory_go_one_by_one() -> None:
 
 
 def test_rows_that_share_weights_go_side_by_side_where_none_stays_near() -> None:
-    assert default_of("layer_norm", (64, 16384))["rows"] == 2
+    assert default_of("layer_norm", (64, 16384))["rows"] == 4
+    assert default_of("rms_norm", (64, 16384))["rows"] == 2

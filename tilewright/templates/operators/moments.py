@@ -46,7 +46,7 @@ def default_norm(rows: Rows, target: Target, threads: int) -> dict[str, Any]:
     """
     room = int(L1_SHARE * target.l1_bytes / (BYTES[rows.dtype] * rows.length))
     overlapped = 0 if rows.breaks_streams(target) else max(0, room - 2) // 3
-    return default_rows(rows, 2, target, threads, overlapped, least=2)
+    return default_rows(rows, 2, target, threads, overlapped, least=4)
 
 
 def norm_flops(shape: tuple[int, ...], **_: Any) -> int:
