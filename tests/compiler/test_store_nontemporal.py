@@ -111,4 +111,5 @@ def test_results_that_the_last_cache_cannot_hold_are_streamed(
         out = beginning_at(prod(spec.shape), offset).reshape(spec.shape)
         kernel(*arrays, out=out)
         assert task.reference is not None
-        np.testing.assert_allclose(out, task.reference(*arrays), rtol=1e-5, atol=1e-5)
+        bound = 1e-5 if op in ("softmax", "layer_norm") else 0.0
+        np.testing.assert_allclose(out, task.reference(*arrays), rtol=bound, atol=bound)

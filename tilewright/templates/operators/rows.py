@@ -24,6 +24,7 @@ from tilewright.templates.operators.lanes import reduce_lanes, vectors_of
 from tilewright.templates.operators.streams import breaks_streams, choose_store, default_store
 
 SIDE_BY_SIDE = (1, 2, 3, 4, 6, 8)
+# What defaults choose from: three rows were slower than two or four of the same length.
 FEW_ROWS = (1, 2, 4)
 # Steps that are worth the two more of a pipeline, its first and its last.
 FEWEST_STEPS = 8
