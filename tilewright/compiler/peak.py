@@ -7,6 +7,7 @@ import ctypes
 import numpy as np
 
 from tilewright.compiler import runtime
+from tilewright.compiler.amx import multiplies_tiles
 from tilewright.compiler.dot_instructions import multiplies_words
 from tilewright.compiler.errors import TilewrightError
 from tilewright.compiler.kernel import empty_aligned
@@ -20,8 +21,8 @@ KINDS = ("compute", "bandwidth", *WORDS)
 class ReferenceLoop:
     """A kernel of known work: ``compute`` multiplies and adds in registers, ``bandwidth`` reads memory.
 
-    ``int8`` and ``bfloat16`` multiply words of such numbers in registers, where the processor has an
-    instruction for that; elsewhere they are ``compute``.
+    ``int8`` and ``bfloat16`` multiply such numbers in registers, tiles or words of them, where the processor
+    has an instruction for that; elsewhere they are ``compute``.
 
     Attributes:
         kind: ``compute``, ``bandwidth``, ``int8`` or ``bfloat16``.
@@ -32,7 +33,7 @@ class ReferenceLoop:
         if kind not in KINDS:
             raise TilewrightError(f"unknown reference loop {kind!r}: choose {', '.join(KINDS)}")
         self.kind = kind
-        size = 64
+        size = 256  # floats: a tile is loaded from all of them
         if kind == "bandwidth":
             step = runtime.bandwidth_step()
             size = max(1, round((size_bytes or runtime.BANDWIDTH_BYTES) / step)) * step // 4
@@ -52,6 +53,10 @@ class ReferenceLoop:
 def _find_loop(kind: str) -> tuple[int, int]:
     """The address of a kind's code, and its operations; 0 for that which reads memory."""
     target = Target.host()
+    if kind in WORDS and multiplies_tiles(target, WORDS[kind]):
+        from tilewright.compiler.tile_peak import tile_loop, tile_operations
+
+        return tile_loop(target, WORDS[kind]).addresses["tile_loop"], tile_operations(WORDS[kind])
     if kind in WORDS and multiplies_words(target, WORDS[kind]):
         from tilewright.compiler.word_peak import word_loop, word_operations
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from tilewright.compiler.amx_permission import may_use_amx
+
 if TYPE_CHECKING:
     from tilewright.compiler.backends.probe import Traits
 
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+_AMX = "amx-"
 DEFAULT_CACHES = {1: 32 << 10, 2: 512 << 10, 3: 8 << 20}
 
 
@@ -135,7 +138,7 @@ def _feature_text(features: Sequence[str]) -> str:
 def _host() -> Target:
     import llvmlite.binding as llvm
 
-    features = tuple(sorted(name for name, on in llvm.get_host_cpu_features().items() if on))
+    features = _usable(name for name, on in llvm.get_host_cpu_features().items() if on)
     sizes = {level: _cache_size(level) for level in DEFAULT_CACHES}
     return Target(
         cpu=llvm.get_host_cpu_name(),
@@ -147,6 +150,14 @@ def _host() -> Target:
         l2_bytes=sizes[2],
         l3_bytes=sizes[3],
     )
+
+
+def _usable(features: Iterable[str]) -> tuple[str, ...]:
+    """The features in order, without those that the operating system keeps from this process."""
+    listed = sorted(features)
+    if any(name.startswith(_AMX) for name in listed) and not may_use_amx():
+        listed = [name for name in listed if not name.startswith(_AMX)]
+    return tuple(listed)
 
 
 def _vector_bits(features: tuple[str, ...]) -> int:

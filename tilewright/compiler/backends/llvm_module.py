@@ -180,9 +180,10 @@ class ModuleWriter:
     def link(self, stmt: Intrinsic) -> None:
         """Note the function that a call needs."""
         function = LinkedFunction.of(stmt)
-        if self.linked.setdefault(stmt.name, function) != function:
-            raise CompileError(f"two intrinsics are named {stmt.name}: give each a name of its own")
-        self.declarations.add(f"declare void @{stmt.name}({', '.join(function.arguments)})")
+        name = function.name
+        if self.linked.setdefault(name, function) != function:
+            raise CompileError(f"two intrinsics are named {name}: give each a name of its own")
+        self.declarations.add(f"declare void @{name}({', '.join(function.arguments)})")
 
     def count(self, text: FunctionText) -> None:
         """Refuse a program that grows too large."""

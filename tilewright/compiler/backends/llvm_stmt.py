@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tilewright.compiler.backends.llvm_expr import ExprWriter
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand, index
+from tilewright.compiler.backends.llvm_intrinsics import state_functions
 from tilewright.compiler.backends.llvm_memory import Lanes, Memory
 from tilewright.compiler.backends.llvm_outline import PARALLEL, OutlinedBody, ParallelBody, captured
 from tilewright.compiler.backends.llvm_types import MEMORY
@@ -54,6 +55,7 @@ class StmtWriter:
         self.expr = ExprWriter(self.text, self.memory, module.nest.ranges, self.memory.declare, module.target)
         self.lanes: Lanes | None = None
         self.is_outer = module.threads > 1
+        self.states: set[str] = set()
         self.scratch_top = 0
         self.scratch_peak = 0
         self.writers: dict[type, Callable[[Stmt], None]] = {
@@ -72,10 +74,19 @@ class StmtWriter:
         self.writers[type(stmt)](stmt)
 
     def finish(self) -> None:
-        """End a function that others may wait for: what went past the caches is to be seen by all."""
+        """End a function that others may wait for.
+
+        What went past the caches is to be seen by all. All calls of intrinsics have the state that they need.
+        """
         if self.memory.streamed and self.module.target.architecture == "x86_64":
             self.memory.declare("declare void @llvm.x86.sse.sfence()")
             self.text.line("  call void @llvm.x86.sse.sfence()")
+        for state in sorted(self.states):
+            enter, leave = state_functions(state)
+            self.memory.declare(f"declare void @{enter}()")
+            self.memory.declare(f"declare void @{leave}()")
+            self.text.scopes[0].lines.insert(0, f"  call void @{enter}()")
+            self.text.line(f"  call void @{leave}()")
 
     def _block(self, stmt: Stmt) -> None:
         assert isinstance(stmt, Block)
@@ -141,8 +152,9 @@ class StmtWriter:
             for steps in argument.steps:
                 stride = sum(step * apart for step, apart in zip(steps, strides, strict=True))
                 arguments.append(f"i64 {stride}")
-        self.text.line(f"  call void @{stmt.name}({', '.join(arguments)})")
+        self.text.line(f"  call void @{stmt.intrin.name}({', '.join(arguments)})")
         self.module.link(stmt)
+        self.states |= {stmt.intrin.state} - {""}
         self._touch_written(stmt.body)
         self.module.count(self.text)
 
@@ -362,6 +374,7 @@ class StmtWriter:
         parameters = body.declare(self.written)
         inner.write(stmt.body)
         name = self.module.share([*parameters, "ptr noalias %scratch"], inner)
+        self.states |= inner.states
         top = self.scratch_top
         self.scratch_peak = max(self.scratch_peak, top + inner.scratch_peak)
         scratch = self.text.pure(f"getelementptr inbounds i8, ptr %scratch, i64 {top}", "ptr", 0)

@@ -5,7 +5,7 @@ import sys
 from functools import cache
 
 _SECONDS = 60
-# A function for each feature, which LLVM can only compile where the CPU has it.
+# A call for each feature, which LLVM can only compile where the CPU has it.
 _MULTIPLIERS = {
     "x86_64": {
         "avx512vnni": ("llvm.x86.avx512.vpdpbusd.512", "<16 x i32>", "<64 x i8>", 3),
@@ -15,6 +15,9 @@ _MULTIPLIERS = {
         "avx512bw": ("llvm.x86.avx512.pmaddw.d.512", "<16 x i32>", "<32 x i16>", 2),
         "avx2": ("llvm.x86.avx2.pmadd.wd", "<8 x i32>", "<16 x i16>", 2),
         "sse2": ("llvm.x86.sse2.pmadd.wd", "<4 x i32>", "<8 x i16>", 2),
+        "amx-tile": ("llvm.x86.tilezero", "void", "i8 immarg", 1),
+        "amx-int8": ("llvm.x86.tdpbssd", "void", "i8 immarg", 3),
+        "amx-bf16": ("llvm.x86.tdpbf16ps", "void", "i8 immarg", 3),
     },
     "aarch64": {
         "dotprod": ("llvm.aarch64.neon.sdot.v4i32.v16i8", "<4 x i32>", "<16 x i8>", 3),
@@ -55,7 +58,11 @@ def multipliers_of(cpu: str, features: str, triple: str) -> frozenset[str]:
 
 
 def _uses(name: str, result: str, operand: str, count: int) -> str:
-    """A function that calls an intrinsic."""
+    """A function that calls an intrinsic; tiles are named by constants."""
+    if result == "void":
+        head = f"declare void @{name}({', '.join([operand] * count)})\ndefine void @f() {{"
+        numbers = ", ".join(f"i8 {number}" for number in range(count))
+        return f"{head}\n  call void @{name}({numbers})\n  ret void\n}}"
     types = [operand, operand] if count == 2 else [result, operand, operand]
     arguments = ", ".join(f"{kind} %a{number}" for number, kind in enumerate(types))
     call = f"  %r = call {result} @{name}({arguments})"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from tilewright.compiler.te.expr import Const, Expr, Load, Var
+from tilewright.compiler.te.tensor_intrin import TensorIntrin
 
 
 class LoopKind(StrEnum):
@@ -202,13 +203,12 @@ class IntrinsicArgument:
 
 
 class Intrinsic(Stmt):
-    """A call of the function ``name`` that ``llvm_ir`` defines; ``body`` are the loops that it stands for."""
+    """A call of an intrinsic's function; ``body`` are the loops that it stands for."""
 
-    __slots__ = ("arguments", "body", "llvm_ir", "name")
+    __slots__ = ("arguments", "body", "intrin")
 
-    def __init__(self, name: str, llvm_ir: str, arguments: Sequence[IntrinsicArgument], body: Stmt) -> None:
-        self.name = name
-        self.llvm_ir = llvm_ir
+    def __init__(self, intrin: TensorIntrin, arguments: Sequence[IntrinsicArgument], body: Stmt) -> None:
+        self.intrin = intrin
         self.arguments = tuple(arguments)
         self.body = body
 

@@ -106,7 +106,7 @@ def _lines(stmt: Stmt, indent: int) -> list[str]:
             return lines
         case Intrinsic():
             bases = ", ".join(format_expr(argument.base) for argument in stmt.arguments)
-            return [f"{pad}{stmt.name}({bases})"]
+            return [f"{pad}{stmt.intrin.name}({bases})"]
         case Prefetch():
             return [f"{pad}prefetch({format_expr(stmt.element)})"]
         case Alloc():

@@ -130,7 +130,7 @@ def _map_intrinsic(stmt: Intrinsic, on_expr: ExprMap, on_stmt: StmtMap) -> Stmt:
     arguments, body = [_map_argument(argument, on_expr) for argument in stmt.arguments], on_stmt(stmt.body)
     if body is stmt.body and all(a is b for a, b in zip(arguments, stmt.arguments, strict=True)):
         return stmt
-    return Intrinsic(stmt.name, stmt.llvm_ir, arguments, body)
+    return Intrinsic(stmt.intrin, arguments, body)
 
 
 def _map_argument(argument: IntrinsicArgument, on_expr: ExprMap) -> IntrinsicArgument:

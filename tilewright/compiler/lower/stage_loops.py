@@ -67,6 +67,12 @@ class StageWriter:
             )
         return self.leaves.index(axis)
 
+    @property
+    def _call_resets(self) -> bool:
+        """Whether an intrinsic does the whole reduction and initialises it."""
+        intrin = self.placement.stage.tensorized
+        return intrin is not None and intrin[1].resets
+
     def _first_reduction(self) -> int:
         stage = self.placement.stage
         first = next((n for n, a in enumerate(self.leaves) if a.kind == "reduce"), len(self.leaves))
@@ -82,7 +88,7 @@ class StageWriter:
 
     def _loops(self, depth: int) -> Stmt:
         """The loops from ``depth`` inwards."""
-        if depth == self.first and isinstance(self.placement.body, Reduce):
+        if depth == self.first and isinstance(self.placement.body, Reduce) and not self._call_resets:
             inside = self._from(depth)
             parts = [self._initialise(), inside]
             if self.states:
@@ -145,6 +151,8 @@ class StageWriter:
         loops = self._statement()
         for axis in reversed(self.leaves[depth:]):
             loops = self._loop(axis, loops, self.leaves, [])
+        if self._call_resets:
+            loops = block([self._initialise(), loops])
         call = write_call(inner, stage.tensorized[1], loops)
         return self._guarded(call, self.leaves, self.placement.limits)
 
@@ -155,6 +163,12 @@ class StageWriter:
             for name in self.nest.attached(self.placement.stage.name, axis):
                 raise ScheduleError(
                     f"tensorize({first}): {name} is computed inside the loops; compute it further out"
+                )
+        for axis in self.leaves[:depth]:
+            if self._call_resets and axis.kind == "reduce" and self.placement.extents[axis] > 1:
+                raise ScheduleError(
+                    f"tensorize({first}): the intrinsic does a whole reduction; "
+                    f"move its loop {axis.name} inside"
                 )
         for axis in (*self.placement.outer, *self.leaves[:depth]):
             if self.nest.is_in_lanes(axis):

@@ -67,7 +67,7 @@ def write_call(inner: TensorizedLoops, intrin: TensorIntrin, loops: Stmt) -> Stm
         raise ScheduleError(
             f"tensorize({inner.loops[0].name}, {intrin.name}) of {inner.stage}: {problem}"
         ) from None
-    return Intrinsic(intrin.name, intrin.llvm_ir, arguments, loops)
+    return Intrinsic(intrin, arguments, loops)
 
 
 def _running(inner: TensorizedLoops) -> list[IterVar]:

@@ -17,11 +17,17 @@ TAKEN = re.compile(r"(kernel|prepare|bound|run_part|prepare_part|parallel\d*|out
 
 
 class TensorIntrin(msgspec.Struct, frozen=True):
-    """An intrinsic as plain data: ``pattern`` is its computation as JSON, ``llvm_ir`` its function."""
+    """An intrinsic as plain data: ``pattern`` is its computation as JSON, ``llvm_ir`` its function.
+
+    One that ``resets`` does the whole of its reduction, whatever was in its output. ``state`` names the
+    functions around its calls, if there are any.
+    """
 
     name: str
     pattern: str
     llvm_ir: str
+    resets: bool = False
+    state: str = ""
 
     @property
     def op(self) -> ComputeOp:
@@ -39,7 +45,13 @@ def can_name(name: str) -> bool:
     return SYMBOL.match(name) is not None and TAKEN.match(name) is None
 
 
-def decl_tensor_intrin(op: Operation | Tensor, llvm_ir: str, name: str = "tensor_intrin") -> TensorIntrin:
+def decl_tensor_intrin(
+    op: Operation | Tensor,
+    llvm_ir: str,
+    name: str = "tensor_intrin",
+    resets: bool = False,
+    state: str = "",
+) -> TensorIntrin:
     """An intrinsic for ``tensorize``.
 
     Args:
@@ -49,6 +61,11 @@ def decl_tensor_intrin(op: Operation | Tensor, llvm_ir: str, name: str = "tensor
             how many elements apart neighbours are. A reduction adds to (or multiplies, ...) the output;
             anything else overwrites it.
         name: the function's name.
+        resets: of a reduction, that the function overwrites the output too: it takes the place of loops
+            around which no loop of the reduction is left, and of what initialises the output.
+        state: of the processor, that calls need and that is costly to bring about: ``llvm_ir`` defines
+            ``void @<state>.enter()``, called once ahead of all calls by each thread that makes some, and
+            ``void @<state>.leave()``, called after them. Intrinsics of the same state define the same.
 
     Raises:
         ExpressionError: ``op`` is no such computation, or the name cannot be one.
@@ -67,9 +84,14 @@ def decl_tensor_intrin(op: Operation | Tensor, llvm_ir: str, name: str = "tensor
             f"{name}: {compute.name} is a te.fold; an intrinsic sums, multiplies, or takes "
             "a maximum or minimum"
         )
-    if not can_name(name):
-        raise ExpressionError(f"{name}: an intrinsic's name must be one that a function of its own can have")
+    if resets and not isinstance(compute.body, Reduce):
+        raise ExpressionError(f"{name}: resets=True is for a reduction; {compute.name} is none")
+    for symbol in (name, state or name):
+        if not can_name(symbol):
+            raise ExpressionError(
+                f"{symbol}: an intrinsic's name must be one that a function of its own can have"
+            )
     if not isinstance(llvm_ir, str):
         raise ExpressionError(f"{name}: llvm_ir is {type(llvm_ir).__name__}, not the text of LLVM IR")
     graph = encode_graph([*compute.inputs, Tensor(compute)])
-    return TensorIntrin(name, msgspec.json.encode(graph).decode(), llvm_ir)
+    return TensorIntrin(name, msgspec.json.encode(graph).decode(), llvm_ir, resets, state)

@@ -17,7 +17,7 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import Expr, IterVar, Tensor
 from tilewright.compiler.te.words import parts_of
 from tilewright.templates.operators.convolution import Convolution
-from tilewright.templates.operators.product_stages import HIGHEST_BITS, ONES
+from tilewright.templates.operators.product_stages import HIGHEST_BITS, ONES, join_word
 from tilewright.templates.operators.product_types import ProductTypes, choose_types
 from tilewright.templates.operators.window import arrange, divide
 
@@ -102,14 +102,8 @@ class WordConvolution(Convolution):
 
     def _join(self, read: Any, group: Expr, step: Expr, dtype: str) -> Expr:
         """Four channels of a group as a word; those that it does not have are zero."""
-        parts, count = parts_of(dtype), self.c // self.groups
-        channels = [step * parts + part for part in range(parts)]
-        values = [read(group * count + channel) for channel in channels]
-        if count % parts:
-            zero = te.const(0, dtype)
-            pairs = zip(channels, values, strict=True)
-            values = [te.if_then_else(channel < count, value, zero) for channel, value in pairs]
-        return te.word(*values)
+        count = self.c // self.groups
+        return join_word(lambda channel: read(group * count + channel), step, self.words, count, dtype)
 
     def multiply(self, pixel: Expr, weight: Expr) -> Expr:
         """The products of a word's channels."""

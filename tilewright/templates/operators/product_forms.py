@@ -9,6 +9,7 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.operators.product import Product, default_tiles, schedule_tiles
+from tilewright.templates.operators.product_amx import default_amx, is_for_tiles, schedule_amx
 from tilewright.templates.operators.product_vectors import (
     choose_form,
     default_dot,
@@ -17,8 +18,8 @@ from tilewright.templates.operators.product_vectors import (
     schedule_stream,
 )
 
-SCHEDULES = {"tiles": schedule_tiles, "dot": schedule_dot, "stream": schedule_stream}
-DEFAULTS = {"tiles": default_tiles, "dot": default_dot, "stream": default_stream}
+SCHEDULES = {"tiles": schedule_tiles, "amx": schedule_amx, "dot": schedule_dot, "stream": schedule_stream}
+DEFAULTS = {"tiles": default_tiles, "amx": default_amx, "dot": default_dot, "stream": default_stream}
 
 
 def schedule_product(cfg: TemplateConfig, product: Product) -> tuple[Schedule, list[Tensor]]:
@@ -33,4 +34,6 @@ def default_product(product: Product, target: Target, threads: int) -> dict[str,
 
 def _form(product: Product, target: Target) -> str:
     """The schedule's name; operands that are converted are multiplied in tiles only."""
+    if is_for_tiles(product, target):
+        return "amx"
     return choose_form(product, target.lanes(product.item)) if product.types.is_plain else "tiles"

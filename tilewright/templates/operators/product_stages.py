@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from tilewright.compiler import te
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Expr, IterVar, Tensor
+from tilewright.compiler.te.words import parts_of
 from tilewright.templates.operators.product_types import ProductTypes
 
 Index = tuple[Expr, ...]
@@ -152,27 +153,29 @@ def _words(
     *batch, m, n = operands.extents
     steps = -(-operands.k // parts)
 
-    def join(read: Callable[[Expr], Expr], step: Expr, dtype: str) -> Expr:
-        zero = te.const(0, dtype)
-        places = [step * parts + part for part in range(parts)]
-        if steps * parts == operands.k:
-            return te.word(*(read(place) for place in places))
-        return te.word(*(te.if_then_else(place < operands.k, read(place), zero) for place in places))
-
     def left(*index: IterVar) -> Expr:
         *before, i, step = index
-        value = join(lambda place: operands.read_a(*before, i, place), step, types.left)
+        value = join_word(lambda k: operands.read_a(*before, i, k), step, steps, operands.k, types.left)
         return value ^ HIGHEST_BITS if is_biased else value
 
     def right(*index: IterVar) -> Expr:
         *before, step, j = index
-        return join(lambda place: operands.read_b(*before, place, j), step, types.right)
+        return join_word(lambda k: operands.read_b(*before, k, j), step, steps, operands.k, types.right)
 
     free = {"FLOP": 0}
     return (
         te.compute((*batch, m, steps), left, name=f"{operands.a.name}.words", attrs=free),
         te.compute((*batch, steps, n), right, name=f"{operands.b.name}.words", attrs=free),
     )
+
+
+def join_word(read: Callable[[Expr], Expr], step: Expr, steps: int, k: int, dtype: str) -> Expr:
+    """The word of one of ``steps`` steps, of numbers that ``read`` reads along ``k``, zeros past its end."""
+    parts = parts_of(dtype)
+    places = [step * parts + part for part in range(parts)]
+    if steps * parts == k:
+        return te.word(*(read(place) for place in places))
+    return te.word(*(te.if_then_else(place < k, read(place), te.const(0, dtype)) for place in places))
 
 
 def _sum_columns(right: Tensor, steps: int, name: str) -> Tensor:
