@@ -20,7 +20,7 @@ from tilewright.compiler.lower import lower_schedule
 from tilewright.compiler.program import Program
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
-from tilewright.compiler.te import Tensor
+from tilewright.compiler.te import Tensor, TensorIntrin
 
 Array = npt.NDArray[Any]
 
@@ -208,6 +208,64 @@ def test_an_intrinsic_used_twice_is_linked_once() -> None:
     for stage in (y, z):
         s[stage].tensorize(s[stage].split(stage.op.axis[1], factor=8)[1], scale())
     check(s, [x, z], lambda v: v * 4)
+
+
+RESETTING_IR = GEMV_IR.replace(
+    "phi <8 x float> [ %c0, %entry ]", "phi <8 x float> [ zeroinitializer, %entry ]"
+)
+
+
+def resetting(state: str = "", llvm_ir: str = RESETTING_IR) -> TensorIntrin:
+    """``c[i] = sum(a[k] * b[i, k])``, whatever was in ``c``."""
+    return te.decl_tensor_intrin(gemv().op, llvm_ir, name="gemv", resets=True, state=state)
+
+
+def test_an_intrinsic_that_resets_takes_the_place_of_the_initialisation() -> None:
+    args = dense(M, N, 4)
+    s = create_schedule(args[-1])
+    i, j = args[-1].op.axis
+    s[args[-1]].tensorize(s[args[-1]].split(j, factor=8)[1], resetting())
+    assert str(lower_schedule(s, args)).splitlines()[3:] == [
+        f"for {i.name} in range(6):",
+        "    for j.outer in range(3):",
+        "        gemv(A[i, 0], B[j.outer*8, 0], C[i, j.outer*8])",
+    ]
+    check(s, args, product)
+
+
+def test_a_state_is_entered_once_around_the_calls_of_each_thread() -> None:
+    # A call outside the state adds nothing; a thread that enters twice, or does not leave, counts wrongly.
+    ir = RESETTING_IR.replace("%x = load float, ptr %pa", "%raw = load float, ptr %pa").replace(
+        "%x1 = insertelement",
+        "%depth = load i32, ptr @depth, align 4\n  %share = sitofp i32 %depth to float\n"
+        "  %x = fmul float %raw, %share\n  %x1 = insertelement",
+    )
+    count = """
+@depth = internal global i32 0
+define void @mode.enter() {
+  %n = load i32, ptr @depth, align 4
+  %m = add i32 %n, 1
+  store i32 %m, ptr @depth, align 4
+  ret void
+}
+define void @mode.leave() {
+  %n = load i32, ptr @depth, align 4
+  %m = sub i32 %n, 1
+  store i32 %m, ptr @depth, align 4
+  ret void
+}
+"""
+    for threads, kind in ((1, "serial"), (1, "outline"), (2, "parallel")):
+        args = dense(M, N, 4)
+        s = create_schedule(args[-1])
+        stage, (i, j) = s[args[-1]], args[-1].op.axis
+        stage.tensorize(stage.split(j, factor=8)[1], resetting("mode", count + ir))
+        if kind != "serial":
+            getattr(stage, kind)(i)
+        text = write_llvm(Program.from_schedule(s, args), Target.host(), threads)[0].text
+        assert text.count("call void @mode.enter()") == text.count("call void @mode.leave()") == 1
+        if threads == 1:
+            check(s, args, product, threads=1)
 
 
 def test_a_wrong_intrinsic_is_told_from_its_meaning() -> None:

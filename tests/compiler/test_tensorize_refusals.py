@@ -220,6 +220,26 @@ def test_a_malformed_intrinsic_is_named(llvm_ir: str, message: str) -> None:
         compile_program(Program.from_schedule(s, args), Target.host())
 
 
+def test_an_intrinsic_that_resets_has_no_reduction_around() -> None:
+    args = dense()
+    s = create_schedule(args[-1])
+    *_, ji, _ = tiled(s, args[-1])
+    s[args[-1]].tensorize(ji, te.decl_tensor_intrin(gemv().op, GEMV_IR, name="gemv", resets=True))
+    with pytest.raises(ScheduleError, match=r"does a whole reduction; move its loop k\.outer inside"):
+        lower_schedule(s, args)
+
+
+@pytest.mark.parametrize("functions", ["", "define void @mode.enter() {\n  ret void\n}\n"])
+def test_a_state_without_its_functions_is_refused(functions: str) -> None:
+    args = dense()
+    s = create_schedule(args[-1])
+    *_, ji, _ = tiled(s, args[-1])
+    intrin = te.decl_tensor_intrin(gemv().op, functions + GEMV_IR, name="gemv", state="mode")
+    s[args[-1]].tensorize(ji, intrin)
+    with pytest.raises(CompileError, match=r"the intrinsic gemv defines no void @mode\."):
+        compile_program(Program.from_schedule(s, args), Target.host())
+
+
 def test_two_intrinsics_of_one_name_are_told_apart() -> None:
     x = te.placeholder((5, 32), name="X")
     y = te.compute((5, 32), lambda i, j: x[i, j] * 2.0, name="Y")
@@ -257,6 +277,8 @@ def of_a_stage() -> Tensor:
         (lambda: te.decl_tensor_intrin(two_of_one_name(), "", "f"), "f: two placeholders are named x"),
         (lambda: te.decl_tensor_intrin(scale().op, "", "bound"), "must be one that a function of its"),
         (lambda: te.decl_tensor_intrin(scale().op, "", "a b"), "must be one that a function"),
+        (lambda: te.decl_tensor_intrin(scale().op, "", "f", resets=True), "resets=True is for a reduction"),
+        (lambda: te.decl_tensor_intrin(scale().op, "", "f", state="a b"), "a b: an intrinsic's name must be"),
         (lambda: te.decl_tensor_intrin(scale().op, None, "f"), "llvm_ir is NoneType"),  # type: ignore[arg-type]
     ],
 )

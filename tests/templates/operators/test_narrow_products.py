@@ -18,8 +18,9 @@ from tilewright.templates.task import Task
 
 Array = npt.NDArray[Any]
 IS_X86 = Target.host().architecture == "x86_64"
-# With instructions for bytes, and with none; with vectors of each width.
-CPUS = ("native", "haswell", "x86-64") if IS_X86 else ("native",)
+HAS_TILES = IS_X86 and Target.host().has("amx-tile")
+# With instructions for bytes, and with none; with vectors of each width; with tiles and without.
+CPUS = ("native", "haswell", "x86-64", *["icelake-server"] * HAS_TILES) if IS_X86 else ("native",)
 EXTREMES = {"int8": (-128, 127), "uint8": (0, 255)}
 
 
@@ -27,6 +28,10 @@ def kernel_of(task: Task, index: int | None = None) -> Kernel:
     config = task.default_config if index is None else task.space.config(index)
     program = task.instantiate(config)
     return load_kernel(compile_program(program, task.target, task.threads, line_limit=LINE_LIMIT_MOST))
+
+
+def valid_in(task: Task) -> list[int]:
+    return [index for index in range(len(task.space)) if task.space.is_valid(index)]
 
 
 def draw(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
@@ -45,6 +50,53 @@ def test_products_of_bytes_are_exact_for_every_short_k(cpu: str, dtype: str) -> 
         task = Task.create("matmul", Target.named(cpu), 2, m=m, n=n, k=k, dtype=dtype)
         a, b = draw(rng, (m, k), dtype), draw(rng, (k, n), "int8")
         np.testing.assert_array_equal(kernel_of(task)(a, b), a.astype(np.int32) @ b.astype(np.int32))
+
+
+# Whole tiles; parts of them along each extent; less than two tiles of rows or of columns; a long reduction.
+TILED = [(64, 64, 128), (50, 70, 90), (17, 33, 5), (31, 16, 64), (130, 100, 515), (256, 40, 257)]
+
+
+@pytest.mark.parametrize("sides", [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "bfloat16"])
+def test_large_products_are_right_in_many_configurations(dtype: str, sides: tuple[bool, bool]) -> None:
+    rng = np.random.default_rng(3)
+    for m, n, k in TILED:
+        transposed = dict(zip(("transpose_a", "transpose_b"), sides, strict=True))
+        task = Task.create("matmul", Target.host(), 2, m=m, n=n, k=k, dtype=dtype, **transposed)
+        shapes = ((k, m) if sides[0] else (m, k), (n, k) if sides[1] else (k, n))
+        if dtype == "bfloat16":
+            arrays = [rng.uniform(-1, 1, shape).astype(ml_dtypes.bfloat16) for shape in shapes]
+        else:
+            arrays = [draw(rng, shapes[0], dtype), draw(rng, shapes[1], "int8")]
+        a, b = (x.T if turned else x for x, turned in zip(arrays, sides, strict=True))
+        exact = a.astype(np.float64) @ b.astype(np.float64)
+        for index in (None, *rng.choice(valid_in(task), 3)):
+            found = kernel_of(task, None if index is None else int(index))(*arrays)
+            if dtype == "bfloat16":
+                np.testing.assert_allclose(found.astype(np.float64), exact, rtol=2.0**-7, atol=1e-4)
+            else:
+                np.testing.assert_array_equal(found, exact)
+
+
+@pytest.mark.skipif(not HAS_TILES, reason="needs AMX")
+def test_products_are_tiled_where_they_fill_a_tile() -> None:
+    for m, n, is_tiled in ((16, 16, True), (15, 64, False), (64, 15, False), (1, 64, False)):
+        task = Task.create("matmul", Target.host(), 1, m=m, n=n, k=64, dtype="int8")
+        program = task.instantiate(task.default_config)
+        assert ("amx_int8_int8" in str(lower_for_target(program, Target.host()))) is is_tiled
+
+
+@pytest.mark.skipif(not HAS_TILES, reason="needs AMX")
+def test_a_left_operand_of_whole_tiles_may_stay_where_it_is() -> None:
+    for k, packs in ((128, {"b", "ab"}), (120, {"ab"})):
+        task = Task.create("matmul", Target.host(), 1, m=96, n=64, k=k, dtype="int8")
+        configs = [task.space.config(index).to_json() for index in valid_in(task)]
+        assert {config["pack"] for config in configs} == packs
+    task = Task.create("matmul", Target.host(), 1, m=96, n=64, k=128, dtype="int8")
+    for pack, is_copied in (("b", False), ("ab", True)):
+        config = task.space.from_values({**task.default_config.to_json(), "pack": pack})
+        nest = str(lower_for_target(task.instantiate(config), Target.host()))
+        assert ("A.words.pack" in nest) is is_copied
 
 
 @pytest.mark.parametrize("cpu", CPUS)

@@ -62,7 +62,8 @@ def default_amx(product: Product, target: Target, threads: int) -> dict[str, Any
     share = -(-product.m // (threads if product.batch is None else 1))
     blocks = up_to(COLUMN_BLOCKS, product.n)
     block = nearest(up_to(ROW_BLOCKS, product.m), min(share, ROWS_OF_BLOCK))
-    rows = nearest(up_to(ROWS_AT_ONCE, product.m), BLOCK * (1 + is_deep))
+    heights = [height for height in up_to(ROWS_AT_ONCE, product.m) if height <= block]
+    rows = nearest(heights, BLOCK * (1 + is_deep))
     fits = can_stay(product) and shape_tiles(product, block, rows, COLUMNS).all_rows == product.m
     return {
         "block_m": block,
@@ -80,6 +81,7 @@ def define_amx(cfg: TemplateConfig, product: Product) -> TileShape:
     cfg.define_knob("block_n", up_to(COLUMN_BLOCKS, product.n))
     cfg.define_knob("block_k", up_to(PARTS, depth_of(product)))
     cfg.define_knob("pack", ["b", "ab"] if can_stay(product) else ["ab"])
+    cfg.constrain(("block_m", "rows"), lambda block, rows: rows.val <= block.val)
     cfg.constrain(
         ("block_m", "rows", "pack"),
         lambda block, rows, pack: (
