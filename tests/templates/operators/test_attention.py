@@ -51,17 +51,17 @@ def run_with(knobs: dict[str, Any], inputs: Sequence[Array], **params: Any) -> A
     return result
 
 
-BY_KEYS = {"lanes": "keys", "rows": 4, "vectors": 1, "across": 1, "pack": 1, "tiles": 1}
+BY_KEYS = {"lanes": "keys", "rows": 4, "vectors": 1, "across": 1, "wide": 1, "pack": 1, "tiles": 1}
 BLOCKS: list[dict[str, Any]] = [
     BY_KEYS | {"panels": 0},
     BY_KEYS | {"panels": 1},
     BY_KEYS | {"panels": 1, "rows": 2, "tiles": 4},
 ]
-BY_QUERIES = {"lanes": "queries", "vectors": 1, "across": 1, "pack": 1, "panels": 0, "tiles": 1}
+BY_QUERIES = {"lanes": "queries", "vectors": 1, "across": 1, "wide": 1, "pack": 1, "panels": 0, "tiles": 1}
 FORMS: list[dict[str, Any]] = [*BLOCKS, BY_QUERIES | {"rows": 8}, BY_QUERIES | {"rows": 5}]
 
 
-@pytest.mark.parametrize("knobs", FORMS)
+@pytest.mark.parametrize("knobs", [*FORMS, BY_QUERIES | {"rows": 8, "vectors": 2, "wide": 2}])
 def test_what_a_query_cannot_see_has_no_effect(knobs: dict[str, Any]) -> None:
     q, k, v = np.random.default_rng(0).standard_normal((3, 1, 2, 70, 16)).astype(np.float32)
     expected = run_with(knobs, (q, k, v), causal=True)

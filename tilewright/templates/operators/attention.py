@@ -22,6 +22,7 @@ from tilewright.templates.operators.attention_tiles import (
     PANELS,
     ROWS,
     TILES,
+    WIDE,
     Tile,
     default,
     lanes_of,
@@ -33,7 +34,7 @@ from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
 AttentionDtype = Literal["float32", "float64", "bfloat16", "float16"]
-TILE = ("lanes", "rows", "vectors", "across")
+TILE = ("lanes", "rows", "vectors", "across", "wide")
 
 
 def reference(q: Array, k: Array, v: Array, *mask: Array, causal: bool, scale: float | None) -> Array:
@@ -87,17 +88,22 @@ def attention(
     cfg.define_knob("rows", [r for r in ROWS if r <= max(m, n)])
     cfg.define_knob("vectors", vectors_of(max(m, n), width))
     cfg.define_knob("across", vectors_of(d, width))
+    cfg.define_knob("wide", list(WIDE))
     cfg.define_knob("pack", [1, 0])
     cfg.define_knob("panels", [p for p in PANELS if p * width < n])
     cfg.define_knob("tiles", [t for t in TILES if t <= m])
     cfg.constrain(TILE, lambda *tile: _tile(*tile).is_possible(described, width, registers))
     cfg.constrain(
         (*TILE, "pack", "panels", "tiles"),
-        lambda *knobs: may_block(described, _tile(*knobs[:4]), width, *(knob.val for knob in knobs[4:])),
+        lambda *knobs: may_block(described, _tile(*knobs[: len(TILE)]), width, *_values(*knobs[len(TILE) :])),
     )
     write = schedule_by_queries if cfg["lanes"].val == "queries" else schedule_by_keys
     return write(cfg, described, width)
 
 
 def _tile(*knobs: Any) -> Tile:
-    return Tile(*(knob.val for knob in knobs))
+    return Tile(*_values(*knobs))
+
+
+def _values(*knobs: Any) -> list[Any]:
+    return [knob.val for knob in knobs]

@@ -127,7 +127,8 @@ def schedule_by_queries(
     stages = Stages.of(attention, operands)
     s, y = create_schedule(stages.y), stages.y
     queries = cfg["vectors"].val * lanes
-    loop, across = _loop_over_results(s, y, queries, cfg["across"].val * lanes, lanes)
+    wide = cfg["wide"].val
+    loop, across = _loop_over_results(s, y, queries, wide * lanes, cfg["across"].val * lanes // wide)
     s[y].pragma(loop, "fuse_loops")
     for reduction in (stages.most, stages.total, stages.sums):
         s[reduction].trim()
@@ -145,12 +146,15 @@ def schedule_by_queries(
 
 
 def _loop_over_results(
-    s: Schedule, y: Tensor, queries: int, values: int, lanes: int
+    s: Schedule, y: Tensor, queries: int, columns: int, values: int
 ) -> tuple[IterVar, IterVar]:
-    """The loop over tiles of queries, and inside it that over register tiles, which are turned around."""
+    """The loop over tiles of queries, and inside it that over register tiles, which are turned around.
+
+    A register tile has so many elements of a value as rows, and ``columns`` queries.
+    """
     b, h, i, o = s[y].op.axis
     block, i = s[y].split(i, queries, tail="shift_inwards")
-    vector, i = s[y].split(i, lanes)
+    vector, i = s[y].split(i, columns)
     across, o = s[y].split(o, values)
     s[y].reorder(b, h, block, vector, across, i, o)
     s[y].unroll(i)

@@ -26,6 +26,7 @@ VECTORS = (1, 2, 3, 4)
 # Panels of keys in a block, 0 for one block of all keys; and tiles of queries that a block serves.
 PANELS = (0, 1, 2, 4, 8, 16)
 TILES = (1, 2, 4, 8, 16)
+WIDE = (1, 2)
 # Queries too few for their tile to repay a packed copy of the keys.
 FEW = 4
 # Passes over scores, for the greatest and the total; queries in the lanes spare them where tiles are whole.
@@ -48,12 +49,15 @@ class Tile:
         vectors: of what is in the lanes.
         across: vectors of elements of a value in a tile of results, which has as many rows; with queries in
             the lanes so many elements as rows, by a vector of queries.
+        wide: with queries in the lanes, the vectors of queries in a tile of results, which then has as many
+            times fewer rows: two take fewer loads.
     """
 
     lanes: Lanes
     rows: int
     vectors: int
     across: int
+    wide: int = 1
 
     def is_possible(self, attention: Attention, width: int, registers: int) -> bool:
         """Whether a workload has room for such tiles, of vectors ``width`` wide, and registers hold them."""
@@ -61,9 +65,11 @@ class Tile:
             return False
         if self.lanes == "queries":
             has_room = self.rows <= attention.n and self.vectors * width <= attention.m
-            return has_room and _fits(self.across * width, 1, registers)
+            is_whole = self.vectors % self.wide == 0 and attention.d % (self.across * width // self.wide) == 0
+            fits = _fits(self.across * width // self.wide, self.wide, registers)
+            return has_room and fits and (is_whole or self.wide == 1)
         has_room = self.rows <= attention.m and (self.vectors - 1) * width < attention.n
-        return has_room and _fits(self.rows, self.across, registers)
+        return self.wide == 1 and has_room and _fits(self.rows, self.across, registers)
 
     def cycles(self, attention: Attention, width: int, fma_per_cycle: float) -> float:
         """Cycles of a head, powers left out, which are the same for all tiles."""
@@ -78,7 +84,7 @@ class Tile:
     def _by_queries(self, attention: Attention, seen: int, width: int, fma_per_cycle: float) -> float:
         step = tile_cycles(self.rows, self.vectors, fma_per_cycle=fma_per_cycle)
         scores = -(-seen // self.rows) * attention.d * step
-        row = tile_cycles(self.across * width, 1, fma_per_cycle=fma_per_cycle)
+        row = tile_cycles(self.across * width // self.wide, self.wide, fma_per_cycle=fma_per_cycle)
         sums = self.vectors * -(-attention.d // (self.across * width)) * seen * row
         passes = (
             self.vectors * seen * (PASSES * bool(attention.n % self.rows) + TEST_CYCLES * attention.causal)
@@ -113,6 +119,7 @@ def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
         "rows": tile.rows,
         "vectors": tile.vectors,
         "across": tile.across,
+        "wide": tile.wide,
         "pack": int(is_packed),
         "panels": _panels(attention, tile, width, target) if is_packed else 0,
         "tiles": 1,
@@ -121,7 +128,7 @@ def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
 
 def _tiles(attention: Attention, width: int, target: Target) -> Iterator[Tile]:
     """The tiles to choose from: scores and powers of one stay near the core, or keys come in blocks."""
-    choices = (lanes_of(attention, width), ROWS, VECTORS, vectors_of(attention.d, width))
+    choices = (lanes_of(attention, width), ROWS, VECTORS, vectors_of(attention.d, width), WIDE)
     for tile in starmap(Tile, product(*choices)):
         scores = 2 * attention.n * tile.vectors * width * BYTES[attention.sum]
         is_kept = tile.lanes == "keys" or scores <= 2 * target.l2_bytes
