@@ -3,12 +3,13 @@
 import pytest
 
 from tilewright.compiler import te
+from tilewright.compiler.amx_permission import may_use_amx
 from tilewright.compiler.build import compile_program
 from tilewright.compiler.errors import TargetError
 from tilewright.compiler.kernel import load_kernel
 from tilewright.compiler.program import Program
 from tilewright.compiler.schedule import create_schedule
-from tilewright.compiler.target import Target
+from tilewright.compiler.target import Target, _host
 
 AARCH64 = "aarch64-unknown-linux-gnu"
 EM_AARCH64 = 183
@@ -73,3 +74,20 @@ def test_code_for_another_architecture_is_not_loaded() -> None:
     assert int.from_bytes(code.object[18:20], "little") == EM_AARCH64
     with pytest.raises(TargetError, match="the code is for aarch64"):
         load_kernel(code)
+
+
+@pytest.mark.parametrize("is_granted", [True, False])
+def test_tiles_that_the_system_keeps_back_are_no_feature(
+    is_granted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tilewright.compiler.target.may_use_amx", lambda: is_granted)
+    found = {"avx2": True, "amx-tile": True, "amx-int8": True, "avx512f": False}
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: found)
+    features = _host.__wrapped__().features
+    assert features == (("amx-int8", "amx-tile", "avx2") if is_granted else ("avx2",))
+
+
+def test_leave_is_asked_for_on_linux_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert may_use_amx() or "amx-tile" not in Target.host().features
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert not may_use_amx()
