@@ -9,7 +9,9 @@ import numpy.typing as npt
 import pytest
 
 import tilewright as tw
+from tilewright.compiler.target import Target
 from tilewright.templates.errors import WorkloadError
+from tilewright.templates.task import Task
 
 Array = npt.NDArray[Any]
 # Quiet and signalling NaNs of both signs with payloads, infinities, zeros, denormals.
@@ -111,3 +113,15 @@ def test_dimensions_that_stay_neighbours_are_one() -> None:
 def test_what_does_not_fit_is_refused(op: str, params: dict[str, Any], why: str) -> None:
     with pytest.raises(WorkloadError, match=why):
         tw.build(op, shape=SHAPE, threads=1, **params)
+
+
+@pytest.mark.skipif(Target.host().architecture != "x86_64", reason="names of x86 CPUs")
+@pytest.mark.parametrize(
+    ("cpu", "order", "columns"), [("skylake-avx512", "columns", 32), ("znver4", "rows", 64)]
+)
+def test_both_lines_of_a_pair_are_written_where_both_are_fetched(cpu: str, order: str, columns: int) -> None:
+    task = Task.create("transpose", Target.named(cpu), 1, shape=(500, 600))
+    chosen = task.default_config.to_json()
+    assert (chosen["order"], chosen["columns"]) == (order, columns)
+    wide = Task.create("transpose", Target.named(cpu), 1, shape=(500, 600), dtype="float64")
+    assert wide.default_config.to_json()["columns"] == (16 if order == "columns" else 64)

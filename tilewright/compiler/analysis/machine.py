@@ -12,6 +12,9 @@ PAGE_BYTES = 4096
 LONGEST_FORESEEN_STEP = 2048
 # Cores that take two passes for their widest vectors, and the bits of one pass.
 NARROW_DATAPATHS = {"znver1": 128, "znver4": 256}
+# The other makers of x86 cores than Intel, as LLVM's names of CPUs begin. Intel's fetch lines in pairs
+# ("Intel 64 and IA-32 Architectures Optimization Reference Manual", on hardware prefetching).
+_OTHER_MAKERS = ("znver", "bdver", "btver", "amdfam", "barcelona", "athlon", "opteron", "k8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class Machine:
         latency: cycles from an operand of a multiplication with addition to its result.
         window: instructions that wait for operands at most, so that later ones go ahead.
         decoded: instructions that a loop may have without being decoded again.
+        fetches_pairs: a line comes with the other one of its 128 bytes.
     """
 
     registers: int
@@ -60,6 +64,7 @@ class Machine:
     latency: float = 4.0
     window: float = 256.0
     decoded: float = 4096.0
+    fetches_pairs: bool = False
 
     @staticmethod
     def of(target: Target) -> Machine:
@@ -72,4 +77,6 @@ class Machine:
             Cache(2048 * PAGE_BYTES, PAGE_BYTES, 30.0, 8),
         )
         slot_bits = min(target.vector_bits, NARROW_DATAPATHS.get(target.cpu, target.vector_bits))
-        return Machine(target.vector_registers, target.vector_bits, slot_bits, caches)
+        pairs = target.architecture == "x86_64" and not target.cpu.startswith(_OTHER_MAKERS)
+        registers = target.vector_registers
+        return Machine(registers, target.vector_bits, slot_bits, caches, fetches_pairs=pairs)

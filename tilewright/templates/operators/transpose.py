@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewright.compiler import te
+from tilewright.compiler.analysis.machine import LINE_BYTES, Machine
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
@@ -30,6 +31,8 @@ Shape = tuple[int, ...]
 SIDES = (16, 32, 64, 128, 256)
 # The sides of a block: rows are short pieces of as many pages, which are few enough to be translated at once.
 MOST_ROWS, MOST_COLUMNS = 256, 64
+# Bytes of a row that are written one after the other where lines are fetched in pairs.
+PAIR_BYTES = 2 * LINE_BYTES
 # Elements so near to one another are picked out of vectors that hold them all.
 NEAR = 4
 
@@ -109,10 +112,11 @@ def default(target: Target, threads: int, shape: Shape, perm: Shape | None, dtyp
         return default_sweep(target, threads, work.turned, dtype)
     down, across = work.turned[work.column], work.turned[-1]
     share = -(-prod(work.shape) // (across * threads))
+    pairs = Machine.of(target).fetches_pairs
     return {
         "rows": _nearest(down, min(MOST_ROWS, share)),
-        "columns": _nearest(across, MOST_COLUMNS),
-        "order": "rows",
+        "columns": _nearest(across, PAIR_BYTES // BYTES[dtype] if pairs else MOST_COLUMNS),
+        "order": "columns" if pairs else "rows",
         **default_store(target, shape, dtype),
     }
 
