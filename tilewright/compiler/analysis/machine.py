@@ -66,6 +66,11 @@ class Machine:
     decoded: float = 4096.0
     fetches_pairs: bool = False
 
+    @property
+    def vectors_per_cycle(self) -> float:
+        """Arithmetic instructions on whole vectors a cycle."""
+        return self.arithmetic * self.slot_bits / self.vector_bits
+
     @staticmethod
     def of(target: Target) -> Machine:
         """The core of a target."""

@@ -225,9 +225,7 @@ class StmtWriter:
     def _written_out(self, stmt: For, begin: int, end: int) -> None:
         """A copy of the body for each iteration."""
         self.memory.unrolled[stmt.var] = begin, end
-        fills_registers = (
-            isinstance(stmt.var, IterVar) and stmt.var.kind == "reduce" and self._fills(stmt.body)
-        )
+        fills_registers = self._fills(stmt)
         for value in range(begin, end):
             if fills_registers and value > begin:
                 self.text.fence()
@@ -235,9 +233,11 @@ class StmtWriter:
             self.write(stmt.body)
         del self.memory.unrolled[stmt.var]
 
-    def _fills(self, body: Stmt) -> bool:
+    def _fills(self, stmt: For) -> bool:
         """Whether what a step accumulates takes most registers: what it reads must not be kept in others."""
-        return 2 * _vectors(body, self._width(body)) > self.module.target.vector_registers
+        is_reduction = isinstance(stmt.var, IterVar) and stmt.var.kind == "reduce"
+        width = self._width(stmt.body)
+        return is_reduction and 2 * _vectors(stmt.body, width) > self.module.target.vector_registers
 
     def _unrolled(self, stmt: For, begin: Operand, end: Operand, trips: int) -> None:
         """A loop over groups of iterations, then one over what is left."""
@@ -248,9 +248,13 @@ class StmtWriter:
             self.expr.operate("+", begin, whole) if trips < 0 else index(int(begin.text) + int(whole.text))
         )
 
+        fills_registers = self._fills(stmt)
+
         def copies() -> None:
             base = self.memory.variables[stmt.var]
             for n in range(factor):
+                if fills_registers and n:
+                    self.text.fence()
                 self.memory.variables[stmt.var] = self.text.pure(
                     f"add nsw i64 {base.text}, {n}", INDEX, 0, base
                 )

@@ -107,8 +107,7 @@ def _fits(rows: int, vectors: int, registers: int) -> bool:
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
     """The untuned configuration: tiles that take the fewest cycles, blocks by caches."""
     attention = Attention.of(**arguments)
-    width, machine = target.lanes(BYTES[attention.sum]), Machine.of(target)
-    rate = machine.arithmetic * machine.slot_bits / machine.vector_bits
+    width, rate = target.lanes(BYTES[attention.sum]), Machine.of(target).vectors_per_cycle
     tile = min(
         _tiles(attention, width, target),
         key=lambda tile: (tile.cycles(attention, width, rate), -tile.rows),

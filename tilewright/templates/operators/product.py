@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tilewright.compiler import te
+from tilewright.compiler.analysis.machine import Machine
 from tilewright.compiler.dot_instructions import multiplies_words
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
 from tilewright.templates.analytic import (
+    RegisterTile,
     choose_columns,
     choose_depth,
     choose_register_tile,
@@ -31,6 +33,10 @@ VECTORS = (1, 2, 3, 4, 6, 8)
 ROW_BLOCKS = (48, 96, 144, 192, 288, 384, 768)
 COLUMN_BLOCKS = (256, 512, 1024, 2048)
 APART_REGISTERS = 4
+# Steps of the reduction written out where a core multiplies two vectors a cycle, so that the loop would show,
+# and for how many vectors of sums at most, in tiles of all shapes.
+UNROLLED = 4
+MOST_UNROLLED = 60
 DEPTHS = (64, 128, 192, 256, 384, 512, 768, 1024)
 
 
@@ -152,8 +158,20 @@ def default_tiles(product: Product, target: Target, threads: int) -> dict[str, A
         "block_k": depth,
         "pack": pack if product.types.is_plain else packings(product, target)[0],
         "order": "nm",
-        "unroll_k": 1,
+        "unroll_k": _unrolled(product, tile, (block_rows, fitting[-1]), target),
     }
+
+
+def _unrolled(product: Product, tile: RegisterTile, block: tuple[int, int], target: Target) -> int:
+    """The steps to write out: one where tiles of many shapes, at the ends of blocks, would make much code."""
+    if not product.types.is_plain or Machine.of(target).vectors_per_cycle <= 1:
+        return 1
+    lanes = target.lanes(product.item)
+    panel = tile.vectors * lanes
+    heights = {min(tile.rows, product.m), block[0] % tile.rows, product.m % block[0] % tile.rows}
+    widths = {min(panel, product.n), block[1] % panel, product.n % block[1] % panel}
+    sums = sum(heights) * sum(-(-width // lanes) for width in widths)
+    return UNROLLED if sums <= MOST_UNROLLED else 1
 
 
 def row_blocks(product: Product, threads: int) -> list[int]:
