@@ -99,6 +99,59 @@ def test_a_packed_copy_is_prefetched_as_it_is_stored() -> None:
     check(s, c)
 
 
+def in_panels(rows: int, level: int, over: str) -> tuple[Schedule, Compute]:
+    """A product whose tiles of rows go over a panel of B, and fetch the next one into a cache."""
+    c = matmul(rows, 64, 32)
+    s = create_schedule(c.output)
+    stage, (i, j), (k,) = s[c.output], c.output.op.axis, c.output.op.reduce_axis
+    jo, ji = stage.split(j, factor=16)
+    io, ii = stage.split(i, factor=4)
+    stage.reorder(jo, io, k, ii, ji)
+    stage.unroll(ii)
+    stage.vectorize(ji)
+    packed = s.pack(c.inputs[1], c.output, {1: 16})
+    stage.prefetch(packed, k, 32, level, over={"tiles": io, "panels": jo, "inside": ii}[over])
+    return s, c
+
+
+def test_tiles_fetch_a_share_of_the_next_panel_each() -> None:
+    s, c = in_panels(32, 2, "tiles")
+    assert lines(s, c) == ["prefetch(B.pack[j.outer, 32, i.outer*64 + k*2], level=2)"]
+    program = Program.from_schedule(s, c.args)
+    text = write_llvm(Program.from_json(program.to_json()), Target.host(), 1)[0].text
+    assert re.findall(r"@llvm\.prefetch\.p0\(ptr %\w+, (.*)\)", text) == ["i32 0, i32 2, i32 1"]
+    check(s, c)
+
+
+@pytest.mark.parametrize("rows", [4, 8, 12, 20, 40])
+def test_the_shares_of_a_power_of_two_of_tiles_are_the_whole_panel(rows: int) -> None:
+    s, c = in_panels(rows, 1, "tiles")
+    tiles, steps, width = rows // 4, 32, 16
+    shares = 1 << (tiles.bit_length() - 1)
+    names = {"i.outer": range(shares), "k": range(steps)}
+    (line,) = lines(s, c)
+    where = re.sub(r"i\.outer", "tile", line.split(", ")[2].partition("]")[0])
+    places = {eval(where, {"tile": tile, "k": k}) // width for tile in names["i.outer"] for k in names["k"]}
+    assert places == set(range(steps))
+    check(s, c)
+
+
+@pytest.mark.parametrize(
+    ("level", "over", "message"),
+    [
+        (4, "tiles", "level=4 is no cache; choose one of 1, 2, 3"),
+        (1, "inside", "over=i.inner is no loop around"),
+    ],
+)
+def test_a_cache_or_a_loop_that_is_not_there_is_refused(level: int, over: str, message: str) -> None:
+    def schedule() -> None:
+        s, c = in_panels(8, level, over)
+        lower_schedule(s, c.args)
+
+    with pytest.raises(ScheduleError, match=message):
+        schedule()
+
+
 def test_a_stage_with_clamped_indices_is_prefetched() -> None:
     c = stencil(12, 40)
     s = create_schedule(c.output)

@@ -139,7 +139,7 @@ class StmtWriter:
         assert isinstance(stmt.element, Load)
         where = self.memory.element(stmt.element, self.lanes, self.expr)
         self.memory.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-        self.text.line(f"  call void @llvm.prefetch.p0({where.typed}, i32 0, i32 3, i32 1)")
+        self.text.line(f"  call void @llvm.prefetch.p0({where.typed}, i32 0, i32 {4 - stmt.level}, i32 1)")
         self.module.count(self.text)
 
     def _intrinsic(self, stmt: Stmt) -> None:

@@ -181,12 +181,13 @@ class If(Stmt):
 
 
 class Prefetch(Stmt):
-    """Bring the cache line of an element, which may lie outside its buffer, near the processor."""
+    """Bring the cache line of an element, which may lie outside its buffer, to the cache of a level."""
 
-    __slots__ = ("element",)
+    __slots__ = ("element", "level")
 
-    def __init__(self, element: Expr) -> None:
+    def __init__(self, element: Expr, level: int = 1) -> None:
         self.element = element
+        self.level = level
 
 
 class IntrinsicArgument:

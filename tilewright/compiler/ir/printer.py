@@ -108,7 +108,8 @@ def _lines(stmt: Stmt, indent: int) -> list[str]:
             bases = ", ".join(format_expr(argument.base) for argument in stmt.arguments)
             return [f"{pad}{stmt.intrin.name}({bases})"]
         case Prefetch():
-            return [f"{pad}prefetch({format_expr(stmt.element)})"]
+            level = f", level={stmt.level}" if stmt.level > 1 else ""
+            return [f"{pad}prefetch({format_expr(stmt.element)}{level})"]
         case Alloc():
             return [f"{pad}{_format_alloc(stmt.buffer)}", *_lines(stmt.body, indent)]
         case _:

@@ -108,7 +108,7 @@ def map_stmt(stmt: Stmt, on_expr: ExprMap, on_stmt: StmtMap) -> Stmt:
             return _map_if(stmt, on_expr, on_stmt)
         case Prefetch():
             element = on_expr(stmt.element)
-            return stmt if element is stmt.element else Prefetch(element)
+            return stmt if element is stmt.element else Prefetch(element, stmt.level)
         case Intrinsic():
             return _map_intrinsic(stmt, on_expr, on_stmt)
         case Alloc():

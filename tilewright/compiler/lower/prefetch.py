@@ -10,6 +10,7 @@ from tilewright.compiler.ir.affine import Linear, simplify_index
 from tilewright.compiler.ir.loops import Buffer, For, LoopKind, Prefetch, Stmt
 from tilewright.compiler.ir.visit import substitute
 from tilewright.compiler.lower.regions import Placement, Regions, Span, span_of
+from tilewright.compiler.schedule.stage import Ahead
 from tilewright.compiler.te.expr import BYTES, Expr, IterVar, Load, Var, const
 from tilewright.compiler.te.tensor import loads
 
@@ -27,12 +28,59 @@ def write_prefetches(
     fixed |= set(placement.outer)
     shift: dict[Var, Expr] = {}
     found: list[Stmt] = []
-    for name, offset in stage.mark(axis).prefetches:
-        shift[axis] = axis + offset
-        for buffer, spans in _regions(_reads(placement, name, axis, regions, read), fixed, regions):
+    for ahead in stage.mark(axis).prefetches:
+        shift[axis] = axis + ahead.offset
+        inner = [a for a in _inside(ahead, leaves[: depth + 1], fixed) if a in fixed]
+        for buffer, spans in _regions(_reads(placement, ahead.tensor, axis, regions, read), fixed, regions):
             begins = [substitute(span.begin.to_expr(), shift) for span in spans]
-            found.append(_lines(buffer, begins, [span.extent for span in spans], regions))
+            extents = [span.extent for span in spans]
+            if ahead.over is None:
+                found.append(_lines(buffer, begins, extents, regions, ahead.level))
+            else:
+                found.append(_share(buffer, spans, inner, axis, ahead, regions))
     return found
+
+
+def _inside(ahead: Ahead, leaves: Sequence[IterVar], around: set[IterVar]) -> Sequence[IterVar]:
+    """Of a stage's loops those inside the one that shares a prefetch."""
+    *_, axis = leaves
+    if ahead.over is not None and ahead.over not in around - {axis}:
+        raise ScheduleError(
+            f"prefetch({ahead.tensor}, {axis.name}): over={ahead.over.name} is no loop around"
+        )
+    return leaves[leaves.index(ahead.over) + 1 :] if ahead.over in leaves else leaves
+
+
+def _share(
+    buffer: Buffer,
+    spans: Sequence[Span],
+    inner: Sequence[IterVar],
+    axis: IterVar,
+    ahead: Ahead,
+    regions: Regions,
+) -> Stmt:
+    """One prefetch for each iteration of the loops inside, a little further than the last.
+
+    Those of all iterations of the loop around go through what is read once. To test whose turn it is would
+    cost more than to ask for lines again.
+    """
+    assert ahead.over is not None
+    shares = 1 << ((regions.ranges[ahead.over][1] + 1).bit_length() - 1)
+    indices: list[Expr] = []
+    inside: Expr = const(0)
+    steps, last = [], 0
+    for span, stride in zip(spans, buffer.strides, strict=True):
+        rest = span.begin.add(Linear({}, ahead.offset * span.begin.coefficient(axis)))
+        for loop in inner:
+            step = span.begin.coefficient(loop) * stride
+            rest = rest.without(loop)
+            if step:
+                inside, last = inside + loop * step, last + step * regions.ranges[loop][1]
+                steps.append(step)
+        indices.append(rest.to_expr())
+    size = last + min(steps, default=0)
+    indices[-1] = indices[-1] + (ahead.over * size + inside) // shares
+    return Prefetch(Load(buffer, [simplify_index(index, regions.ranges) for index in indices]), ahead.level)
 
 
 def _reads(
@@ -72,7 +120,9 @@ def _hull(a: Span, b: Span) -> Span:
     return Span(Linear(a.begin.terms, low), high - low)
 
 
-def _lines(buffer: Buffer, begins: Sequence[Expr], extents: Sequence[int], regions: Regions) -> Stmt:
+def _lines(
+    buffer: Buffer, begins: Sequence[Expr], extents: Sequence[int], regions: Regions, level: int
+) -> Stmt:
     """One prefetch for each cache line of a box."""
     line = LINE_BYTES // BYTES[buffer.dtype]
     strides = buffer.strides
@@ -93,7 +143,7 @@ def _lines(buffer: Buffer, begins: Sequence[Expr], extents: Sequence[int], regio
         indices[d] = indices[d] + variable
     indices[-1] = indices[-1] + variables[-1] * step
     element = Load(buffer, [simplify_index(index, regions.ranges) for index in indices])
-    body: Stmt = Prefetch(element)
+    body: Stmt = Prefetch(element, level)
     factor = 0 if prod(counts) <= WRITTEN_OUT else 1
     for variable, count in reversed(list(zip(variables, counts, strict=True))):
         if count > 1:

@@ -43,6 +43,13 @@ class Schedule:
             raise ScheduleError(f"there is no stage {name}; the stages are {', '.join(self._by_name)}")
         return self._by_name[name]
 
+    def place_of(self, axis: IterVar, primitive: str) -> tuple[str, str]:
+        """The names of the stage that has a loop, and of the loop."""
+        for stage in self.stages:
+            if axis in stage.leaf:
+                return stage.name, axis.name
+        raise ScheduleError(f"{primitive}: {axis!r} is not a loop of any stage")
+
     def tensor_of(self, name: str) -> Tensor:
         """The tensor that the stage of that name computes."""
         return self._tensors[name]

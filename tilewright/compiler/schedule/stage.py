@@ -56,6 +56,16 @@ class FuseRelation:
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """A prefetch: of which tensor, how far ahead, to which cache, and the loop whose iterations share it."""
+
+    tensor: str
+    offset: int
+    level: int
+    over: IterVar | None
+
+
+@dataclass(frozen=True, slots=True)
 class LoopMark:
     """How a loop is to run."""
 
@@ -64,7 +74,7 @@ class LoopMark:
     outline: bool = False
     partition: bool = False
     pragmas: tuple[tuple[str, int], ...] = ()
-    prefetches: tuple[tuple[str, int], ...] = ()
+    prefetches: tuple[Ahead, ...] = ()
     pipeline: tuple[tuple[str, ...], ...] = ()
 
     def __str__(self) -> str:
@@ -264,10 +274,17 @@ class Stage:
         name = self._name(axis, "pragma")
         self.schedule.apply(steps.Pragma(self.name, name, str(pragma_type), _plain(pragma_value)))
 
-    def prefetch(self, tensor: Tensor, var: IterVar, offset: int) -> None:
-        """Bring to the caches what a loop's body reads of a tensor ``offset`` iterations later."""
+    def prefetch(
+        self, tensor: Tensor, var: IterVar, offset: int, level: int = 1, over: IterVar | None = None
+    ) -> None:
+        """Bring to a cache what a loop's body reads of a tensor ``offset`` iterations later.
+
+        ``over`` is a loop around, each iteration of which brings a share.
+        """
         source, name = self.schedule[tensor].name, self._name(var, "prefetch")
-        self.schedule.apply(steps.Prefetch(self.name, source, name, _whole(offset, "prefetch")))
+        numbers = _whole(offset, "prefetch"), _whole(level, "prefetch")
+        around = ("", "") if over is None else self.schedule.place_of(over, "prefetch")
+        self.schedule.apply(steps.Prefetch(self.name, source, name, *numbers, *around))
 
     def software_pipeline(self, axis: IterVar, *groups: Sequence[Tensor]) -> None:
         """Overlap iterations: each group of the stages inside is computed one iteration ahead of the next."""

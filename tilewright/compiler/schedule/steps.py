@@ -243,12 +243,18 @@ class Prefetch(msgspec.Struct, frozen=True, tag="prefetch", tag_field="kind"):
         for i in range(n):  ->  for i in range(n):
             body(A[i, 0:m])         prefetch(A[i + offset, 0]); prefetch(A[i + offset, 16]); ...
                                     body(A[i, 0:m])
+
+    They come to the cache of ``level``. With ``over``, a loop around of the stage ``over_stage``, each of its
+    iterations brings a share, so that all of them, if they are a power of two, bring everything once.
     """
 
     stage: str
     tensor: str
     axis: str
     offset: int
+    level: int = 1
+    over_stage: str = ""
+    over: str = ""
 
 
 class StorageAlign(msgspec.Struct, frozen=True, tag="storage_align", tag_field="kind"):

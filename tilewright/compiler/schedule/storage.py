@@ -9,10 +9,13 @@ from tilewright.compiler.errors import ScheduleError
 from tilewright.compiler.ir.loops import LoopKind
 from tilewright.compiler.schedule import steps
 from tilewright.compiler.schedule.checks import scheduled
+from tilewright.compiler.schedule.stage import Ahead
 from tilewright.compiler.te.expr import IterVar
 
 if TYPE_CHECKING:
     from tilewright.compiler.schedule.schedule import Schedule
+
+LEVELS = (1, 2, 3)  # of caches that a prefetch may bring something to
 
 
 def prefetch(schedule: Schedule, step: steps.Prefetch) -> tuple[IterVar, ...]:
@@ -27,7 +30,14 @@ def prefetch(schedule: Schedule, step: steps.Prefetch) -> tuple[IterVar, ...]:
         raise ScheduleError(
             f"prefetch({step.tensor}, {axis.name}): the loop is vectorized; choose a loop around it"
         )
-    stage.marks[axis] = replace(old, prefetches=(*old.prefetches, (step.tensor, step.offset)))
+    if step.level not in LEVELS:
+        raise ScheduleError(
+            f"prefetch({step.tensor}, {axis.name}): level={step.level} is no cache; choose one of "
+            f"{', '.join(map(str, LEVELS))}"
+        )
+    over = schedule.stage(step.over_stage).loop(step.over, "prefetch") if step.over else None
+    ahead = Ahead(step.tensor, step.offset, step.level, over)
+    stage.marks[axis] = replace(old, prefetches=(*old.prefetches, ahead))
     return ()
 
 
