@@ -42,9 +42,11 @@ def write_prefetches(
 
 
 def _inside(ahead: Ahead, leaves: Sequence[IterVar], around: set[IterVar]) -> Sequence[IterVar]:
-    """Of a stage's loops those inside the one that shares a prefetch."""
+    """Of a stage's loops those inside the one that shares a prefetch, if one does."""
     *_, axis = leaves
-    if ahead.over is not None and ahead.over not in around - {axis}:
+    if ahead.over is None:
+        return []
+    if ahead.over not in around - {axis}:
         raise ScheduleError(
             f"prefetch({ahead.tensor}, {axis.name}): over={ahead.over.name} is no loop around"
         )
