@@ -32,6 +32,8 @@ TILE_OVERHEAD = 12
 MOST_WRITTEN = 90
 # What the thread with the most lines may have, to the mean.
 UNEVEN = 1.1
+# Panels of the weight for each thread, of which a thread's share is then about as much as another's.
+PANELS_OF_THREAD = 2
 # Loads that begin anywhere cross lines of the cache, where those of a packed panel do not.
 UNALIGNED = 1.1
 
@@ -47,6 +49,10 @@ def default(conv: Convolution, target: Target, threads: int) -> dict[str, Any]:
     sums = best.lines * best.rows * best.vectors
     is_short = conv.phases == 1 and conv.taps[-1] * sums <= MOST_WRITTEN
     is_skipped = "skip" in _borders(conv) and _can_skip(conv, best.form, best.rows)
+    panels = conv.n * -(-conv.o // (best.vectors * target.lanes(conv.item)))
+    is_large = conv.o * conv.depth * conv.item > target.l2_bytes // 2
+    has_panels = threads == 1 or panels >= PANELS_OF_THREAD * threads
+    ahead = best.is_across and not by_rows and is_large and has_panels
     return {
         "lanes": best.form,
         "rows": best.rows,
@@ -55,7 +61,13 @@ def default(conv: Convolution, target: Target, threads: int) -> dict[str, Any]:
         "order": "rows" if by_rows else "channels",
         "unroll_kw": 0 if is_skipped or is_short else 1,
         "border": "skip" if is_skipped else "copy",
+        **({"ahead": ahead} if fetches_ahead(conv) else {}),
     }
+
+
+def fetches_ahead(conv: Convolution) -> bool:
+    """Whether the next panel of the weight can be fetched while one is multiplied: all taps are, in order."""
+    return conv.groups == 1 and conv.phases == 1 and not conv.has_uneven_taps
 
 
 def estimate(conv: Convolution, target: Target) -> float:
@@ -190,6 +202,12 @@ def define_space(cfg: TemplateConfig, conv: Convolution) -> None:
     cfg.define_knob("order", ["channels", "rows"])
     cfg.define_knob("unroll_kw", [1, 0])
     cfg.define_knob("border", _borders(conv))
+    if fetches_ahead(conv):
+        cfg.define_knob("ahead", [False, True])
+        cfg.constrain(
+            ("lanes", "order", "ahead"),
+            lambda form, order, ahead: not ahead.val or (form.val, order.val) == ("channels", "channels"),
+        )
     cfg.constrain(
         ("lanes", "rows", "vectors", "lines"),
         lambda form, r, v, n: Tile(form.val, r.val, v.val, n.val).fits(conv, registers),
@@ -223,11 +241,15 @@ def schedule(cfg: TemplateConfig, conv: Convolution) -> tuple[Schedule, list[Ten
     for stage in {sums.name: sums, y.name: y}.values():
         if stage is not finished.output:
             s[stage].compute_inline()
-    channels = _store_tile(s, finished.output, [tile] if held is sums else [held, tile], conv, chosen, cfg)
+    is_ahead = fetches_ahead(conv) and cfg["ahead"].val
+    tiles = [tile] if held is sums else [held, tile]
+    channels, repeat = _store_tile(s, finished.output, tiles, conv, chosen, cfg, is_ahead)
     _compute_tile(s, tile, conv, chosen, cfg["unroll_kw"].val)
     if held is not sums:
         _hold(s, held)
-    pack_weight(s, filters, tile, channels, conv.weight_axis)
+    packed = pack_weight(s, filters, tile, channels, conv.weight_axis)
+    if is_ahead:
+        s[tile].prefetch(packed, s[tile].op.reduce_axis[-1], conv.depth, level=2, over=repeat)
     if filters is not weight:
         s[filters].compute_inline()
     if padded is not x:
@@ -247,9 +269,18 @@ def _copy_image(stage: Stage, conv: Convolution, threads: int) -> None:
 
 
 def _store_tile(
-    s: Schedule, y: Tensor, tiles: list[Tensor], conv: Convolution, chosen: Tile, cfg: TemplateConfig
-) -> int:
-    """Walk over the result in tiles, each computed where it is stored; the channels of a tile."""
+    s: Schedule,
+    y: Tensor,
+    tiles: list[Tensor],
+    conv: Convolution,
+    chosen: Tile,
+    cfg: TemplateConfig,
+    is_ahead: bool,
+) -> tuple[int, IterVar]:
+    """Walk over the result in tiles, each computed where it is stored.
+
+    The channels of a tile, and of the loops that use a panel of the weight the one of most iterations.
+    """
     lanes = cfg.target.lanes(conv.item)
     columns = chosen.vectors * lanes
     channels = columns if chosen.is_across else chosen.rows // conv.phases
@@ -274,8 +305,9 @@ def _store_tile(
     for axis in order[:-1]:
         stage.unroll(axis, 1 if is_costly(conv.epilogue) else 0)
     stage.vectorize(order[-1])
-    stage.parallel(stage.fuse(b, *outer[:-1]))
-    return min(channels, conv.share)
+    repeats = (*rest, strip)
+    stage.parallel(stage.fuse(b, group, panel) if is_ahead else stage.fuse(b, *outer[:-1]))
+    return min(channels, conv.share), max(repeats, key=lambda loop: loop.extent)
 
 
 def _hold(s: Schedule, held: Tensor) -> None:
@@ -322,7 +354,7 @@ def _compute_tile(s: Schedule, tile: Tensor, conv: Convolution, chosen: Tile, un
         stage.round_up(f)
 
 
-def pack_weight(s: Schedule, weight: Tensor, tile: Tensor, channels: int, axis: int = 0) -> None:
+def pack_weight(s: Schedule, weight: Tensor, tile: Tensor, channels: int, axis: int = 0) -> Tensor:
     """Copy the weight into panels of so many output channels, at the root: once where it is constant."""
     packed = s.pack(weight, tile, {axis: channels}, pad=True)
     axes = list(s[packed].op.axis)
@@ -330,3 +362,4 @@ def pack_weight(s: Schedule, weight: Tensor, tile: Tensor, channels: int, axis: 
     s[packed].reorder(panel, *axes, inside)
     s[packed].vectorize(inside)
     s[packed].parallel(panel)
+    return packed
