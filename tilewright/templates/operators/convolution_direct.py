@@ -52,7 +52,7 @@ def default(conv: Convolution, target: Target, threads: int) -> dict[str, Any]:
     panels = conv.n * -(-conv.o // (best.vectors * target.lanes(conv.item)))
     is_large = conv.o * conv.depth * conv.item > target.l2_bytes // 2
     has_panels = threads == 1 or panels >= PANELS_OF_THREAD * threads
-    ahead = best.is_across and not by_rows and is_large and has_panels
+    prefetch = best.is_across and not by_rows and is_large and has_panels
     return {
         "lanes": best.form,
         "rows": best.rows,
@@ -61,7 +61,7 @@ def default(conv: Convolution, target: Target, threads: int) -> dict[str, Any]:
         "order": "rows" if by_rows else "channels",
         "unroll_kw": 0 if is_skipped or is_short else 1,
         "border": "skip" if is_skipped else "copy",
-        **({"ahead": ahead} if fetches_ahead(conv) else {}),
+        **({"prefetch": prefetch} if fetches_ahead(conv) else {}),
     }
 
 
@@ -203,10 +203,12 @@ def define_space(cfg: TemplateConfig, conv: Convolution) -> None:
     cfg.define_knob("unroll_kw", [1, 0])
     cfg.define_knob("border", _borders(conv))
     if fetches_ahead(conv):
-        cfg.define_knob("ahead", [False, True])
+        cfg.define_knob("prefetch", [False, True])
         cfg.constrain(
-            ("lanes", "order", "ahead"),
-            lambda form, order, ahead: not ahead.val or (form.val, order.val) == ("channels", "channels"),
+            ("lanes", "order", "prefetch"),
+            lambda form, order, prefetch: (
+                not prefetch.val or (form.val, order.val) == ("channels", "channels")
+            ),
         )
     cfg.constrain(
         ("lanes", "rows", "vectors", "lines"),
@@ -241,7 +243,7 @@ def schedule(cfg: TemplateConfig, conv: Convolution) -> tuple[Schedule, list[Ten
     for stage in {sums.name: sums, y.name: y}.values():
         if stage is not finished.output:
             s[stage].compute_inline()
-    is_ahead = fetches_ahead(conv) and cfg["ahead"].val
+    is_ahead = fetches_ahead(conv) and cfg["prefetch"].val
     tiles = [tile] if held is sums else [held, tile]
     channels, repeat = _store_tile(s, finished.output, tiles, conv, chosen, cfg, is_ahead)
     _compute_tile(s, tile, conv, chosen, cfg["unroll_kw"].val)

@@ -159,7 +159,7 @@ def default_tiles(product: Product, target: Target, threads: int) -> dict[str, A
         "pack": pack if product.types.is_plain else packings(product, target)[0],
         "order": "nm",
         "unroll_k": _unrolled(product, tile, (block_rows, fitting[-1]), target),
-        **({"ahead": n * k * item > target.l1_bytes} if fetches_ahead(product) else {}),
+        **({"prefetch": n * k * item > target.l1_bytes} if fetches_ahead(product) else {}),
     }
 
 
@@ -219,8 +219,8 @@ def define_space(cfg: TemplateConfig, product: Product) -> None:
     cfg.define_knob("order", ["nm", "mn"])
     cfg.define_knob("unroll_k", [1, 2, 4])
     if fetches_ahead(product):
-        cfg.define_knob("ahead", [False, True])
-        cfg.constrain(("order", "ahead"), lambda order, ahead: order.val == "nm" or not ahead.val)
+        cfg.define_knob("prefetch", [False, True])
+        cfg.constrain(("order", "prefetch"), lambda order, prefetch: order.val == "nm" or not prefetch.val)
     cfg.constrain(("rows", "vectors"), lambda rows, vectors: fits_registers(rows.val, vectors.val, registers))
     cfg.constrain(("rows", "block_m"), lambda rows, block: rows.val <= block.val)
 
@@ -364,7 +364,7 @@ def pack_operands(
         packed = s.pack(b, tile, {product.column_axis: columns})
         if not product.has_constant:
             s[packed].compute_at(s[main], loops.depth)
-        elif cfg["ahead"].val:
+        elif cfg["prefetch"].val:
             s[tile].prefetch(packed, s[tile].op.reduce_axis[0], product.k, level=2, over=loops.tile)
         copy_panel(s, packed, product.column_axis, columns, lanes, loops.is_shared or product.has_constant)
     if "a" in cfg["pack"].val:
