@@ -26,7 +26,7 @@ IS_X86 = Target.host().architecture == "x86_64"
 SHAPES = [(32, 32, 4, 4), (16, 32, 1, 1), (16, 16, 3, 2), (80, 16, 5, 2), (96, 32, 4, 1)]
 
 
-def product_of(shape: tuple[int, int, int, int], dtypes: Dtypes) -> Program:
+def product_of(shape: tuple[int, int, int, int], dtypes: Dtypes, prefetches: bool = False) -> Program:
     """A product of one call."""
     rows, columns, depth, part = shape
     a = te.placeholder((depth, rows, 16), "int32", name="A")
@@ -36,7 +36,8 @@ def product_of(shape: tuple[int, int, int, int], dtypes: Dtypes) -> Program:
         (rows, columns), lambda i, j: te.sum(te.dot(a[q, i, r], b[q, r, j], dtypes), axis=(q, r)), name="C"
     )
     s = create_schedule(c)
-    s[c].tensorize(c.op.axis[0], tile_product(TileProduct(rows, columns, depth, part, dtypes)))
+    product = TileProduct(rows, columns, depth, part, dtypes, prefetches=prefetches)
+    s[c].tensorize(c.op.axis[0], tile_product(product))
     return Program.from_json(Program.from_schedule(s, [a, b, c]).to_json())
 
 
@@ -58,10 +59,13 @@ def parts_of_words(words: npt.NDArray[np.int32], dtype: str) -> npt.NDArray[np.f
 @pytest.mark.skipif(not HAS_TILES, reason="needs AMX")
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtypes", [*BYTES, HALVES])
-def test_tiles_are_multiplied_as_their_words_are(dtypes: Dtypes, shape: tuple[int, int, int, int]) -> None:
+@pytest.mark.parametrize("prefetches", [False, True])
+def test_tiles_are_multiplied_as_their_words_are(
+    dtypes: Dtypes, shape: tuple[int, int, int, int], prefetches: bool
+) -> None:
     rows, columns, depth, _ = shape
     x, y = draw((depth, rows, 16), dtypes, 0), draw((depth, 16, columns), dtypes, 1)
-    program = product_of(shape, dtypes)
+    program = product_of(shape, dtypes, prefetches)
     a, b = parts_of_words(x, dtypes[0]), parts_of_words(y, dtypes[1])
     expected = np.einsum("qirp,qrjp->ij", a, b)
     kernel = load_kernel(compile_program(program, Target.host()))
@@ -88,6 +92,20 @@ def test_a_cpu_with_tiles_gets_its_instructions(dtypes: Dtypes) -> None:
     # A block of two rows of tiles and one of a single row, each for the first part and for others.
     assert names.count(amx.instruction_of(dtypes)) == 2 * (4 + 2)
     assert names.count("ldtilecfg") == names.count("tilerelease") == 1
+
+
+@pytest.mark.skipif(not IS_X86, reason="names of x86 CPUs")
+@pytest.mark.parametrize(("rows", "lines"), [(32, 32), (64, 16), (80, 11)])
+def test_blocks_of_rows_share_the_next_panel(rows: int, lines: int) -> None:
+    target = Target.named("sapphirerapids")
+    text, full = write_llvm(product_of((rows, 32, 4, 4), HALVES, prefetches=True), target, 1)
+    names = [
+        line.split()[0]
+        for line in emit_assembly(text.text, target, full, text.linked).splitlines()
+        if line.split()
+    ]
+    # 80 rows are two blocks, which share code, and half a one.
+    assert names.count("prefetcht1") == lines * (1 + (rows % 32 > 0))
 
 
 @pytest.mark.skipif(not IS_X86, reason="names of x86 CPUs")

@@ -13,6 +13,7 @@ from tilewright.compiler.build import LINE_LIMIT_MOST, compile_program
 from tilewright.compiler.kernel import Kernel, load_kernel
 from tilewright.compiler.target import Target
 from tilewright.templates.errors import TemplateError, WorkloadError
+from tilewright.templates.option import OtherOptionEntity
 from tilewright.templates.task import Task
 
 SHAPE = {"m": 19, "n": 75, "k": 300}
@@ -27,11 +28,13 @@ def expected(sums: Array, multiplier: Array, zero_point: int, dtype: str) -> Arr
     return np.asarray(shifted.astype(dtype))
 
 
-def kernel_of(target: Target, epilogue: tuple[str, ...], dtype: str, block_k: int | None = None) -> Kernel:
+def kernel_of(target: Target, epilogue: tuple[str, ...], dtype: str, in_blocks: bool = False) -> Kernel:
     task = Task.create("matmul", target, 2, **SHAPE, dtype=dtype, epilogue=epilogue)
     config = task.default_config
-    if block_k is not None:
-        config = task.space.from_values({**config.to_json(), "block_k": block_k})
+    if in_blocks:
+        least = task.space.knob("block_k").entities[0]
+        assert isinstance(least, OtherOptionEntity)
+        config = task.space.from_values({**config.to_json(), "block_k": least.val})
     program = task.instantiate(config)
     return load_kernel(compile_program(program, target, 2, line_limit=LINE_LIMIT_MOST))
 
@@ -45,11 +48,11 @@ def operands(dtype: str) -> tuple[Array, Array]:
 @pytest.mark.parametrize("cpu", ["native", "haswell"])
 @pytest.mark.parametrize("dtype", ["uint8", "int8"])
 @pytest.mark.parametrize("to", ["uint8", "int8"])
-@pytest.mark.parametrize("block_k", [None, 64])
-def test_bytes_are_those_of_numpy(cpu: str, dtype: str, to: str, block_k: int | None) -> None:
+@pytest.mark.parametrize("in_blocks", [False, True])
+def test_bytes_are_those_of_numpy(cpu: str, dtype: str, to: str, in_blocks: bool) -> None:
     if cpu != "native" and "avx2" not in Target.host().features:
         pytest.skip("this machine cannot run code for x86-64 with AVX2")
-    kernel = kernel_of(Target.named(cpu), (f"requantize:{to}",), dtype, block_k)
+    kernel = kernel_of(Target.named(cpu), (f"requantize:{to}",), dtype, in_blocks)
     assert [(spec.name, spec.dtype) for spec in kernel.inputs[2:]] == [
         ("multiplier", "float32"),
         ("zero_point", to),

@@ -32,6 +32,7 @@ _INSTRUCTIONS: dict[Dtypes, tuple[str, str]] = {
     ("int8", "uint8"): ("amx-int8", "tdpbsud"),
 }
 DECLARATIONS = """
+declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)
 declare void @llvm.x86.ldtilecfg(ptr)
 declare void @llvm.x86.tilerelease()
 declare void @llvm.x86.tilezero(i8 immarg)
@@ -66,6 +67,7 @@ class TileProduct:
         part: the tiles of a part of the reduction.
         dtypes: of the numbers in the words of the left and the right operand.
         is_packed: the left operand is stored as words, in slices that are a tile deep, instead of as it is.
+        prefetches: what follows the right operand in memory comes to the second cache meanwhile.
     """
 
     rows: int
@@ -74,12 +76,14 @@ class TileProduct:
     part: int
     dtypes: Dtypes
     is_packed: bool = True
+    prefetches: bool = False
 
     @property
     def name(self) -> str:
         """The function's."""
         shape = f"{self.rows}x{self.columns}x{self.depth}by{self.part}"
-        return "_".join(["amx", *self.dtypes, shape, *["packed"] * self.is_packed])
+        marks = ["packed"] * self.is_packed + ["ahead"] * self.prefetches
+        return "_".join(["amx", *self.dtypes, shape, *marks])
 
 
 @cache
@@ -119,6 +123,12 @@ class _Writer:
         return self.product.columns // COLUMNS
 
     @property
+    def share(self) -> int:
+        """The lines of a tile's depth of the next panel that each block of rows fetches."""
+        blocks = -(-self.product.rows // BLOCK)
+        return -(-self.wide * DEPTH // blocks) if self.product.prefetches else 0
+
+    @property
     def has_parts(self) -> bool:
         """Whether there is more than one part."""
         return self.product.part < self.product.depth
@@ -145,6 +155,7 @@ class _Writer:
         yield f"  %ar = mul i64 %a.row, {4 if packed else 4 // parts_of(self.product.dtypes[0])}"
         yield "  %aq = shl i64 %a.tile, 2" if packed else f"  %aq = add i64 0, {LINE_BYTES}"
         yield from (f"  %{step} = shl i64 %{stride}, 2" for step, stride in _STEPS)
+        yield f"  %next = mul i64 %bq, {depth}"
         yield from self.rows("zero", "entry", "%a", "%b", str(part))
         if self.has_parts:
             yield "  br label %parts"
@@ -189,13 +200,16 @@ class _Writer:
             mark = f"%{start}.{operand}{high}"
             yield f"  {mark}.offset = mul i64 {row}, %{operand}r"
             yield f"  {mark} = getelementptr i8, ptr {base}, i64 {mark}.offset"
-        given = f"ptr %{start}.a{high}, ptr {b}, ptr %{start}.c{high}, {_STRIDES}, i64 {count}"
+        yield f"  %{start}.share{high} = mul i64 {row}, {self.share * LINE_BYTES // BLOCK}"
+        yield f"  %{start}.ahead{high} = add i64 %{start}.share{high}, %next"
+        pointers = f"ptr %{start}.a{high}, ptr {b}, ptr %{start}.c{high}"
+        given = f"{pointers}, {_STRIDES}, i64 {count}, i64 %{start}.ahead{high}"
         yield f"  call void @{self.product.name}.{start}{high}({given})"
 
     def block(self, high: int, start: str) -> Iterator[str]:
         """A function that multiplies into ``high`` tiles of sums down and all across, for one part."""
         sums = [(i, j, i * self.wide + j) for i in range(high) for j in range(self.wide)]
-        arguments = f"ptr %a, ptr %b, ptr %c, {_STRIDES}, i64 %count"
+        arguments = f"ptr %a, ptr %b, ptr %c, {_STRIDES}, i64 %count, i64 %ahead"
         yield f"define internal void @{self.product.name}.{start}{high}({arguments}) alwaysinline {{"
         yield "entry:"
         yield "  %a.half = shl i64 %ar, 4"
@@ -211,6 +225,7 @@ class _Writer:
         for operand in ("a", "b"):
             yield f"  %{operand}0 = phi ptr [ %{operand}, %entry ], [ %{operand}.next, %depth ]"
         yield from self.step(sums)
+        yield from self.prefetch()
         yield "  %a.next = getelementptr i8, ptr %a0, i64 %aq"
         yield "  %b.next = getelementptr i8, ptr %b0, i64 %bq"
         yield "  %q.next = add nuw nsw i64 %q, 1"
@@ -221,6 +236,14 @@ class _Writer:
             yield f"  call void @llvm.x86.tilestored64(i8 {tile}, ptr %c{tile}, i64 %cr)"
         yield "  ret void"
         yield "}"
+
+    def prefetch(self) -> Iterator[str]:
+        """What the next panel has at the same depth, a share of it."""
+        if self.share:
+            yield "  %far = getelementptr i8, ptr %b0, i64 %ahead"
+        for line in range(self.share):
+            yield f"  %far{line} = getelementptr i8, ptr %far, i64 {line * LINE_BYTES}"
+            yield f"  call void @llvm.prefetch.p0(ptr %far{line}, i32 0, i32 2, i32 1)"
 
     def step(self, sums: Sequence[tuple[int, int, int]]) -> Iterator[str]:
         """One tile of the depth: each operand's tiles are loaded just ahead of what needs them."""

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tilewright.compiler.build import lower_for_target
 from tilewright.compiler.target import Target
 from tilewright.deploy import build
-from tilewright.templates.errors import WorkloadError
+from tilewright.templates.errors import InvalidIndexError, WorkloadError
 from tilewright.templates.task import Task
 
 
@@ -103,3 +104,21 @@ def test_a_negative_accuracy_is_refused() -> None:
     shape = {"n": 1, "c": 3, "h": 9, "w": 9, "o": 2, "kernel": 3}
     with pytest.raises(WorkloadError, match="conv2d: accuracy must be at least 0, it is -1"):
         _ = Task.create("conv2d", Target.host(), 1, **shape, accuracy=-1.0).space
+
+
+def test_tiles_fetch_the_next_panel_of_a_large_weight() -> None:
+    shape: dict[str, Any] = {"n": 1, "c": 64, "h": 9, "w": 9, "o": 70, "kernel": 3, "padding": 1}
+    task = Task.create("conv2d", Target.host(), 1, **shape)
+    values = task.default_config.to_json() | {"lanes": "channels", "order": "channels", "border": "copy"}
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (1, 64, 9, 9)).astype("float32")
+    weight = rng.uniform(-1, 1, (70, 64, 3, 3)).astype("float32")
+    assert task.reference is not None
+    for prefetch in (True, False):
+        config = task.space.from_values(values | {"rows": 3, "vectors": 1, "prefetch": prefetch})
+        nest = str(lower_for_target(task.instantiate(config), Target.host()))
+        assert ("prefetch(weight.pack[" in nest) is prefetch
+        layer = build("conv2d", threads=2, config=config.to_json(), **shape).bind(weight=weight)
+        np.testing.assert_allclose(layer(x), task.reference(x, weight), rtol=1e-4, atol=1e-4)
+    with pytest.raises(InvalidIndexError, match="breaks a constraint"):
+        task.space.from_values(values | {"order": "rows", "prefetch": True})

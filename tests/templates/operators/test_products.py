@@ -58,6 +58,38 @@ def test_a_constant_weight_is_packed_ahead() -> None:
     assert Task.create("dense", Target.host(), 1, m=20, n=50, k=30, constant=()).constants == ()
 
 
+@pytest.mark.parametrize("prefetch", [True, False])
+def test_tiles_of_rows_fetch_the_next_panel_of_a_constant(prefetch: bool) -> None:
+    task = Task.create("dense", Target.host(), 1, m=96, n=200, k=300)
+    config = task.space.from_values({**task.default_config.to_json(), "prefetch": prefetch})
+    nest = str(lower_for_target(task.instantiate(config), Target.host()))
+    assert ("prefetch(weight.pack[" in nest) is prefetch
+    rng = np.random.default_rng(0)
+    x, weight = (rng.uniform(-1, 1, shape).astype("float32") for shape in ((96, 300), (200, 300)))
+    layer = build("dense", m=96, n=200, k=300, threads=1, config=config.to_json()).bind(weight=weight)
+    np.testing.assert_allclose(layer(x), x @ weight.T, rtol=1e-4, atol=1e-4)
+
+
+def test_panels_are_fetched_where_they_follow_one_another() -> None:
+    task = Task.create("dense", Target.host(), 1, m=96, n=200, k=300)
+    rows = [task.space.config(i).to_json() for i in task.space.sample(200, np.random.default_rng(0))]
+    assert {(row["order"], row["prefetch"]) for row in rows} == {("nm", False), ("nm", True), ("mn", False)}
+    for op, others in (("matmul", {}), ("dense", {"constant": ()}), ("batch_matmul", {"b": 3})):
+        task = Task.create(op, Target.host(), 1, m=96, n=200, k=300, **others)
+        assert "prefetch" not in task.space.names
+
+
+@pytest.mark.skipif(Target.host().architecture != "x86_64", reason="names of x86 CPUs")
+@pytest.mark.parametrize(
+    ("cpu", "size", "steps"), [("skylake-avx512", 1024, 4), ("znver4", 1024, 1), ("skylake-avx512", 511, 1)]
+)
+def test_steps_are_written_out_where_two_vectors_are_multiplied_a_cycle(
+    cpu: str, size: int, steps: int
+) -> None:
+    task = Task.create("matmul", Target.named(cpu), 1, m=size, n=size, k=size)
+    assert task.default_config.to_json()["unroll_k"] == steps
+
+
 def test_a_block_holds_whole_panels_of_a_constant() -> None:
     values = {"rows": 8, "vectors": 3, "block_n": 256, "pack": "b"}
     default = Task.create("dense", Target.host(), 1, m=32, n=800, k=40).default_config.to_json()

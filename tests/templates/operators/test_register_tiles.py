@@ -67,10 +67,11 @@ other:
 """
 
 
-def assembly(name: str, target: Target) -> str:
+def assembly(name: str, target: Target, **values: Any) -> str:
     op, params = WORKLOADS[name]
     task = Task.create(op, target, 1, **params)
-    module, full = write_llvm(task.instantiate(task.default_config), task.target, 1)
+    config = task.space.from_values({**task.default_config.to_json(), **values})
+    module, full = write_llvm(task.instantiate(config), task.target, 1)
     return emit_assembly(module.text, task.target, full, module.linked)
 
 
@@ -100,4 +101,13 @@ def test_a_tile_for_wider_vectors_spills() -> None:
 def test_accumulators_stay_in_registers(name: str, cpu: str) -> None:
     loops = multiply_add_loops(assembly(name, Target.named(cpu)))
     assert max(loop.multiply_adds for loop in loops) >= BUSY
+    assert [spill for loop in loops for spill in loop.spills] == []
+
+
+@IS_X86
+@pytest.mark.parametrize("unroll_k", [2, 4])
+def test_steps_that_are_written_out_keep_nothing_for_later_ones(unroll_k: int) -> None:
+    text = assembly("matmul 512", Target.named("skylake-avx512"), rows=9, vectors=3, unroll_k=unroll_k)
+    loops = multiply_add_loops(text)
+    assert max(loop.multiply_adds for loop in loops) >= 27 * unroll_k
     assert [spill for loop in loops for spill in loop.spills] == []

@@ -159,13 +159,18 @@ def default_tiles(product: Product, target: Target, threads: int) -> dict[str, A
         "pack": pack if product.types.is_plain else packings(product, target)[0],
         "order": "nm",
         "unroll_k": _unrolled(product, tile, (block_rows, fitting[-1]), target),
-        **({"prefetch": n * k * item > target.l1_bytes} if fetches_ahead(product) else {}),
+        **({"prefetch": n * k * item > target.l1_bytes} if _may_fetch(product) else {}),
     }
 
 
 def fetches_ahead(product: Product) -> bool:
     """Whether the next panel of B can be fetched while one is multiplied: each follows the one before."""
-    return product.has_constant and product.types.is_plain and product.batch is None
+    return product.has_constant and product.batch is None
+
+
+def _may_fetch(product: Product) -> bool:
+    """Whether there is a knob for that, as there is none where operands are converted."""
+    return fetches_ahead(product) and product.types.is_plain
 
 
 def _unrolled(product: Product, tile: RegisterTile, block: tuple[int, int], target: Target) -> int:
@@ -218,7 +223,7 @@ def define_space(cfg: TemplateConfig, product: Product) -> None:
     cfg.define_knob("pack", packings(product, cfg.target))
     cfg.define_knob("order", ["nm", "mn"])
     cfg.define_knob("unroll_k", [1, 2, 4])
-    if fetches_ahead(product):
+    if _may_fetch(product):
         cfg.define_knob("prefetch", [False, True])
         cfg.constrain(("order", "prefetch"), lambda order, prefetch: order.val == "nm" or not prefetch.val)
     cfg.constrain(("rows", "vectors"), lambda rows, vectors: fits_registers(rows.val, vectors.val, registers))
@@ -364,7 +369,7 @@ def pack_operands(
         packed = s.pack(b, tile, {product.column_axis: columns})
         if not product.has_constant:
             s[packed].compute_at(s[main], loops.depth)
-        elif cfg["prefetch"].val:
+        elif _may_fetch(product) and cfg["prefetch"].val:
             s[tile].prefetch(packed, s[tile].op.reduce_axis[0], product.k, level=2, over=loops.tile)
         copy_panel(s, packed, product.column_axis, columns, lanes, loops.is_shared or product.has_constant)
     if "a" in cfg["pack"].val:

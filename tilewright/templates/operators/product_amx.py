@@ -24,7 +24,7 @@ from tilewright.compiler.te.words import parts_of
 from tilewright.templates.analytic import nearest
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.epilogue import apply_epilogue
-from tilewright.templates.operators.product import Product, up_to
+from tilewright.templates.operators.product import Product, fetches_ahead, up_to
 from tilewright.templates.operators.product_copies import copy_panel
 from tilewright.templates.operators.product_tiles import (
     TileShape,
@@ -63,7 +63,8 @@ def default_amx(product: Product, target: Target, threads: int) -> dict[str, Any
     blocks = up_to(COLUMN_BLOCKS, product.n)
     block = nearest(up_to(ROW_BLOCKS, product.m), min(share, ROWS_OF_BLOCK))
     heights = [height for height in up_to(ROWS_AT_ONCE, product.m) if height <= block]
-    rows = nearest(heights, BLOCK * (1 + is_deep))
+    fetches = fetches_ahead(product)
+    rows = nearest(heights, ROWS_OF_BLOCK if fetches else BLOCK * (1 + is_deep))
     fits = can_stay(product) and shape_tiles(product, block, rows, COLUMNS).all_rows == product.m
     return {
         "block_m": block,
@@ -71,6 +72,7 @@ def default_amx(product: Product, target: Target, threads: int) -> dict[str, Any
         "block_n": blocks[-1] if product.has_constant else nearest(blocks, min(columns, MOST_COLUMNS)),
         "block_k": nearest(up_to(PARTS, depth), DEPTH_OF_PART) if is_deep else depth,
         "pack": "b" if fits else "ab",
+        **({"prefetch": product.n * depth * LINE_BYTES > target.l2_bytes // 2} if fetches else {}),
     }
 
 
@@ -81,6 +83,8 @@ def define_amx(cfg: TemplateConfig, product: Product) -> TileShape:
     cfg.define_knob("block_n", up_to(COLUMN_BLOCKS, product.n))
     cfg.define_knob("block_k", up_to(PARTS, depth_of(product)))
     cfg.define_knob("pack", ["b", "ab"] if can_stay(product) else ["ab"])
+    if fetches_ahead(product):
+        cfg.define_knob("prefetch", [False, True])
     cfg.constrain(("block_m", "rows"), lambda block, rows: rows.val <= block.val)
     cfg.constrain(
         ("block_m", "rows", "pack"),
@@ -113,7 +117,8 @@ def schedule_amx(cfg: TemplateConfig, product: Product) -> tuple[Schedule, list[
     s[stages.sums].compute_at(stage, high)
     is_packed = cfg["pack"].val == "ab"
     types = (product.types.left, product.types.right)
-    tile = TileProduct(shape.high, shape.panel, shape.depth, cfg["block_k"].val, types, is_packed)
+    is_ahead = fetches_ahead(product) and cfg["prefetch"].val
+    tile = TileProduct(shape.high, shape.panel, shape.depth, cfg["block_k"].val, types, is_packed, is_ahead)
     multiply_tiles(s, stages.sums, tile)
     if is_packed:
         copy_left(s, stages, output, block_m)
