@@ -63,6 +63,27 @@ def test_rows_are_jammed_and_their_sums_held() -> None:
     check(program, compute)
 
 
+def test_what_is_prefetched_at_each_step_stays_there() -> None:
+    lanes = Target.host().lanes(4)
+    compute = matmul(4, 2 * lanes, 16)
+    s = create_schedule(compute.output)
+    stage, (i, j), (k,) = s[compute.output], *(compute.output.op.axis, compute.output.op.reduce_axis)
+    stage.reorder(k, i, j)
+    stage.unroll(i)
+    stage.vectorize(j)
+    stage.prefetch(compute.inputs[0], k, 3)
+    stage.prefetch(compute.inputs[1], k, 4)
+    program = Program.from_schedule(s, compute.args)
+    lines = [line.strip() for line in str(held(program)).splitlines()]
+    assert any(line.startswith("C.held1 = alloc(") for line in lines)
+    step = lines.index("for k in range(16):")
+    assert lines[step + 1].startswith(("prefetch(A[", "for A.line"))
+    assert any(line.startswith("prefetch(B[k + 4") for line in lines[step + 1 : -2])
+    assert lines[-2].startswith("for ")
+    assert lines[-1].startswith("C[")
+    check(program, compute)
+
+
 @pytest.mark.skipif(not Target.host().triple.startswith("x86_64"), reason="reads x86 assembly")
 def test_the_innermost_loop_neither_reads_nor_writes_the_sums() -> None:
     lanes = Target.host().lanes(4)

@@ -21,10 +21,12 @@ from math import prod
 
 from tilewright.compiler.ir.loops import (
     Alloc,
+    Block,
     Buffer,
     For,
     LoopKind,
     LoopNest,
+    Prefetch,
     Stmt,
     Store,
     block,
@@ -43,12 +45,16 @@ _WRITTEN_OUT = (LoopKind.UNROLL, LoopKind.VECTORIZE)
 
 @dataclass(frozen=True, slots=True)
 class _Reduction:
-    """A loop whose whole body is one accumulation: the reduction's further loops, then loops written out."""
+    """A loop whose whole body is one accumulation: the reduction's further loops, then loops written out.
+
+    What is prefetched at each step stands ahead of those.
+    """
 
     loop: For
     steps: tuple[For, ...]
     inner: tuple[For, ...]
     store: Store
+    prefetches: tuple[Stmt, ...] = ()
 
     @property
     def tile(self) -> tuple[For, ...]:
@@ -149,7 +155,8 @@ class _Pass:
         update = Store(held, index, value, update=True)
         read = Store(held, index, Load(store.buffer, store.indices))
         write = Store(store.buffer, store.indices, Load(held, index))
-        steps = loop.replace(body=nest_loops((*found.steps, *rows, *found.inner), update))
+        step = block([*found.prefetches, nest_loops((*rows, *found.inner), update)])
+        steps = loop.replace(body=nest_loops(found.steps, step))
         return Alloc(held, block([nest_loops(tile, read), steps, nest_loops(tile, write)]))
 
     def _registers(self) -> int:
@@ -165,12 +172,18 @@ class _Pass:
 def _find_reduction(loop: For) -> _Reduction | None:
     """The accumulation that is all that a loop does, if it can be held in registers."""
     inner: list[For] = []
+    prefetches: tuple[Stmt, ...] = ()
+    ahead_of = 0
     body: Stmt = loop
     while isinstance(body, For):
         if body.outline or (body is not loop and constant_extent(body) is None):
             return None
         inner.append(body)
         body = body.body
+        if isinstance(body, Block) and not prefetches:
+            prefetches = tuple(part for part in body.body[:-1] if _only_prefetches(part))
+            if len(prefetches) == len(body.body) - 1:
+                ahead_of, body = len(inner), body.body[-1]
     if not isinstance(body, Store) or body.buffer.scope in ("register", "stack") or not is_accumulation(body):
         return None
     used = {var for index in body.indices for var in variables(index)}
@@ -180,7 +193,13 @@ def _find_reduction(loop: For) -> _Reduction | None:
         return None
     if any(part.kind not in _WRITTEN_OUT or part.factor for part in inner[steps:]):
         return None
-    return _Reduction(loop, tuple(inner[1:steps]), tuple(inner[steps:]), body)
+    if prefetches and ahead_of != steps:
+        return None
+    return _Reduction(loop, tuple(inner[1:steps]), tuple(inner[steps:]), body, prefetches)
+
+
+def _only_prefetches(stmt: Stmt) -> bool:
+    return isinstance(stmt, Prefetch) or (isinstance(stmt, For) and _only_prefetches(stmt.body))
 
 
 def is_accumulation(store: Store) -> bool:
