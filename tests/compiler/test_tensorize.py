@@ -268,6 +268,21 @@ define void @mode.leave() {
             check(s, args, product, threads=1)
 
 
+def test_intrinsics_of_one_state_share_what_enters_it() -> None:
+    functions = "".join(f"define void @mode.{name}() {{\n  ret void\n}}\n" for name in ("enter", "leave"))
+    x = te.placeholder((5, 32), name="X")
+    y = te.compute((5, 32), lambda i, j: x[i, j] * 2.0, name="Y")
+    z = te.compute((5, 32), lambda i, j: y[i, j] * 2.0, name="Z")
+    s = create_schedule(z)
+    for stage, name in ((y, "scale"), (z, "again")):
+        ir = functions + scale().llvm_ir.replace("@scale(", f"@{name}(")
+        intrin = te.decl_tensor_intrin(scale().op, ir, name=name, state="mode")
+        s[stage].tensorize(s[stage].split(stage.op.axis[1], factor=8)[1], intrin)
+    text = write_llvm(Program.from_schedule(s, [x, z]), Target.host(), 1)[0].text
+    assert text.count("call void @mode.enter()") == text.count("call void @mode.leave()") == 1
+    check(s, [x, z], lambda v: v * 4)
+
+
 def test_a_wrong_intrinsic_is_told_from_its_meaning() -> None:
     args = dense()
     s = create_schedule(args[-1])

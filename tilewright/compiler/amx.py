@@ -141,10 +141,10 @@ class _Writer:
         name = instruction_of(self.product.dtypes)
         head = [DECLARATIONS, f"declare void @llvm.x86.{name}(i8 immarg, i8 immarg, i8 immarg)"]
         return "\n".join(
-            [*head, *state_functions(), *(line for block in blocks for line in block), *self.all()]
+            [*head, *state_functions(), *(line for block in blocks for line in block), *self.function()]
         )
 
-    def all(self) -> Iterator[str]:
+    def function(self) -> Iterator[str]:
         """The intrinsic: the part that starts the sums, then the others, the last of them perhaps shorter."""
         depth, part = self.product.depth, min(self.product.part, self.product.depth)
         packed = self.product.is_packed

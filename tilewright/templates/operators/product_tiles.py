@@ -22,6 +22,8 @@ from tilewright.compiler.te.words import WORD, parts_of
 from tilewright.templates.operators.product import Product
 from tilewright.templates.operators.product_stages import join_word
 
+Read = Callable[..., Expr]
+
 
 @dataclass(frozen=True, slots=True)
 class TileShape:
@@ -120,9 +122,6 @@ def write_tiles(product: Product, shape: TileShape) -> TileStages:
     sums = te.compute((*batch, shape.all_rows, shape.all_columns), total, name=f"{name}.sums", attrs=count)
     result = te.compute((*batch, m, n), lambda *index: sums[index], name=name, attrs={"FLOP": 0})
     return TileStages((a, b), left, right, sums, result, joined)
-
-
-Read = Callable[..., Expr]
 
 
 def _swapped(read: Read) -> Read:
