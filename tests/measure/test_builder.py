@@ -1,5 +1,6 @@
 """What a worker does to a candidate, with kernels that misbehave."""
 
+import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ SPEC = TensorSpec("a", (5, 7), "float32")
 PROGRAM = Program("{}", (SPEC,), (TensorSpec("c", (5, 7), "float32"),))
 (A,) = make_inputs([SPEC])
 EXPECTED = ReferenceData((A.astype(np.float64) * 2,))
+MALLOC_HEADER = 16
 
 Body = Callable[[Array, Array, int], None]
 
@@ -84,6 +86,19 @@ def correct(a: Array, c: Array, run: int) -> None:
 def test_a_correct_kernel_passes() -> None:
     assert verify(correct) is None
     assert verify(correct, threads=4) is None
+
+
+def test_a_kernel_is_tried_beside_both_guard_pages_and_timed_elsewhere() -> None:
+    fences: list[int] = []
+
+    def note(a: Array, c: Array, run: int) -> None:
+        correct(a, c, run)
+        fences.append(c.ctypes.data % mmap.PAGESIZE)
+
+    compiled = Compiled(PROGRAM, FakeKernel(note), (0.0, 0.0, 0.0))
+    candidate = verify_candidate(compiled, request(), FakeContext())  # type: ignore[arg-type]
+    assert fences == [0, mmap.PAGESIZE - 5 * 7 * 4, MALLOC_HEADER]
+    assert [b.array.ctypes.data % mmap.PAGESIZE for b in candidate.inputs] == [MALLOC_HEADER]
 
 
 def test_a_kernel_that_does_nothing_is_wrong() -> None:

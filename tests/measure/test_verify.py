@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tilewright.measure.buffers import Side, allocate, poison
+from tilewright.measure.buffers import Place, allocate, poison
 from tilewright.measure.inputs import make_buffers, make_inputs
 from tilewright.measure.result import MeasureSetupError
 from tilewright.measure.verify import ReferenceData, describe_mismatch, verify_outputs
@@ -60,7 +60,7 @@ def test_an_unknown_dtype_is_named() -> None:
         make_inputs([Spec("a", (2,), "float7")])
 
 
-SIDES: dict[Side, str] = {"start": "after", "end": "before"}  # where an array has its fence
+SIDES: dict[Place, str] = {"start": "after", "end": "before"}  # where an array has its fence
 
 
 @settings(max_examples=40, deadline=None)
@@ -89,6 +89,19 @@ def test_data_that_fill_pages_are_enclosed() -> None:
     for side in SIDES:
         assert allocate((1024,), np.dtype(np.float32), side).is_enclosed
         assert not allocate((1023,), np.dtype(np.float32), side).is_enclosed
+
+
+def test_timed_arrays_lie_as_large_ones_of_numpy() -> None:
+    """Vectors that are read in place cross cache lines there, and what is fast must be fast for users."""
+    usual = np.empty(1 << 22, np.float32).ctypes.data % 64
+    for size in (5, 1024, 1 << 20):
+        buffer = allocate((size,), np.dtype(np.float32), "malloc")
+        assert buffer.array.ctypes.data % 64 == usual
+        for fence, outside in ((buffer.fence_before, "before"), (buffer.fence_after, "after")):
+            fence[...] ^= 1
+            assert buffer.broken_fence() == outside
+            fence[...] ^= 1
+        buffer.protect()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

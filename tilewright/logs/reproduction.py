@@ -70,8 +70,8 @@ def run_here():
     except MemoryError as error:
         print(f"memory is exhausted: {{error}}", file=sys.stderr)
         return EXHAUSTED
-    for side in ("start", "end"):
-        wrong = run_beside(side, program, kernel, task.reference)
+    for place in ("start", "end", "malloc"):
+        wrong = run_at(place, program, kernel, task.reference)
         if wrong is not None:
             print(wrong, file=sys.stderr)
             return WRONG
@@ -90,8 +90,8 @@ def limit_memory():
         resource.setrlimit(resource.RLIMIT_AS, (size_bytes, hard))
 
 
-def run_beside(side, program, kernel, reference):
-    """Run with arrays that touch a guard page on one side; what is wrong then, or None."""
+def run_at(place, program, kernel, reference):
+    """Run with arrays at a place between guard pages; what is wrong then, or None."""
     import numpy as np
 
     from tilewright.measure.buffers import allocate, poison
@@ -99,8 +99,8 @@ def run_beside(side, program, kernel, reference):
     from tilewright.measure.inputs import make_buffers, numpy_dtype
     from tilewright.measure.verify import ReferenceData, verify_outputs
 
-    inputs = make_buffers(program.inputs, side=side)
-    outputs = [allocate(tuple(spec.shape), numpy_dtype(spec.dtype), side) for spec in program.outputs]
+    inputs = make_buffers(program.inputs, place=place)
+    outputs = [allocate(tuple(spec.shape), numpy_dtype(spec.dtype), place) for spec in program.outputs]
     for buffer in outputs:
         poison(buffer.array)
     arrays = [buffer.array for buffer in inputs]

@@ -2,9 +2,12 @@
 
     at the start:   | guard page | data ... data | fence | guard page |
     at the end:     | guard page | fence | data ... data | guard page |
+    as by malloc:   | guard page | header | data ... data | fence | guard page |
 
 An access that is one element outside ends the process where a guard page is next to the data; a store into
 the fence on the other side is seen after the run. Data that fill whole pages have a guard page on both sides.
+Kernels are timed where NumPy's large arrays lie: malloc's header shifts them against cache lines, and code
+that reads whole vectors in place is slower there than code that copies them first.
 """
 
 import ctypes
@@ -16,12 +19,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Side = Literal["start", "end"]
+Place = Literal["start", "end", "malloc"]
 
 _FENCE_BYTE = 0xA5
 _NO_ACCESS = 0
 _POISON_BYTES = (0xD5, 0x3A)  # neither false nor true, and no small integers
 _POISON_FLOATS = (float("nan"), 3e4)
+_HEADER_BYTES = 16  # of a large piece of memory from the C library; a fence here
 _HUGE_PAGE_BYTES = 4 << 20  # numpy asks for huge pages from this size on
 
 
@@ -30,7 +34,8 @@ class Buffer:
     """An array and the memory around it.
 
     Attributes:
-        array: C-contiguous; at the start it is aligned to a page, at the end to its elements.
+        array: C-contiguous; at the start it is aligned to a page, at the end to its elements, as by malloc to
+            16 bytes and no more.
         fence_before: the bytes between the guard page and the array.
         fence_after: the bytes between the array and the guard page.
     """
@@ -56,14 +61,15 @@ class Buffer:
         return "after" if (self.fence_after != _FENCE_BYTE).any() else None
 
 
-def allocate(shape: tuple[int, ...], dtype: np.dtype[np.generic], side: Side = "start") -> Buffer:
-    """A buffer with its array next to the guard page of one side.
+def allocate(shape: tuple[int, ...], dtype: np.dtype[np.generic], place: Place = "start") -> Buffer:
+    """A buffer with its array next to the guard page of one side, or where malloc would put it.
 
     Its contents are the fence's byte until they are written.
     """
     page = mmap.PAGESIZE
     size = math.prod(shape) * dtype.itemsize
-    inner = max(1, -(-size // page)) * page
+    header = _HEADER_BYTES if place == "malloc" else 0
+    inner = max(1, -(-(header + size) // page)) * page
     # Private: shared memory gets no huge pages.
     memory = mmap.mmap(-1, inner + 2 * page, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if inner >= _HUGE_PAGE_BYTES and hasattr(mmap, "MADV_HUGEPAGE"):
@@ -73,7 +79,7 @@ def allocate(shape: tuple[int, ...], dtype: np.dtype[np.generic], side: Side = "
     data[...] = _FENCE_BYTE
     for guard in (whole[:page], whole[page + inner :]):
         _set_access(guard.ctypes.data, guard.nbytes, _NO_ACCESS)
-    first = 0 if side == "start" else inner - size
+    first = inner - size if place == "end" else header
     array = data[first : first + size].view(dtype).reshape(shape)
     return Buffer(array, data[:first], data[first + size :])
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewright.measure.buffers import Buffer, Side, allocate
+from tilewright.measure.buffers import Buffer, Place, allocate
 from tilewright.measure.result import MeasureSetupError
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ def make_inputs(specs: Sequence[Spec], seed: int = 0) -> "tuple[Array, ...]":
     return tuple(buffer.array for buffer in make_buffers(specs, seed))
 
 
-def make_buffers(specs: Sequence[Spec], seed: int = 0, side: Side = "start") -> tuple[Buffer, ...]:
-    """The arrays of the recipe, each in a buffer with a guard page next to it on that side.
+def make_buffers(specs: Sequence[Spec], seed: int = 0, place: Place = "start") -> tuple[Buffer, ...]:
+    """The arrays of the recipe, each at that place of a buffer between guard pages.
 
     Floats are uniform in [-1, 1) on a grid too coarse for denormals, which would slow a kernel that is not
     slow. Bytes are of the whole range of their type; other integers are small, so that sums of products fit.
     An input that states its values has such.
     """
-    return tuple(_make(spec, np.random.default_rng([seed, i]), side) for i, spec in enumerate(specs))
+    return tuple(_make(spec, np.random.default_rng([seed, i]), place) for i, spec in enumerate(specs))
 
 
 def numpy_dtype(name: str) -> np.dtype[np.generic]:
@@ -58,9 +58,9 @@ def numpy_dtype(name: str) -> np.dtype[np.generic]:
         raise MeasureSetupError(f"dtype {name!r}: NumPy has no such type") from error
 
 
-def _make(spec: Spec, generator: np.random.Generator, side: Side) -> Buffer:
+def _make(spec: Spec, generator: np.random.Generator, place: Place) -> Buffer:
     dtype = numpy_dtype(spec.dtype)
-    buffer = allocate(tuple(spec.shape), dtype, side)
+    buffer = allocate(tuple(spec.shape), dtype, place)
     buffer.array[...] = _draw(generator, tuple(spec.shape), dtype)
     if spec.values is not None:
         _stretch(buffer.array, generator, *spec.values)

@@ -22,7 +22,7 @@ from tests.templates.operators.random_cases import (
 from tilewright.compiler.backends.interpreter import storage_dtype
 from tilewright.compiler.kernel import Kernel, load_kernel
 from tilewright.compiler.target import Target
-from tilewright.measure.buffers import Buffer, Side, allocate, poison
+from tilewright.measure.buffers import Buffer, Place, allocate, poison
 from tilewright.measure.inputs import make_buffers
 from tilewright.measure.verify import ReferenceData, verify_outputs
 from tilewright.templates.registry import OPERATORS
@@ -62,10 +62,10 @@ LESSER = ("haswell", "x86-64")
 FEW = 8
 
 
-def run(kernel: Kernel, inputs: Sequence[Buffer], side: Side) -> Buffer:
+def run(kernel: Kernel, inputs: Sequence[Buffer], place: Place) -> Buffer:
     """The result, in memory that shows what was not written and what was written beside it."""
     (spec,) = kernel.outputs
-    output = allocate(spec.shape, storage_dtype(spec.dtype), side)
+    output = allocate(spec.shape, storage_dtype(spec.dtype), place)
     poison(output.array)
     kernel(*(buffer.array for buffer in inputs), out=output.array)
     return output
@@ -75,11 +75,11 @@ def check(case: Case, target: Target) -> None:
     """Compare a case with its reference, by the rule that measurements are verified by."""
     task = case.task(target)
     kernel = load_kernel(compile_case(case, task))
-    side: Side = "end" if case.seed % 2 else "start"
-    inputs = make_buffers(kernel.inputs, case.seed, side)
+    place: Place = "end" if case.seed % 2 else "start"
+    inputs = make_buffers(kernel.inputs, case.seed, place)
     expected = expected_of(task, [buffer.array for buffer in inputs])
     assume(is_measurable(case, expected))
-    output = run(kernel, inputs, side)
+    output = run(kernel, inputs, place)
     reference = ReferenceData((expected,), reduction_length(case), sum_dtype_of(case))
     fault = verify_outputs([kernel.outputs[0].name], [output], inputs, reference)
     assert fault is None, f"{fault}\n{case.config(task)}"
