@@ -19,7 +19,7 @@ from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te.tensor import Tensor
 
-LINE_LIMIT = 2000
+LINE_LIMIT = 3000
 LINE_LIMIT_MOST = 6000
 BACKENDS = ("llvm", "numba", "interpreter")
 

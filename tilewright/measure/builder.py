@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tilewright.compiler.build import compile_program
+from tilewright.compiler.build import LINE_LIMIT, compile_program
 from tilewright.compiler.errors import CompileError, TilewrightError
 from tilewright.compiler.kernel import load_kernel
 from tilewright.compiler.program import Program
@@ -56,7 +56,7 @@ class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     threads: int = 1
     backend: str = "llvm"
-    line_limit: int = 2000
+    line_limit: int = LINE_LIMIT
     reference_kind: ReferenceKind = "compute"
     nominal_seconds: float = 1.0
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
+from tilewright.compiler.build import LINE_LIMIT
 from tilewright.measure.builder import BuildRequest, ReferenceRequest
 from tilewright.measure.machine import physical_cores
 from tilewright.measure.outcome import Job, Outcome, WorkerLimits, default_limits, to_result
@@ -69,7 +70,7 @@ class Measurer:
         timing: TimingPlan | None = None,
         playoff: PlayoffPlan | None = None,
         backend: str = "llvm",
-        line_limit: int = 2000,
+        line_limit: int = LINE_LIMIT,
         workers: int | None = None,
         limits: WorkerLimits | None = None,
     ) -> None:

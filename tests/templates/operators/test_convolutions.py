@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tilewright.compiler.build import lower_for_target
+from tilewright.compiler.build import LINE_LIMIT, compile_program, lower_for_target
+from tilewright.compiler.kernel import load_kernel
 from tilewright.compiler.target import Target
 from tilewright.deploy import build
 from tilewright.templates.errors import InvalidIndexError, WorkloadError
@@ -49,6 +50,40 @@ def test_the_reference_is_the_definition(layout: str) -> None:
     wanted = expected if layout == "NCHW" else expected.transpose(0, 2, 3, 1)
     np.testing.assert_allclose(task.reference(image, weight), wanted, atol=1e-12)
     assert task.flops == 2 * expected.size * c // groups * kh * kw
+
+
+@pytest.mark.parametrize("cpu", ["host", "haswell", "x86-64"])
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "padding", "dilation"),
+    [(56, 3, 1, 1, 1), (57, 3, 2, 1, 1), (40, 5, 1, 2, 1), (56, 3, 1, 2, 2), (61, 3, 1, (1, 0, 1, 3), 1)],
+)
+def test_the_image_is_read_where_it_lies(
+    cpu: str, size: int, kernel: int, stride: int, padding: Any, dilation: int
+) -> None:
+    """The ends of rows have code of their own, which a candidate has room for."""
+    target = Target.host() if cpu == "host" else Target.named(cpu)
+    task = Task.create(
+        "conv2d", target, 1, n=1, c=6, h=9, w=size, o=37, kernel=kernel, stride=stride, padding=padding,
+        dilation=dilation, epilogue=("bias", "add", "relu"),
+    )  # fmt: skip
+    tile = {"lanes": "channels", "rows": 4, "vectors": 2, "lines": 1, "order": "channels"}
+    values = task.default_config.to_json() | tile | {"border": "skip", "unroll_kw": 0}
+    program = task.instantiate(task.space.from_values(values))
+    assert "padded" not in str(lower_for_target(program, target))
+    code = compile_program(program, target, line_limit=LINE_LIMIT)
+    kernel_ = load_kernel(code)
+    rng = np.random.default_rng(3)
+    arrays = [rng.uniform(-1, 1, spec.shape).astype(np.float32) for spec in kernel_.inputs]
+    assert task.reference is not None
+    np.testing.assert_allclose(kernel_(*arrays), task.reference(*arrays), rtol=1e-4, atol=1e-4)
+
+
+def test_a_default_copies_no_image_for_its_border() -> None:
+    task = Task.create("conv2d", Target.named("skylake-avx512"), 1, n=1, c=64, h=56, w=56, o=64, kernel=3,
+                       padding=1, epilogue=("bias", "add", "relu"))  # fmt: skip
+    program = task.instantiate(task.default_config)
+    assert "padded" not in str(lower_for_target(program, task.target))
+    assert compile_program(program, task.target).lines <= LINE_LIMIT
 
 
 def test_a_layer_is_bound_once() -> None:

@@ -1,4 +1,4 @@
-"""Software prefetches: one for each cache line that a loop's body reads some iterations later."""
+"""Software prefetches: one for each cache line that a loop's body reads or writes some iterations later."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ WRITTEN_OUT = 16
 
 
 def write_prefetches(
-    placement: Placement, depth: int, read: Callable[[Expr], Expr], regions: Regions
+    placement: Placement, depth: int, written: Load, read: Callable[[Expr], Expr], regions: Regions
 ) -> list[Stmt]:
-    """The prefetches at the start of a loop's body; ``read`` makes a tensor's element one of its buffer."""
+    """The prefetches at the start of a loop's body.
+
+    ``written`` is the element that the stage writes; ``read`` makes a tensor's element one of its buffer.
+    """
     leaves, stage = placement.stage.leaf, placement.stage
     axis = leaves[depth]
     fixed = {a for a in leaves[: depth + 1] if stage.mark(a).kind is not LoopKind.VECTORIZE}
@@ -31,7 +34,9 @@ def write_prefetches(
     for ahead in stage.mark(axis).prefetches:
         shift[axis] = axis + ahead.offset
         inner = [a for a in _inside(ahead, leaves[: depth + 1], fixed) if a in fixed]
-        for buffer, spans in _regions(_reads(placement, ahead.tensor, axis, regions, read), fixed, regions):
+        is_own = ahead.tensor == stage.name
+        touched = [written] if is_own else _reads(placement, ahead.tensor, axis, regions, read)
+        for buffer, spans in _regions(touched, fixed, regions):
             begins = [substitute(span.begin.to_expr(), shift) for span in spans]
             extents = [span.extent for span in spans]
             if ahead.over is None:
@@ -63,11 +68,12 @@ def _share(
 ) -> Stmt:
     """One prefetch for each iteration of the loops inside, a little further than the last.
 
-    Those of all iterations of the loop around go through what is read once. To test whose turn it is would
-    cost more than to ask for lines again.
+    Those of all iterations of the loop around go through what is read once, and no further: what comes
+    before its time takes the place of what is used now. To ask for a line again costs less than to test
+    whose turn it is.
     """
     assert ahead.over is not None
-    shares = 1 << ((regions.ranges[ahead.over][1] + 1).bit_length() - 1)
+    shares = regions.ranges[ahead.over][1] + 1
     indices: list[Expr] = []
     inside: Expr = const(0)
     steps, last = [], 0

@@ -180,7 +180,8 @@ class StageWriter:
         wanted = self.placement.stage.mark(axis).prefetches
         if not wanted or self.nest.regions.ranges[axis] == (0, 0):
             return []
-        return write_prefetches(self.placement, depth, self._value, self.nest.regions)
+        written = Load(*self._target())
+        return write_prefetches(self.placement, depth, written, self._value, self.nest.regions)
 
     # -- loops ----------------------------------------------------------------------------------
 

@@ -141,6 +141,11 @@ class Convolution:
         return any(self.window.only(self.window.rank - 1).padding)
 
     @property
+    def is_read_in_place(self) -> bool:
+        """Whether the image is read where it lies, but for a border that is written into a copy."""
+        return True
+
+    @property
     def has_equal_lines(self) -> bool:
         """Whether there are lines, and all of them have the same taps."""
         return self.window.rank > 1

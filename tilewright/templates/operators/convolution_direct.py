@@ -2,7 +2,7 @@
 
 The weight is packed into panels of the tile's channels, ``[o / width][c][kernel][width]``, once where it is
 constant. The last tile of a row is moved back to end with it, and the last panel is padded, so that one tile
-is all of the code.
+is all of the code; the first and the last of a row have code of their own where they skip the border.
 """
 
 from __future__ import annotations
@@ -30,10 +30,14 @@ LINES = (1, 2, 3, 4, 7)
 TILE_OVERHEAD = 12
 # Multiply-adds of a row of taps that are written out; more, and registers are spilled.
 MOST_WRITTEN = 90
+# Functions of an epilogue that may be written out for the first, the last and the other tiles of a row.
+MOST_FUNCTIONS = 3
 # What the thread with the most lines may have, to the mean.
 UNEVEN = 1.1
 # Panels of the weight for each thread, of which a thread's share is then about as much as another's.
 PANELS_OF_THREAD = 2
+# Steps of a sum, from which on there is time to fetch the lines of a tile's results.
+FETCHED_FROM = 64
 # Loads that begin anywhere cross lines of the cache, where those of a packed panel do not.
 UNALIGNED = 1.1
 
@@ -48,7 +52,10 @@ def default(conv: Convolution, target: Target, threads: int) -> dict[str, Any]:
     # Written out, a row of taps spares the loop around them.
     sums = best.lines * best.rows * best.vectors
     is_short = conv.phases == 1 and conv.taps[-1] * sums <= MOST_WRITTEN
-    is_skipped = "skip" in _borders(conv) and _can_skip(conv, best.form, best.rows)
+    order = "rows" if by_rows else "channels"
+    has_room = is_short and best.lines == 1 and len(conv.epilogue) <= MOST_FUNCTIONS
+    is_skipped = "skip" in _borders(conv) and _can_skip(conv, best.form, best.rows, order)
+    is_skipped = is_skipped and (has_room or _is_row(conv, best.rows))
     panels = conv.n * -(-conv.o // (best.vectors * target.lanes(conv.item)))
     is_large = conv.o * conv.depth * conv.item > target.l2_bytes // 2
     has_panels = threads == 1 or panels >= PANELS_OF_THREAD * threads
@@ -58,7 +65,7 @@ def default(conv: Convolution, target: Target, threads: int) -> dict[str, Any]:
         "rows": best.rows,
         "vectors": best.vectors,
         "lines": best.lines,
-        "order": "rows" if by_rows else "channels",
+        "order": order,
         "unroll_kw": 0 if is_skipped or is_short else 1,
         "border": "skip" if is_skipped else "copy",
         **({"prefetch": prefetch} if fetches_ahead(conv) else {}),
@@ -173,12 +180,25 @@ def _lines(conv: Convolution) -> list[int]:
 
 def _borders(conv: Convolution) -> list[str]:
     """Whether the border at the ends of a row is written into a copy, or skipped tap by tap."""
-    return ["copy", "skip"] if conv.has_border and conv.places[-1] <= ROWS[-1] else ["copy"]
+    can_skip = conv.has_border and (conv.places[-1] <= ROWS[-1] or conv.is_read_in_place)
+    return ["copy", "skip"] if can_skip else ["copy"]
 
 
-def _can_skip(conv: Convolution, form: str, rows: int) -> bool:
-    """Whether a tile is a whole row, so that it is known which of its taps meet the border."""
-    return form == "channels" and rows >= conv.places[-1]
+def _is_row(conv: Convolution, rows: int) -> bool:
+    """Whether a tile of so many pixels is a whole row."""
+    return rows >= conv.places[-1]
+
+
+def _can_skip(conv: Convolution, form: str, rows: int, order: str) -> bool:
+    """Whether it is known which of a tile's taps meet the border.
+
+    It is where a tile is a row; else the first and the last of a row have code of their own, which the order
+    allows if it goes through a row. Where the image is copied anyway, its border is too.
+    """
+    last = conv.window.only(conv.window.rank - 1)
+    reach = -(-max(last.padding) // last.stride[-1])
+    has_ends = order == "channels" and reach <= rows and conv.is_read_in_place
+    return form == "channels" and (has_ends or _is_row(conv, rows))
 
 
 def _tiles(conv: Convolution, lanes: int) -> list[Tile]:
@@ -222,8 +242,8 @@ def define_space(cfg: TemplateConfig, conv: Convolution) -> None:
     )
     cfg.constrain(("lanes", "lines"), lambda form, n: form.val == "channels" or n.val == 1)
     cfg.constrain(
-        ("lanes", "rows", "unroll_kw", "border"),
-        lambda form, r, u, b: b.val == "copy" or (u.val == 0 and _can_skip(conv, form.val, r.val)),
+        ("lanes", "rows", "order", "unroll_kw", "border"),
+        lambda form, r, o, u, b: b.val == "copy" or (u.val == 0 and _can_skip(conv, form.val, r.val, o.val)),
     )
 
 
@@ -307,9 +327,24 @@ def _store_tile(
     for axis in order[:-1]:
         stage.unroll(axis, 1 if is_costly(conv.epilogue) else 0)
     stage.vectorize(order[-1])
+    if cfg["border"].val == "skip" and not _is_row(conv, chosen.rows):
+        stage.loop_partition(strip)
     repeats = (*rest, strip)
-    stage.parallel(stage.fuse(b, group, panel) if is_ahead else stage.fuse(b, *outer[:-1]))
+    shared = stage.fuse(b, group, panel) if is_ahead else stage.fuse(b, *outer[:-1])
+    stage.parallel(shared)
+    if not conv.is_channels_last and conv.depth >= FETCHED_FROM:
+        _fetch_result(stage, y, [shared, *repeats] if is_ahead else [shared, outer[-1]])
     return min(channels, conv.share), max(repeats, key=lambda loop: loop.extent)
+
+
+def _fetch_result(stage: Stage, result: Tensor, loops: Sequence[IterVar]) -> None:
+    """Fetch the lines that a tile is stored to while its sums are computed.
+
+    There is a short piece for each channel, further apart than prefetchers see, and stores that wait for
+    lines hold up what is loaded behind them.
+    """
+    for loop in [loop for loop in loops if loop.extent > 1][-1:]:
+        stage.prefetch(result, loop, 0, level=2)
 
 
 def _hold(s: Schedule, held: Tensor) -> None:

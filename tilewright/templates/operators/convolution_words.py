@@ -53,6 +53,11 @@ class WordConvolution(Convolution):
         return self.words * prod(self.taps)
 
     @property
+    def is_read_in_place(self) -> bool:
+        """Never: the image is made into words."""
+        return False
+
+    @property
     def operations(self) -> int:
         """Those of the channels that there are."""
         return 2 * (self.c // self.groups) * prod(self.taps) * self.n * self.o * prod(self.places)
