@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -157,3 +158,13 @@ def test_tiles_fetch_the_next_panel_of_a_large_weight() -> None:
         np.testing.assert_allclose(layer(x), task.reference(x, weight), rtol=1e-4, atol=1e-4)
     with pytest.raises(InvalidIndexError, match="breaks a constraint"):
         task.space.from_values(values | {"order": "rows", "prefetch": True})
+
+
+def test_no_panel_is_fetched_that_drives_out_the_one_in_use() -> None:
+    """Two of them, of three vectors each, are nearly the second cache of 2 MiB."""
+    target = msgspec.structs.replace(Target.named("sapphirerapids"), l2_bytes=2 << 20)
+    shape: dict[str, Any] = {"n": 1, "c": 512, "h": 7, "w": 7, "o": 512, "kernel": 3, "padding": 1}
+    space = Task.create("conv2d", target, 1, **shape).space
+    chosen = [space.config(index).to_json() for index in space.sample(400, np.random.default_rng(0))]
+    assert {c["vectors"] for c in chosen if c["prefetch"]} == {1, 2}
+    assert {c["vectors"] for c in chosen} >= {1, 2, 3}

@@ -36,6 +36,8 @@ MOST_FUNCTIONS = 3
 UNEVEN = 1.1
 # Panels of the weight for each thread, of which a thread's share is then about as much as another's.
 PANELS_OF_THREAD = 2
+# Of the second cache, that the panel in use and the one that is fetched may take.
+PANELS_SHARE = 0.75
 # Steps of a sum, from which on there is time to fetch the lines of a tile's results.
 FETCHED_FROM = 64
 # Loads that begin anywhere cross lines of the cache, where those of a packed panel do not.
@@ -59,7 +61,7 @@ def default(conv: Convolution, target: Target, threads: int) -> dict[str, Any]:
     panels = conv.n * -(-conv.o // (best.vectors * target.lanes(conv.item)))
     is_large = conv.o * conv.depth * conv.item > target.l2_bytes // 2
     has_panels = threads == 1 or panels >= PANELS_OF_THREAD * threads
-    prefetch = best.is_across and not by_rows and is_large and has_panels
+    is_ahead = is_large and has_panels and _has_room_ahead(conv, best.vectors, target)
     return {
         "lanes": best.form,
         "rows": best.rows,
@@ -68,13 +70,19 @@ def default(conv: Convolution, target: Target, threads: int) -> dict[str, Any]:
         "order": order,
         "unroll_kw": 0 if is_skipped or is_short else 1,
         "border": "skip" if is_skipped else "copy",
-        **({"prefetch": prefetch} if fetches_ahead(conv) else {}),
+        **({"prefetch": best.is_across and not by_rows and is_ahead} if fetches_ahead(conv) else {}),
     }
 
 
 def fetches_ahead(conv: Convolution) -> bool:
     """Whether the next panel of the weight can be fetched while one is multiplied: all taps are, in order."""
     return conv.groups == 1 and conv.phases == 1 and not conv.has_uneven_taps
+
+
+def _has_room_ahead(conv: Convolution, vectors: int, target: Target) -> bool:
+    """Whether the second cache holds two panels of the weight, of so many vectors of channels, and more."""
+    panel = vectors * target.vector_bits // 8 * conv.depth
+    return 2 * panel <= PANELS_SHARE * target.l2_bytes
 
 
 def estimate(conv: Convolution, target: Target) -> float:
@@ -229,6 +237,10 @@ def define_space(cfg: TemplateConfig, conv: Convolution) -> None:
             lambda form, order, prefetch: (
                 not prefetch.val or (form.val, order.val) == ("channels", "channels")
             ),
+        )
+        cfg.constrain(
+            ("vectors", "prefetch"),
+            lambda v, prefetch: not prefetch.val or _has_room_ahead(conv, v.val, cfg.target),
         )
     cfg.constrain(
         ("lanes", "rows", "vectors", "lines"),
