@@ -42,6 +42,9 @@ PARTS = (4, 8, 16, 32)  # of the reduction, in tiles
 # What a default takes: of the first cache for a panel of B, of the second for a block of B.
 PANEL_SHARE, BLOCK_SHARE = 0.5, 0.5
 MOST_COLUMNS, ROWS_OF_BLOCK, DEPTH_OF_PART = 512, 128, 8
+# Columns, from which on A is copied to where tiles are whole cache lines: large arrays seldom begin at one,
+# and each line of a tile that crosses two takes twice as long.
+COPIED_FROM = 256
 
 
 def is_for_tiles(product: Product, target: Target) -> bool:
@@ -71,7 +74,7 @@ def default_amx(product: Product, target: Target, threads: int) -> dict[str, Any
         "rows": rows,
         "block_n": blocks[-1] if product.has_constant else nearest(blocks, min(columns, MOST_COLUMNS)),
         "block_k": nearest(up_to(PARTS, depth), DEPTH_OF_PART) if is_deep else depth,
-        "pack": "b" if fits else "ab",
+        "pack": "b" if fits and product.n < COPIED_FROM else "ab",
         **({"prefetch": product.n * depth * LINE_BYTES > target.l2_bytes // 2} if fetches else {}),
     }
 
