@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from tilewright.templates.analytic import (
     cover_cycles,
     fits_registers,
     nearest,
+    pays_packing,
 )
 from tilewright.templates.task import Task
 
@@ -58,3 +60,16 @@ def test_every_default_is_a_valid_configuration_of_its_space(seed: int) -> None:
     config = task.default_config
     assert config.is_default
     assert task.space.is_valid(config.index)
+
+
+def test_a_matrix_is_copied_for_few_rows_only_where_its_own_collide() -> None:
+    """Measured: 64 rows by 1024 x 1024 take 0.63 of the time with a copy, by 1000 x 1000 1.09."""
+    target = msgspec.structs.replace(Target.named("sapphirerapids"), l2_bytes=2 << 20)
+    assert pays_packing(64, 1024, 1024, 4, target)
+    assert pays_packing(64, 512, 2048, 4, target)
+    assert pays_packing(64, 2048, 512, 4, target)
+    assert not pays_packing(64, 1000, 1000, 4, target)
+    assert not pays_packing(64, 512, 512, 4, target)
+    assert not pays_packing(16, 1024, 1024, 4, target)
+    assert not pays_packing(1024, 32, 1024, 4, target)
+    assert pays_packing(256, 1000, 1000, 4, target)

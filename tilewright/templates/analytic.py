@@ -25,8 +25,12 @@ TILE_OVERHEAD = 12
 L2_SHARE = 0.6
 L1_SHARE = 0.7
 PACKED_SHARE = 0.5
-PACKED_FROM = 0.25
+PACKED_FROM = 0.125
 PACKED_ROWS = 128
+# Rows, from which on a matrix is copied whose own rows collide in the caches.
+COLLIDING_ROWS = 24
+# Lines so far apart are of one set of a first cache of eight ways and 32 KiB, or of twelve and 48.
+SET_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +130,15 @@ def choose_columns(depth: int, item: int, target: Target) -> int:
 
 
 def pays_packing(rows: int, depth: int, columns: int, item: int, target: Target) -> bool:
-    """Whether copying a matrix costs less than reading it in place: it is large, and read by many rows."""
-    return rows > PACKED_ROWS and depth * columns * item > PACKED_FROM * target.l2_bytes
+    """Whether copying a matrix costs less than reading it in place: it is large, and read by many rows.
+
+    Fewer suffice where its own rows, a power of two or whole pages apart, drive each other out of the caches.
+    """
+    size, apart = depth * columns * item, columns * item
+    if size < PACKED_FROM * target.l2_bytes:
+        return False
+    collides = apart % SET_BYTES == 0 or (apart % (SET_BYTES // 2) == 0 and size > target.l2_bytes)
+    return rows >= COLLIDING_ROWS if collides else rows > PACKED_ROWS
 
 
 def nearest(values: Iterable[int], wanted: int) -> int:
