@@ -37,6 +37,7 @@ declare void @llvm.x86.ldtilecfg(ptr)
 declare void @llvm.x86.tilerelease()
 declare void @llvm.x86.tilezero(i8 immarg)
 declare void @llvm.x86.tileloadd64(i8 immarg, ptr, i64)
+declare void @llvm.x86.tileloaddt164(i8 immarg, ptr, i64)
 declare void @llvm.x86.tilestored64(i8 immarg, ptr, i64)
 """
 STATE = "amx"
@@ -246,14 +247,19 @@ class _Writer:
             yield f"  call void @llvm.prefetch.p0(ptr %far{line}, i32 0, i32 2, i32 1)"
 
     def step(self, sums: Sequence[tuple[int, int, int]]) -> Iterator[str]:
-        """One tile of the depth: each operand's tiles are loaded just ahead of what needs them."""
+        """One tile of the depth: each operand's tiles are loaded just ahead of what needs them.
+
+        Those of the left one are used once a panel, so they are loaded past the first cache, of which the
+        panel has need. Where they are not whole lines, that would fetch many lines twice.
+        """
+        left = "tileloaddt164" if self.product.is_packed else "tileloadd64"
         for i, j, tile in sums:
             if i and not j:
                 yield "  %a1 = getelementptr i8, ptr %a0, i64 %a.half"
             if j and not i:
                 yield f"  %b1 = getelementptr i8, ptr %b0, i64 {LINE_BYTES}"
             if not j:
-                yield f"  call void @llvm.x86.tileloadd64(i8 {_LEFT + i}, ptr %a{i}, i64 %ar)"
+                yield f"  call void @llvm.x86.{left}(i8 {_LEFT + i}, ptr %a{i}, i64 %ar)"
             if not i:
                 yield f"  call void @llvm.x86.tileloadd64(i8 {_RIGHT + j}, ptr %b{j}, i64 %br)"
             tiles = f"i8 {tile}, i8 {_LEFT + i}, i8 {_RIGHT + j}"

@@ -41,7 +41,7 @@ ROWS_AT_ONCE = (32, 64, 128, 256)
 PARTS = (4, 8, 16, 32)  # of the reduction, in tiles
 # What a default takes: of the first cache for a panel of B, of the second for a block of B.
 PANEL_SHARE, BLOCK_SHARE = 0.5, 0.5
-MOST_COLUMNS, ROWS_OF_BLOCK, DEPTH_OF_PART = 512, 128, 8
+MOST_COLUMNS, ROWS_OF_BLOCK, DEPTH_OF_PART = 1024, 128, 8
 # Columns, from which on A is copied to where tiles are whole cache lines: large arrays seldom begin at one,
 # and each line of a tile that crosses two takes twice as long.
 COPIED_FROM = 256
@@ -57,14 +57,18 @@ def is_for_tiles(product: Product, target: Target) -> bool:
 def default_amx(product: Product, target: Target, threads: int) -> dict[str, Any]:
     """A block of B in the second cache; a long reduction in parts, for which a panel is in the first.
 
-    A constant B is not in blocks: its panels are fetched in order, each once for a block of rows.
+    A block is half of B if that is not too wide, for each copies A again; A has fewer rows at a time where
+    both share the cache. A constant B is not in blocks: its panels are fetched in order, once for a block of
+    rows.
     """
     depth = depth_of(product)
     is_deep = BLOCK * LINE_BYTES * depth > PANEL_SHARE * target.l1_bytes
     columns = int(BLOCK_SHARE * target.l2_bytes) // (depth * LINE_BYTES)
     share = -(-product.m // (threads if product.batch is None else 1))
     blocks = up_to(COLUMN_BLOCKS, product.n)
-    block = nearest(up_to(ROW_BLOCKS, product.m), min(share, ROWS_OF_BLOCK))
+    wide = min(max(columns, product.n // 2), MOST_COLUMNS)
+    has_both = is_deep and wide <= columns and not product.has_constant
+    block = nearest(up_to(ROW_BLOCKS, product.m), min(share, ROWS_OF_BLOCK // (1 + has_both)))
     heights = [height for height in up_to(ROWS_AT_ONCE, product.m) if height <= block]
     fetches = fetches_ahead(product)
     rows = nearest(heights, ROWS_OF_BLOCK if fetches else BLOCK * (1 + is_deep))
@@ -72,7 +76,7 @@ def default_amx(product: Product, target: Target, threads: int) -> dict[str, Any
     return {
         "block_m": block,
         "rows": rows,
-        "block_n": blocks[-1] if product.has_constant else nearest(blocks, min(columns, MOST_COLUMNS)),
+        "block_n": blocks[-1] if product.has_constant else nearest(blocks, wide),
         "block_k": nearest(up_to(PARTS, depth), DEPTH_OF_PART) if is_deep else depth,
         "pack": "b" if fits and product.n < COPIED_FROM else "ab",
         **({"prefetch": product.n * depth * LINE_BYTES > target.l2_bytes // 2} if fetches else {}),
