@@ -45,6 +45,8 @@ MOST_COLUMNS, ROWS_OF_BLOCK, DEPTH_OF_PART = 1024, 128, 8
 # Columns, from which on A is copied to where tiles are whole cache lines: large arrays seldom begin at one,
 # and each line of a tile that crosses two takes twice as long.
 COPIED_FROM = 256
+# Tiles of a row that are copied before the next row: where they go, all are of one set of the first cache.
+STRIP = 4
 
 
 def is_for_tiles(product: Product, target: Target) -> bool:
@@ -146,14 +148,17 @@ def multiply_tiles(s: Schedule, sums: Tensor, product: TileProduct) -> None:
 
 
 def copy_left(s: Schedule, stages: TileStages, main: Tensor, place: IterVar) -> None:
-    """Rows as they lie, a tile's width at a time; a transposed operand's words turned around in registers."""
+    """Strips of rows as they lie; a transposed operand's words turned around in registers."""
     packed = s.pack(stages.left, stages.sums, {stages.left.ndim - 1: DEPTH})
     s[packed].compute_at(s[main], place)
     *batch, i, step = s[packed].op.axis
     tiles, inside = s[packed].split(step, DEPTH)
     s[packed].vectorize(inside)
     if stages.joined is None:
-        s[packed].loop_partition(tiles)
+        strips, tiles = s[packed].split(tiles, STRIP)
+        s[packed].reorder(*batch, strips, i, tiles, inside)
+        s[packed].unroll(tiles)
+        s[packed].loop_partition(strips)
         return
     block, i = s[packed].split(i, ROWS)
     s[packed].reorder(*batch, tiles, block, i, inside)
