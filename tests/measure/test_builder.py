@@ -48,6 +48,7 @@ class FakeCall:
     kernel: FakeKernel
     arrays: tuple[Array, Array]
     is_parallel: bool = False
+    nanoseconds: int = 1000
 
     def fill_scratch(self, byte: int) -> None:
         pass
@@ -55,7 +56,14 @@ class FakeCall:
     def run(self, repeats: int) -> int:
         self.kernel.body(*self.arrays, self.kernel.runs)
         self.kernel.runs += 1
-        return 1000 * repeats
+        return self.nanoseconds * repeats
+
+
+class SlowOffLines(FakeKernel):
+    """Three times as slow where its output does not begin at a cache line."""
+
+    def prepare(self, *arrays: Array, out: tuple[Array, ...]) -> "FakeCall":
+        return FakeCall(self, (arrays[0], out[0]), nanoseconds=3000 if out[0].ctypes.data % 64 else 1000)
 
 
 class FakeContext:
@@ -88,7 +96,7 @@ def test_a_correct_kernel_passes() -> None:
     assert verify(correct, threads=4) is None
 
 
-def test_a_kernel_is_tried_beside_both_guard_pages_and_timed_elsewhere() -> None:
+def test_a_kernel_is_tried_beside_both_guard_pages_and_where_malloc_puts_arrays() -> None:
     fences: list[int] = []
 
     def note(a: Array, c: Array, run: int) -> None:
@@ -98,7 +106,19 @@ def test_a_kernel_is_tried_beside_both_guard_pages_and_timed_elsewhere() -> None
     compiled = Compiled(PROGRAM, FakeKernel(note), (0.0, 0.0, 0.0))
     candidate = verify_candidate(compiled, request(), FakeContext())  # type: ignore[arg-type]
     assert fences == [0, mmap.PAGESIZE - 5 * 7 * 4, MALLOC_HEADER]
-    assert [b.array.ctypes.data % mmap.PAGESIZE for b in candidate.inputs] == [MALLOC_HEADER]
+    places = [p.inputs[0].array.ctypes.data % mmap.PAGESIZE for p in candidate.placements]
+    assert places == [0, MALLOC_HEADER]
+
+
+def test_a_candidate_is_timed_at_each_place() -> None:
+    """What only one of them suits is no gain to users, whose arrays lie at either."""
+    compiled = Compiled(PROGRAM, SlowOffLines(correct), (0.0, 0.0, 0.0))
+    candidate = verify_candidate(compiled, request(), FakeContext())  # type: ignore[arg-type]
+    assert candidate.run(10) == 5 * 1000 + 5 * 3000
+    assert candidate.run(1) == 2000
+    assert candidate.run(3) == 3 * 2000
+    candidate.placements[1].outputs[0].array[0, 0] += 1
+    assert candidate.verify() is not None
 
 
 def test_a_kernel_that_does_nothing_is_wrong() -> None:

@@ -6,8 +6,8 @@
 
 An access that is one element outside ends the process where a guard page is next to the data; a store into
 the fence on the other side is seen after the run. Data that fill whole pages have a guard page on both sides.
-Kernels are timed where NumPy's large arrays lie: malloc's header shifts them against cache lines, and code
-that reads whole vectors in place is slower there than code that copies them first.
+Kernels are timed at the start of pages and where malloc puts NumPy's large arrays: its header shifts them
+against cache lines, and code that reads whole vectors in place is slower there than code that copies them.
 """
 
 import ctypes

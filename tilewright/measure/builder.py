@@ -69,13 +69,12 @@ class ReferenceRequest(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A verified kernel.
+class Placement:
+    """A kernel with its arguments at one place of buffers between guard pages.
 
     Attributes:
         call: runs it a number of times on its buffers.
         names: of the outputs.
-        first_seconds: that the fastest of the verified calls took.
         digest: of the bits of the outputs that were verified.
     """
 
@@ -84,7 +83,6 @@ class Candidate:
     outputs: tuple[Buffer, ...]
     names: tuple[str, ...]
     reference: ReferenceData
-    first_seconds: float = 0.0
     digest: int | None = None
 
     @property
@@ -98,6 +96,30 @@ class Candidate:
             return describe_stray_store(self.names, self.outputs, self.inputs)
         message = verify_outputs(self.names, self.outputs, self.inputs, self.reference)
         return message if message is not None or self.digest is None else UNSTABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A verified kernel, at the places where it is timed.
+
+    Attributes:
+        placements: at cache lines, and where NumPy's large arrays lie.
+        first_seconds: that the fastest of the verified calls took.
+    """
+
+    placements: tuple[Placement, ...]
+    first_seconds: float
+
+    def run(self, repeats: int) -> int:
+        """Make so many calls, or one more, as many at each place: nanoseconds for so many."""
+        each = -(-repeats // len(self.placements))
+        elapsed = sum(int(placement.call.run(each)) for placement in self.placements)
+        return elapsed * repeats // (each * len(self.placements))
+
+    def verify(self) -> str | None:
+        """What is wrong with the outputs as they are, at any place, or None."""
+        messages = (placement.verify() for placement in self.placements)
+        return next((message for message in messages if message is not None), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +172,7 @@ def verify_candidate(compiled: Compiled, request: BuildRequest, context: "JobCon
     """Run a kernel three times, each on memory poisoned in another way, and compare it with the reference.
 
     The buffers are at each place, a parallel kernel's parts also run one by one, and the outputs of all runs
-    are the same to the bit. The candidate that is returned has its buffers where NumPy's large arrays lie.
+    are the same to the bit.
 
     Raises:
         BuildError: an output is wrong, or the kernel cannot be timed.
@@ -160,16 +182,15 @@ def verify_candidate(compiled: Compiled, request: BuildRequest, context: "JobCon
     seconds, digest = _verify_run(replace(first, digest=digest), 0)
     last = first if first.is_enclosed else _place(compiled, request, context, "end")
     again, digest = _verify_run(replace(last, digest=digest), 1)
-    del first, last
-    timed = replace(_place(compiled, request, context, "malloc"), digest=digest)
+    other = replace(_place(compiled, request, context, "malloc"), digest=digest)
     fastest = min(seconds, again)
     if again <= _LONG_SECONDS:  # else it is compared once, after it was timed
-        fastest = min(fastest, _verify_run(timed, 2)[0])
-    return replace(timed, first_seconds=fastest)
+        fastest = min(fastest, _verify_run(other, 2)[0])
+    return Candidate((replace(first, digest=digest), other), fastest)
 
 
-def _place(compiled: Compiled, request: BuildRequest, context: "JobContext", place: Place) -> Candidate:
-    """A kernel with its arguments at that place of buffers between guard pages."""
+def _place(compiled: Compiled, request: BuildRequest, context: "JobContext", place: Place) -> Placement:
+    """The kernel with its arguments at that place."""
     specs = compiled.program.outputs
     inputs = _cached_inputs(compiled.program, request, context, place)
     outputs = tuple(allocate(tuple(spec.shape), numpy_dtype(spec.dtype), place) for spec in specs)
@@ -179,42 +200,42 @@ def _place(compiled: Compiled, request: BuildRequest, context: "JobContext", pla
     except TilewrightError as error:
         raise BuildError(_build_failure(error)) from error
     names = tuple(spec.name for spec in specs)
-    return Candidate(call, inputs, outputs, names, _cached_reference(request.reference, context))
+    return Placement(call, inputs, outputs, names, _cached_reference(request.reference, context))
 
 
-def _verify_run(candidate: Candidate, number: int) -> tuple[float, int]:
+def _verify_run(placement: Placement, number: int) -> tuple[float, int]:
     """Run once and compare; the seconds of the run, and the digest of its outputs."""
-    _poison(candidate, number)
+    _poison(placement, number)
     fill_stack(_POISON_BYTES[number])
-    seconds = float(candidate.call.run(1) * _NANOSECOND)
-    return seconds, _check(candidate, None)
+    seconds = float(placement.call.run(1) * _NANOSECOND)
+    return seconds, _check(placement, None)
 
 
-def _run_parts(candidate: Candidate, threads: int) -> int:
+def _run_parts(placement: Placement, threads: int) -> int:
     """Run once with the parts of parallel loops apart, more of them than threads; the outputs' digest."""
-    _poison(candidate, 0)
+    _poison(placement, 0)
     outputs = [
-        (f"output {name!r}", b.array) for name, b in zip(candidate.names, candidate.outputs, strict=True)
+        (f"output {name!r}", b.array) for name, b in zip(placement.names, placement.outputs, strict=True)
     ]
-    watched = [*outputs, ("a temporary array", candidate.call.shared_scratch)]
+    watched = [*outputs, ("a temporary array", placement.call.shared_scratch)]
     parts = SeparateParts(watched, 2 * threads + 1, _POISON_BYTES[0])
-    candidate.call.run(1, parts.address)
+    placement.call.run(1, parts.address)
     parts.raise_error()
-    return _check(candidate, parts.conflict)
+    return _check(placement, parts.conflict)
 
 
-def _poison(candidate: Candidate, number: int) -> None:
-    for buffer in candidate.outputs:
+def _poison(placement: Placement, number: int) -> None:
+    for buffer in placement.outputs:
         poison(buffer.array, number)
-    candidate.call.fill_scratch(_POISON_BYTES[number])
+    placement.call.fill_scratch(_POISON_BYTES[number])
 
 
-def _check(candidate: Candidate, message: str | None) -> int:
+def _check(placement: Placement, message: str | None) -> int:
     """The digest of the outputs of a run; a `BuildError` where they are wrong, or the run was."""
-    message = message or candidate.verify()
+    message = message or placement.verify()
     if message is not None:
         raise BuildError(failed("wrong_result", message))
-    return digest_outputs(candidate.outputs)
+    return digest_outputs(placement.outputs)
 
 
 def reference_job(payload: bytes, context: "JobContext") -> bytes:

@@ -86,7 +86,7 @@ def _measure(request: MeasureRequest, context: "JobContext") -> MeasureResult:
     is_whole = share_of(int((verified - start) * 1e9), given, meter()).is_whole
     context.phase("timing")
     timing = time_kernel(
-        candidate.call.run,
+        candidate.run,
         reference,
         request.timing,
         request.best_seconds,
@@ -122,7 +122,7 @@ def _hold_playoff(request: PlayoffRequest, context: "JobContext") -> PlayoffResu
     order = list(running)
     default = order.index(request.default) if request.default in running else 0
     context.phase("playoff")
-    runners = [running[i].call.run for i in order]
+    runners = [running[i].run for i in order]
     result = play_off(runners, reference, default, request.plan, meter=_meter(context))
     entries.update(zip(order, result.entries, strict=True))
     winner = None if result.winner is None else order[result.winner]
