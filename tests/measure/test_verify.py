@@ -93,7 +93,7 @@ def test_data_that_fill_pages_are_enclosed() -> None:
 
 def test_timed_arrays_lie_as_large_ones_of_numpy() -> None:
     """Vectors that are read in place cross cache lines there, and what is fast must be fast for users."""
-    usual = np.empty(1 << 22, np.float32).ctypes.data % 64
+    usual = np.empty(1 << 24, np.float32).ctypes.data % 64  # beyond what malloc may take from its heap
     for size in (5, 1024, 1 << 20):
         buffer = allocate((size,), np.dtype(np.float32), "malloc")
         assert buffer.array.ctypes.data % 64 == usual
