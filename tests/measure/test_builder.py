@@ -15,6 +15,7 @@ from tilewright.measure import builder
 from tilewright.measure.builder import (
     BuildError,
     BuildRequest,
+    Candidate,
     Compiled,
     compile_candidate,
     reduction_length,
@@ -119,6 +120,26 @@ def test_a_candidate_is_timed_at_each_place() -> None:
     assert candidate.run(3) == 3 * 2000
     candidate.placements[1].outputs[0].array[0, 0] += 1
     assert candidate.verify() is not None
+
+
+def test_candidates_share_their_outputs_and_none_the_blame() -> None:
+    context = FakeContext()
+
+    def overrun(a: Array, c: Array, run: int) -> None:
+        correct(a, c, run)
+        np.lib.stride_tricks.as_strided(c, (5 * 7 + 1,), (4,))[35] = 1
+
+    with pytest.raises(BuildError):
+        verify_in(context, overrun)
+    first, second = verify_in(context, correct), verify_in(context, correct)
+    for mine, other in zip(first.placements, second.placements, strict=True):
+        assert mine.outputs[0].array.ctypes.data == other.outputs[0].array.ctypes.data
+    assert first.verify() is second.verify() is None
+
+
+def verify_in(context: FakeContext, body: Body) -> Candidate:
+    compiled = Compiled(PROGRAM, FakeKernel(body), (0.0, 0.0, 0.0))
+    return verify_candidate(compiled, request(), context)  # type: ignore[arg-type]
 
 
 def test_a_kernel_that_does_nothing_is_wrong() -> None:

@@ -49,6 +49,10 @@ class Buffer:
         size = self.fence_before.nbytes + self.array.nbytes + self.fence_after.nbytes
         _set_access(self.array.ctypes.data - self.fence_before.nbytes, size, mmap.PROT_READ)
 
+    def mend(self) -> None:
+        """Make the fences whole, for another kernel."""
+        self.fence_before[...] = self.fence_after[...] = _FENCE_BYTE
+
     @property
     def is_enclosed(self) -> bool:
         """Whether guard pages are next to the array on both sides."""

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import msgspec
 from tilewright.compiler.build import LINE_LIMIT, compile_program
 from tilewright.compiler.errors import CompileError, TilewrightError
 from tilewright.compiler.kernel import load_kernel
-from tilewright.compiler.program import Program
+from tilewright.compiler.program import Program, TensorSpec
 from tilewright.compiler.reference import run_reference
 from tilewright.compiler.runtime import fill_stack
 from tilewright.compiler.schedule.schedule import topological_order
@@ -193,7 +194,7 @@ def _place(compiled: Compiled, request: BuildRequest, context: "JobContext", pla
     """The kernel with its arguments at that place."""
     specs = compiled.program.outputs
     inputs = _cached_inputs(compiled.program, request, context, place)
-    outputs = tuple(allocate(tuple(spec.shape), numpy_dtype(spec.dtype), place) for spec in specs)
+    outputs = _cached_outputs(specs, context, place)
     arrays = [buffer.array for buffer in inputs]
     try:
         call = compiled.kernel.prepare(*arrays, out=tuple(buffer.array for buffer in outputs))
@@ -279,6 +280,23 @@ def _cached_inputs(
     for buffer in made:
         buffer.protect()  # the next candidate needs them as they are
     context.cache[f"inputs, {place}"] = (name, made)
+    return made
+
+
+def _cached_outputs(specs: Sequence[TensorSpec], context: "JobContext", place: Place) -> tuple[Buffer, ...]:
+    """The outputs of the last program that had the same, so that candidates differ by their code alone.
+
+    Pages that share sets of a cache by chance make a kernel slower by several per cent.
+    """
+    name = repr([(spec.shape, spec.dtype) for spec in specs])
+    cached = context.cache.get(f"outputs, {place}")
+    if isinstance(cached, tuple) and cached[0] == name:
+        buffers: tuple[Buffer, ...] = cached[1]
+        for buffer in buffers:
+            buffer.mend()
+        return buffers
+    made = tuple(allocate(tuple(spec.shape), numpy_dtype(spec.dtype), place) for spec in specs)
+    context.cache[f"outputs, {place}"] = (name, made)
     return made
 
 
