@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tilewright.compiler.kernel import PAGE
+from tilewright.deploy import build
 from tilewright.measure.buffers import Place, allocate, poison
 from tilewright.measure.inputs import make_buffers, make_inputs
 from tilewright.measure.result import MeasureSetupError
@@ -102,6 +104,15 @@ def test_timed_arrays_lie_as_large_ones_of_numpy() -> None:
             assert buffer.broken_fence() == outside
             fence[...] ^= 1
         buffer.protect()
+
+
+def test_timed_results_lie_as_those_of_kernels() -> None:
+    chain = build("elementwise", threads=1, shape=(1 << 18,), chain="relu(x)")
+    result = chain(np.ones(1 << 18, np.float32))
+    for size in (5, 1024, 1 << 18):
+        buffer = allocate((size,), np.dtype(np.float32), "result")
+        assert buffer.array.ctypes.data % PAGE == result.ctypes.data % PAGE
+        assert not buffer.is_enclosed
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -2,12 +2,12 @@
 
     at the start:   | guard page | data ... data | fence | guard page |
     at the end:     | guard page | fence | data ... data | guard page |
-    as by malloc:   | guard page | header | data ... data | fence | guard page |
+    further inside: | guard page | fence | data ... data | fence | guard page |
 
 An access that is one element outside ends the process where a guard page is next to the data; a store into
 the fence on the other side is seen after the run. Data that fill whole pages have a guard page on both sides.
-Kernels are timed at the start of pages and where malloc puts NumPy's large arrays: its header shifts them
-against cache lines, and code that reads whole vectors in place is slower there than code that copies them.
+Kernels are timed with arrays at the start of pages, and where users have them: NumPy's large ones behind the
+header of malloc, which shifts them against cache lines, and results in the middle of a page.
 """
 
 import ctypes
@@ -19,13 +19,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Place = Literal["start", "end", "malloc"]
+from tilewright.compiler.kernel import PAGE
+
+Place = Literal["start", "end", "malloc", "result"]
 
 _FENCE_BYTE = 0xA5
 _NO_ACCESS = 0
 _POISON_BYTES = (0xD5, 0x3A)  # neither false nor true, and no small integers
 _POISON_FLOATS = (float("nan"), 3e4)
-_HEADER_BYTES = 16  # of a large piece of memory from the C library; a fence here
+# Behind the header of a large piece of memory from the C library, and where kernels put large results.
+_INSIDE = {"malloc": 16, "result": PAGE // 2}
 _HUGE_PAGE_BYTES = 4 << 20  # numpy asks for huge pages from this size on
 
 
@@ -34,8 +37,7 @@ class Buffer:
     """An array and the memory around it.
 
     Attributes:
-        array: C-contiguous; at the start it is aligned to a page, at the end to its elements, as by malloc to
-            16 bytes and no more.
+        array: C-contiguous; at the start it is aligned to a page, at the end to its elements.
         fence_before: the bytes between the guard page and the array.
         fence_after: the bytes between the array and the guard page.
     """
@@ -66,14 +68,14 @@ class Buffer:
 
 
 def allocate(shape: tuple[int, ...], dtype: np.dtype[np.generic], place: Place = "start") -> Buffer:
-    """A buffer with its array next to the guard page of one side, or where malloc would put it.
+    """A buffer with its array next to the guard page of one side, or where users have it.
 
     Its contents are the fence's byte until they are written.
     """
     page = mmap.PAGESIZE
     size = math.prod(shape) * dtype.itemsize
-    header = _HEADER_BYTES if place == "malloc" else 0
-    inner = max(1, -(-(header + size) // page)) * page
+    inside = _INSIDE.get(place, 0)
+    inner = max(1, -(-(inside + size) // page)) * page
     # Private: shared memory gets no huge pages.
     memory = mmap.mmap(-1, inner + 2 * page, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if inner >= _HUGE_PAGE_BYTES and hasattr(mmap, "MADV_HUGEPAGE"):
@@ -83,7 +85,7 @@ def allocate(shape: tuple[int, ...], dtype: np.dtype[np.generic], place: Place =
     data[...] = _FENCE_BYTE
     for guard in (whole[:page], whole[page + inner :]):
         _set_access(guard.ctypes.data, guard.nbytes, _NO_ACCESS)
-    first = inner - size if place == "end" else header
+    first = inner - size if place == "end" else inside
     array = data[first : first + size].view(dtype).reshape(shape)
     return Buffer(array, data[:first], data[first + size :])
 

@@ -104,7 +104,7 @@ class Candidate:
     """A verified kernel, at the places where it is timed.
 
     Attributes:
-        placements: at cache lines, and where NumPy's large arrays lie.
+        placements: all at cache lines; and inputs as NumPy's large arrays lie, outputs as our results.
         first_seconds: that the fastest of the verified calls took.
     """
 
@@ -183,18 +183,24 @@ def verify_candidate(compiled: Compiled, request: BuildRequest, context: "JobCon
     seconds, digest = _verify_run(replace(first, digest=digest), 0)
     last = first if first.is_enclosed else _place(compiled, request, context, "end")
     again, digest = _verify_run(replace(last, digest=digest), 1)
-    other = replace(_place(compiled, request, context, "malloc"), digest=digest)
+    other = replace(_place(compiled, request, context, "malloc", "result"), digest=digest)
     fastest = min(seconds, again)
     if again <= _LONG_SECONDS:  # else it is compared once, after it was timed
         fastest = min(fastest, _verify_run(other, 2)[0])
     return Candidate((replace(first, digest=digest), other), fastest)
 
 
-def _place(compiled: Compiled, request: BuildRequest, context: "JobContext", place: Place) -> Placement:
-    """The kernel with its arguments at that place."""
+def _place(
+    compiled: Compiled,
+    request: BuildRequest,
+    context: "JobContext",
+    place: Place,
+    place_of_outputs: Place | None = None,
+) -> Placement:
+    """The kernel with its arguments at that place, its outputs perhaps at another."""
     specs = compiled.program.outputs
     inputs = _cached_inputs(compiled.program, request, context, place)
-    outputs = _cached_outputs(specs, context, place)
+    outputs = _cached_outputs(specs, context, place_of_outputs or place)
     arrays = [buffer.array for buffer in inputs]
     try:
         call = compiled.kernel.prepare(*arrays, out=tuple(buffer.array for buffer in outputs))
