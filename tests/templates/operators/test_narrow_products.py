@@ -151,6 +151,14 @@ def test_results_of_16_bits_are_rounded_once(cpu: str, dtype: str) -> None:
         np.testing.assert_allclose(found, exact, rtol=unit, atol=1e-5)
 
 
+@pytest.mark.parametrize("k", [9, 11, 13, 15])
+def test_rows_an_odd_number_of_bfloat16_long_are_compiled(k: int) -> None:
+    """LLVM's vectorizer made types of reads that far apart on which its code generator ended the process."""
+    target = Target.named("sapphirerapids")
+    task = Task.create("matmul", target, 1, m=32, n=64, k=k, dtype="bfloat16", transpose_b=True)
+    assert compile_program(task.instantiate(task.default_config), target).lines
+
+
 def test_operations_do_not_depend_on_how_words_are_filled() -> None:
     for dtype in ("uint8", "int8", "bfloat16", "float16"):
         task = Task.create("matmul", Target.host(), 1, m=7, n=11, k=13, dtype=dtype)

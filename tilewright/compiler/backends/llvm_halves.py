@@ -112,12 +112,22 @@ def _to_float16(bits: _Bits, pattern: Operand) -> Operand:
     return bits.apply("or", bits.choose(is_large, special, finite), sign)
 
 
+def widen_bfloat16(text: FunctionText, raw: Operand) -> Operand:
+    """The float32 that a bfloat16, as memory holds it, is: its higher half."""
+    bits = _Bits(text, raw.lanes)
+    return bits.cast(bits.apply("shl", _pattern(text, raw, "bfloat"), 16), "float32")
+
+
+def _pattern(text: FunctionText, raw: Operand, kind: str) -> Operand:
+    """The 16 bits of a number, as memory holds it, below zeros."""
+    half, wide, stored = (vector(name, raw.lanes) for name in ("i16", "i32", kind))
+    short = text.pure(f"bitcast {stored} {raw.text} to {half}", "int32", raw.lanes, raw)
+    return text.pure(f"zext {half} {short.text} to {wide}", "int32", raw.lanes, short)
+
+
 def widen_float16(text: FunctionText, raw: Operand) -> Operand:
     """The float32 that a float16, as memory holds it, is."""
-    bits, half = _Bits(text, raw.lanes), vector("i16", raw.lanes)
-    stored, wide = vector("half", raw.lanes), vector("i32", raw.lanes)
-    short = text.pure(f"bitcast {stored} {raw.text} to {half}", "int32", raw.lanes, raw)
-    pattern = text.pure(f"zext {half} {short.text} to {wide}", "int32", raw.lanes, short)
+    bits, pattern = _Bits(text, raw.lanes), _pattern(text, raw, "half")
     sign = bits.apply("shl", bits.apply("and", pattern, 0x8000), 16)
     size = bits.apply("shl", bits.apply("and", pattern, 0x7FFF), 13)
     exponent = bits.apply("and", size, 0x7C00 << 13)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand, Scope, constant, index
-from tilewright.compiler.backends.llvm_halves import narrow_bits, widen_float16
+from tilewright.compiler.backends.llvm_halves import narrow_bits, widen_bfloat16, widen_float16
 from tilewright.compiler.backends.llvm_strided import read_strided, write_strided
 from tilewright.compiler.backends.llvm_types import MEMORY, MOVED, VALUE, suffix, vector
 from tilewright.compiler.ir.affine import Linear, Ranges, bounds, linear, recombine
@@ -364,6 +364,9 @@ class Memory:
             return raw
         if buffer.dtype == "float16" and buffer.dtype in self.emulated:
             return retyped(widen_float16(self.text, raw), buffer.dtype)
+        if buffer.dtype == "bfloat16" and not raw.lanes:
+            # LLVM vectorizes loops of such reads, a few elements apart, to a type that it cannot handle.
+            return retyped(widen_bfloat16(self.text, raw), buffer.dtype)
         stored, held = vector(MEMORY[buffer.dtype], raw.lanes), vector(VALUE[buffer.dtype], raw.lanes)
         name = "trunc" if buffer.dtype == "bool" else "fpext"
         return self.text.pure(f"{name} {stored} {raw.text} to {held}", buffer.dtype, raw.lanes, raw)
