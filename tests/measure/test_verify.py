@@ -7,7 +7,7 @@ from typing import NamedTuple
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tilewright.compiler.kernel import PAGE
@@ -70,6 +70,7 @@ SIDES: dict[Place, str] = {"start": "after", "end": "before"}  # where an array 
 def test_a_store_one_element_outside_is_found(shape: list[int], dtype: str) -> None:
     for side, outside in SIDES.items():
         buffer = allocate(tuple(shape), np.dtype(dtype), side)
+        assume(not buffer.is_enclosed)  # a whole page, which has no fence: below
         poison(buffer.array)
         assert buffer.broken_fence() is None
         fence = buffer.fence_before if outside == "before" else buffer.fence_after

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -278,15 +278,14 @@ def _cached_inputs(
 ) -> tuple[Buffer, ...]:
     """The inputs of the last program that had the same; making them takes longer than a short kernel."""
     name = repr([(spec.shape, spec.dtype, spec.values) for spec in program.inputs]) + f" {request.seed}"
-    cached = context.cache.get(f"inputs, {place}")
-    if isinstance(cached, tuple) and cached[0] == name:
-        buffers: tuple[Buffer, ...] = cached[1]
-        return buffers
-    made = make_buffers(program.inputs, request.seed, place)
-    for buffer in made:
-        buffer.protect()  # the next candidate needs them as they are
-    context.cache[f"inputs, {place}"] = (name, made)
-    return made
+
+    def make() -> tuple[Buffer, ...]:
+        made = make_buffers(program.inputs, request.seed, place)
+        for buffer in made:
+            buffer.protect()  # the next candidate needs them as they are
+        return made
+
+    return _cached(context, f"inputs, {place}", name, make)
 
 
 def _cached_outputs(specs: Sequence[TensorSpec], context: "JobContext", place: Place) -> tuple[Buffer, ...]:
@@ -294,16 +293,26 @@ def _cached_outputs(specs: Sequence[TensorSpec], context: "JobContext", place: P
 
     Pages that share sets of a cache by chance make a kernel slower by several per cent.
     """
+
+    def make() -> tuple[Buffer, ...]:
+        return tuple(allocate(tuple(spec.shape), numpy_dtype(spec.dtype), place) for spec in specs)
+
     name = repr([(spec.shape, spec.dtype) for spec in specs])
-    cached = context.cache.get(f"outputs, {place}")
-    if isinstance(cached, tuple) and cached[0] == name:
-        buffers: tuple[Buffer, ...] = cached[1]
-        for buffer in buffers:
-            buffer.mend()
-        return buffers
-    made = tuple(allocate(tuple(spec.shape), numpy_dtype(spec.dtype), place) for spec in specs)
-    context.cache[f"outputs, {place}"] = (name, made)
-    return made
+    buffers = _cached(context, f"outputs, {place}", name, make)
+    for buffer in buffers:
+        buffer.mend()  # another candidate may have broken them
+    return buffers
+
+
+def _cached(
+    context: "JobContext", key: str, name: str, make: Callable[[], tuple[Buffer, ...]]
+) -> tuple[Buffer, ...]:
+    """The buffers kept under a key if they have that name, else new ones."""
+    cached = context.cache.get(key)
+    if not (isinstance(cached, tuple) and cached[0] == name):
+        cached = context.cache[key] = (name, make())
+    buffers: tuple[Buffer, ...] = cached[1]
+    return buffers
 
 
 def _cached_reference(name: str, context: "JobContext") -> ReferenceData:
