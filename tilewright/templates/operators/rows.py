@@ -31,6 +31,9 @@ FEWEST_STEPS = 8
 # Partial results of one kind that hide the latency of an addition.
 FEW = 4
 MOST_SUMS = 16
+# The bytes from what is written of a row to the lines of the result that are fetched meanwhile. Stores go one
+# after another, and those that cross two lines wait for each: a pass took up to six times as long.
+FETCHED_AHEAD = 128
 # The share of the first cache for what is kept between passes.
 L1_SHARE = 0.7
 # The share of the second cache for the same.
@@ -229,11 +232,13 @@ def schedule_rows(cfg: TemplateConfig, passes: Passes, result: Tensor) -> Schedu
         cfg.define_knob("pipeline", [0, 1] if passes.ahead and is_joined else [0])
         cfg.constrain(("vectors", "pipeline"), lambda vectors, on: vectors.val == 1 or not on.val)
     s = create_schedule(result)
-    if rows.is_along:
-        _schedule_along(s, cfg, passes, result, lanes)
-    else:
+    if not rows.is_along:
         _schedule_beside(s, cfg, passes, result, lanes)
-    choose_store(cfg, s, result)
+        choose_store(cfg, s, result)
+        return s
+    vectors = _schedule_along(s, cfg, passes, result, lanes)
+    if not choose_store(cfg, s, result):
+        s[result].prefetch(result, vectors, FETCHED_AHEAD // (lanes * BYTES[rows.dtype]))
     return s
 
 
@@ -241,14 +246,14 @@ def _side_by_side(rows: Rows) -> list[int]:
     return [n for n in SIDE_BY_SIDE if n <= rows.outer]
 
 
-def _schedule_along(s: Schedule, cfg: TemplateConfig, passes: Passes, result: Tensor, lanes: int) -> None:
-    """Some contiguous rows side by side."""
+def _schedule_along(s: Schedule, cfg: TemplateConfig, passes: Passes, result: Tensor, lanes: int) -> IterVar:
+    """Some contiguous rows side by side; the loop over the vectors of the result."""
     unroll = cfg["unroll"].val
     shared, rest = s[result].split(
         s[result].op.axis[0], _rows_of_thread(cfg, passes.rows), tail="shift_inwards"
     )
     block, row = s[result].split(rest, cfg["rows"].val, tail="shift_inwards")
-    _map_along(s[result], row, lanes, unroll)
+    vectors = _map_along(s[result], row, lanes, unroll)
     s[result].parallel(shared)
     groups: list[list[Tensor]] = [[], []]
     for number, tensor in enumerate(passes.stages):
@@ -266,6 +271,7 @@ def _schedule_along(s: Schedule, cfg: TemplateConfig, passes: Passes, result: Te
         s[result].software_pipeline(block, *groups)
     else:
         s[result].pragma(block, "fuse_loops")
+    return vectors
 
 
 def _rows_of_thread(cfg: TemplateConfig, rows: Rows) -> int:
@@ -274,14 +280,15 @@ def _rows_of_thread(cfg: TemplateConfig, rows: Rows) -> int:
     return int(min(rows.outer, -(-blocks // cfg.threads) * cfg["rows"].val))
 
 
-def _map_along(stage: Stage, row: IterVar, lanes: int, unroll: int) -> None:
-    """Vectors of a row, of one row after the other: what they share is read once."""
+def _map_along(stage: Stage, row: IterVar, lanes: int, unroll: int) -> IterVar:
+    """Vectors of a row, of one row after the other: what they share is read once. The loop over them."""
     *between, last = stage.op.axis[1:]
     vectors, lane = stage.split(last, lanes)
     stage.reorder(*between, vectors, row, lane)
     stage.unroll(vectors, unroll)
     stage.unroll(row)
     stage.vectorize(lane)
+    return vectors
 
 
 def _schedule_beside(s: Schedule, cfg: TemplateConfig, passes: Passes, result: Tensor, lanes: int) -> None:

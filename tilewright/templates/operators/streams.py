@@ -34,12 +34,18 @@ def breaks_streams(touched: int, row: int, target: Target) -> bool:
     return touched >= L3_SHARE * target.l3_bytes and SHORTEST_STREAM <= row <= LONGEST_STREAM
 
 
-def choose_store(cfg: TemplateConfig, s: Schedule, y: Tensor) -> None:
-    """A knob for results that the last cache cannot hold: whether they are written past the caches."""
-    if default_store(cfg.target, y.shape, y.dtype):
-        cfg.define_knob("store", [STREAMED, "cached"])
-        if cfg["store"].val == STREAMED:
-            s[y].store_nontemporal()
+def choose_store(cfg: TemplateConfig, s: Schedule, y: Tensor) -> bool:
+    """A knob for results that the last cache cannot hold: whether they are written past the caches.
+
+    Returns whether they are.
+    """
+    if not default_store(cfg.target, y.shape, y.dtype):
+        return False
+    cfg.define_knob("store", [STREAMED, "cached"])
+    is_streamed: bool = cfg["store"].val == STREAMED
+    if is_streamed:
+        s[y].store_nontemporal()
+    return is_streamed
 
 
 def default_store(target: Target, extents: Sequence[int], dtype: str) -> dict[str, Any]:
