@@ -1,4 +1,4 @@
-"""Defaults follow the order that prefetchers do where data come from memory."""
+"""The order in which large arrays are read, and how results are written."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tilewright.compiler.build import lower_for_target
 from tilewright.compiler.target import Target
 from tilewright.templates.task import Task
 
@@ -35,3 +36,24 @@ def test_lines_that_come_from_memory_go_one_by_one() -> None:
 def test_rows_that_share_weights_go_side_by_side_where_none_stays_near() -> None:
     assert default_of("layer_norm", (64, 16384))["rows"] == 4
     assert default_of("rms_norm", (64, 16384))["rows"] == 2
+
+
+@pytest.mark.parametrize(
+    ("op", "params"),
+    [
+        ("layer_norm", {}),
+        ("softmax", {}),
+        ("group_norm", {"groups": 2}),
+        ("batch_norm", {}),
+        ("elementwise", {"chain": "relu(x)"}),
+        ("concatenate", {"axis": 1, "extents": (400, 624)}),
+    ],
+)
+def test_lines_of_results_are_fetched_before_they_are_written(op: str, params: dict[str, Any]) -> None:
+    """But for those of results that the last cache cannot hold: they are written past it."""
+    target = msgspec.structs.replace(Target.host(), l3_bytes=1 << 20)
+    for rows, is_near in ((64, True), (4096, False)):
+        task = Task.create(op, target, shape=(rows, 1024), **params)
+        nest = str(lower_for_target(task.instantiate(task.default_config), target))
+        assert ("prefetch(" in nest) is is_near
+        assert ("nontemporal" in nest) is not is_near

@@ -135,5 +135,5 @@ def concatenate(
     s[y].unroll(strip, 1)
     s[y].vectorize(lane)
     s[y].parallel(s[y].fuse(o, block))
-    choose_store(cfg, s, y)
+    choose_store(cfg, s, y, strip)
     return s, [*inputs, y]

@@ -64,10 +64,11 @@ def group_norm(
     of = moments(passes, x)
     scale = passes.each("scale", lambda i: te.rsqrt(of.variance[i] + epsilon))
 
-    def normed(i: te.IterVar, c: te.IterVar, p: te.IterVar) -> te.Expr:
-        channel = i % groups * channels + c
-        value: te.Expr = (x[i, c * size + p] - of.mean[i]) * scale[i] * gamma[channel] + beta[channel]
+    def normed(i: te.IterVar, c: te.IterVar, *p: te.IterVar) -> te.Expr:
+        channel, place = i % groups * channels + c, sum(p, start=c * size)
+        value: te.Expr = (x[i, place] - of.mean[i]) * scale[i] * gamma[channel] + beta[channel]
         return value
 
-    y = te.compute((rows.outer, channels, size), normed, name="y", argument_shape=shape)
+    seen = (rows.outer, channels, size) if size > 1 else rows.full  # vectors run along the last
+    y = te.compute(seen, normed, name="y", argument_shape=shape)
     return schedule_rows(get_config(), passes, y), [x, gamma, beta, y]

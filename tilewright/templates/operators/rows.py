@@ -31,8 +31,7 @@ FEWEST_STEPS = 8
 # Partial results of one kind that hide the latency of an addition.
 FEW = 4
 MOST_SUMS = 16
-# The bytes from what is written of a row to the lines of the result that are fetched meanwhile. Stores go one
-# after another, and those that cross two lines wait for each: a pass took up to six times as long.
+# The bytes of a row from what is written to the lines of the result that are fetched meanwhile.
 FETCHED_AHEAD = 128
 # The share of the first cache for what is kept between passes.
 L1_SHARE = 0.7
@@ -237,8 +236,7 @@ def schedule_rows(cfg: TemplateConfig, passes: Passes, result: Tensor) -> Schedu
         choose_store(cfg, s, result)
         return s
     vectors = _schedule_along(s, cfg, passes, result, lanes)
-    if not choose_store(cfg, s, result):
-        s[result].prefetch(result, vectors, FETCHED_AHEAD // (lanes * BYTES[rows.dtype]))
+    choose_store(cfg, s, result, vectors, FETCHED_AHEAD // (lanes * BYTES[rows.dtype]))
     return s
 
 

@@ -1,4 +1,4 @@
-"""Arrays that the last cache cannot hold: in which order they are best read, and how they are written."""
+"""In which order large arrays are best read, and how results are written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.target import Target
-from tilewright.compiler.te import Tensor
+from tilewright.compiler.te import IterVar, Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
 
@@ -34,18 +34,22 @@ def breaks_streams(touched: int, row: int, target: Target) -> bool:
     return touched >= L3_SHARE * target.l3_bytes and SHORTEST_STREAM <= row <= LONGEST_STREAM
 
 
-def choose_store(cfg: TemplateConfig, s: Schedule, y: Tensor) -> bool:
+def choose_store(
+    cfg: TemplateConfig, s: Schedule, y: Tensor, written: IterVar | None = None, ahead: int = 1
+) -> None:
     """A knob for results that the last cache cannot hold: whether they are written past the caches.
 
-    Returns whether they are.
+    Others' lines are fetched ``ahead`` iterations of the loop ``written`` before they are written, if that is
+    given. Stores go one after another, and one that crosses two lines waits for each: passes over rows that
+    lie in the second cache took up to six times as long where the result began in mid-line.
     """
-    if not default_store(cfg.target, y.shape, y.dtype):
-        return False
-    cfg.define_knob("store", [STREAMED, "cached"])
-    is_streamed: bool = cfg["store"].val == STREAMED
-    if is_streamed:
-        s[y].store_nontemporal()
-    return is_streamed
+    if default_store(cfg.target, y.shape, y.dtype):
+        cfg.define_knob("store", [STREAMED, "cached"])
+        if cfg["store"].val == STREAMED:
+            s[y].store_nontemporal()
+            return
+    if written is not None:
+        s[y].prefetch(y, written, ahead)
 
 
 def default_store(target: Target, extents: Sequence[int], dtype: str) -> dict[str, Any]:

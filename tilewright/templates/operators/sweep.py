@@ -54,7 +54,7 @@ def sweep(cfg: TemplateConfig, y: Tensor, lanes: int) -> Schedule:
     s[y].unroll(strip, 1)
     s[y].vectorize(lane)
     s[y].parallel(s[y].fuse(*around, block))
-    choose_store(cfg, s, y)
+    choose_store(cfg, s, y, strip)
     return s
 
 
