@@ -246,6 +246,16 @@ def test_a_tensor_that_is_computed_inside_the_loop_is_named() -> None:
         lower_schedule(s, c.args)
 
 
+def test_a_tensor_in_registers_is_named() -> None:
+    c = matmul(4, 5, 6)
+    s = create_schedule(c.output)
+    tile = s.cache_write(c.output, "register")
+    s[tile].prefetch(tile, tile.op.axis[1], 1)
+    s[tile].compute_at(s[c.output], c.output.op.axis[0])
+    with pytest.raises(ScheduleError, match=r"prefetch\(C.register, j.c\): C.register is kept in registers"):
+        lower_schedule(s, c.args)
+
+
 def test_an_index_from_a_tensor_cannot_be_known_ahead() -> None:
     index, x = te.placeholder((5,), "int32", name="index"), te.placeholder((9,), name="x")
     out = te.compute((5,), lambda i: x[index[i]], name="out")

@@ -37,6 +37,11 @@ def write_prefetches(
         is_own = ahead.tensor == stage.name
         touched = [written] if is_own else _reads(placement, ahead.tensor, axis, regions, read)
         for buffer, spans in _regions(touched, fixed, regions):
+            if buffer.scope == "register":
+                raise ScheduleError(
+                    f"prefetch({ahead.tensor}, {axis.name}): {ahead.tensor} is kept in registers; "
+                    "prefetch what lies in memory"
+                )
             begins = [substitute(span.begin.to_expr(), shift) for span in spans]
             extents = [span.extent for span in spans]
             if ahead.over is None:
