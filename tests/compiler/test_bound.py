@@ -150,3 +150,17 @@ def test_what_cannot_be_bound_is_named() -> None:
         build(layer(constants=())).bind()
     with pytest.raises(ArgumentError, match="takes 1 arrays"):
         kernel.bind(weight=weight, bias=bias)(x, weight)
+
+
+@pytest.mark.parametrize("backend", ["llvm", "interpreter"])
+def test_an_output_that_overlaps_a_constant_is_refused(backend: str) -> None:
+    x, _, bias, _ = arrays()
+    memory = np.ones(N * K, np.float32)
+    bound = build(layer(packed=False), backend=backend).bind(weight=memory.reshape(N, K), bias=bias)
+    out = memory[K : K + M * N].reshape(M, N)
+    with pytest.raises(ArgumentError, match=r"out \(out\) overlaps weight in memory"):
+        bound(x, out=out)
+    assert (memory == 1).all()
+    if backend == "llvm":
+        with pytest.raises(ArgumentError, match="overlaps weight"):
+            bound.prepare(x, out=out)

@@ -411,3 +411,9 @@ def test_a_choice_by_an_unrolled_loop_is_made_while_writing() -> None:
     x = np.random.default_rng(0).uniform(-1, 1, (2, 64)).astype("float32")
     kernel = load_kernel(compile_program(program, Target.host()))
     np.testing.assert_allclose(kernel(x), [x[0] + x[1], x[0] - x[1], x[1]], rtol=1e-6)
+
+
+def test_an_axis_is_reduced_once() -> None:
+    x, r = te.placeholder((4, 4), name="x"), te.reduce_axis((0, 4), "r")
+    with pytest.raises(ExpressionError, match=r"te\.sum: axis=r, r names one of them twice"):
+        te.sum(x[0, r], axis=[r, r])

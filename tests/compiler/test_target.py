@@ -91,3 +91,27 @@ def test_leave_is_asked_for_on_linux_only(monkeypatch: pytest.MonkeyPatch) -> No
     assert may_use_amx() or "amx-tile" not in Target.host().features
     monkeypatch.setattr("sys.platform", "darwin")
     assert not may_use_amx()
+
+
+def test_a_cpu_runs_what_has_no_more_than_its_own_instructions() -> None:
+    """Zen 4 has all that code for Ice Lake consists of, though not all that system programs use there."""
+    if Target.host().architecture != "x86_64":
+        pytest.skip("names of x86 CPUs")
+    zen4, haswell = Target.named("znver4"), Target.named("haswell")
+    assert zen4.runs(haswell)
+    assert zen4.runs(Target.named("icelake-server"))
+    assert not haswell.runs(zen4)
+    assert not haswell.runs(Target.named("haswell", ("fma4",)))
+    assert Target.host().runs(Target.host())
+
+
+def test_code_that_would_kill_the_process_is_not_loaded() -> None:
+    if Target.host().architecture != "x86_64":
+        pytest.skip("a feature of x86 CPUs")
+    a = te.placeholder((8,), name="a")
+    b = te.compute((8,), lambda i: a[i] + 1, name="b")
+    program = Program.from_schedule(create_schedule(b), [a, b])
+    code = compile_program(program, Target.named("bdver2"))
+    if not Target.host().runs(code.target):
+        with pytest.raises(TargetError, match="the CPU bdver2, which has instructions that this machine's"):
+            load_kernel(code)

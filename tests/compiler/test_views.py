@@ -102,3 +102,14 @@ def test_views_travel_with_the_program() -> None:
     a, b = BIG[:M, :K], np.ascontiguousarray(BIG[:K, :N])
     again = pickle.loads(pickle.dumps(kernel))
     np.testing.assert_array_equal(again(a, b), kernel(a, b))
+
+
+def test_views_that_interleave_are_apart() -> None:
+    whole = RNG.uniform(-1, 1, (M, K + N)).astype(np.float32)
+    a, out, b = whole[:, :K], whole[:, K:], BIG[:K, :N]
+    strides = {name: strides_of(view) for name, view in zip("ABC", (a, b, out), strict=True)}
+    kernel = build("matmul", m=M, n=N, k=K, strides=strides, threads=1)
+    wanted = a @ b
+    np.testing.assert_allclose(kernel(a, b, out=out), wanted, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ArgumentError, match=r"C \(out\) overlaps A in memory"):
+        kernel(a, b, out=whole[:, K - 1 : -1])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tilewright.compiler.errors import ArgumentError
-from tilewright.compiler.kernel import Array, Kernel, check_array
+from tilewright.compiler.kernel import Argument, Array, Kernel, check_array, overlap
 from tilewright.compiler.runtime import repeat_function
 
 
@@ -53,6 +53,16 @@ class BoundKernel(Kernel):
         scratch = super().make_scratch()
         np.copyto(scratch, self._prepared)
         return scratch
+
+    def __call__(self, *arrays: Any, out: Any = None) -> Any:
+        """Run the kernel, as `Kernel` does; an output is none of the constants either."""
+        if isinstance(out, np.ndarray) and any(overlap(out, each) for each in self._bound.values()):
+            return self._call_checked(arrays, out)
+        return super().__call__(*arrays, out=out)
+
+    def _read(self, inputs: Sequence[Array]) -> list[Argument]:
+        bound = [(spec, self._bound[spec.name]) for spec in self._kernel.inputs if spec.name in self._bound]
+        return [*super()._read(inputs), *bound]
 
     def _run_whole(self, inputs: list[Array], outputs: list[Array]) -> None:
         rest = iter(inputs)

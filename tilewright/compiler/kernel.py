@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 Array = npt.NDArray[Any]
+Argument = tuple[TensorSpec, Array]
 ALIGNMENT = 64
 PAGE = 4096
 # A result of so many bytes takes far longer to compute than to place.
 LARGE_BYTES = 1 << 18
+# Steps of the search for a common element of two views, of which few need any.
+OVERLAP_WORK = 10_000
 SOURCES = ("loops", "llvm", "asm", "numba")
 ENTRIES = ("kernel", "prepare", "bound")
 
@@ -125,9 +128,17 @@ class Kernel:
             self._run = _python_runner(code)
 
     def _load(self) -> None:
-        made, here = self.code.target.architecture, Target.host().architecture
-        if made != here:
-            raise TargetError(f"the code is for {made} and this machine is {here}: load it on one of those")
+        made, here = self.code.target, Target.host()
+        if made.architecture != here.architecture:
+            raise TargetError(
+                f"the code is for {made.architecture} and this machine is {here.architecture}: "
+                "load it on one of those"
+            )
+        if not here.runs(made):
+            raise TargetError(
+                f"the code is for the CPU {made.cpu}, which has instructions that this machine's {here.cpu} "
+                "lacks: load it on one of those, or build for Target.host()"
+            )
         self._loaded = Loaded(self.code.object, ENTRIES if self.constants else ENTRIES[:1])
         self._connect(self._loaded.addresses["kernel"])
 
@@ -220,7 +231,7 @@ class Kernel:
     def _call_checked(self, arrays: Sequence[Any], out: Any) -> Any:
         inputs = self._check_inputs(arrays)
         outputs = self._check_outputs(out)
-        _check_overlap(self.inputs, inputs, self.outputs, outputs)
+        _check_apart(self._read(inputs), list(zip(self.outputs, outputs, strict=True)))
         if self._invoke(*inputs, *outputs) != 0:
             self._run(inputs, outputs)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
@@ -236,7 +247,7 @@ class Kernel:
             bound, others = self.bind_among(arrays)
             return bound.prepare(*others, out=out)
         inputs, outputs = self._check_inputs(arrays), self._check_outputs(out)
-        _check_overlap(self.inputs, inputs, self.outputs, outputs)
+        _check_apart(self._read(inputs), list(zip(self.outputs, outputs, strict=True)))
         return PreparedCall(self, inputs, outputs)
 
     def _check_inputs(self, arrays: Sequence[Any]) -> list[Array]:
@@ -256,6 +267,10 @@ class Kernel:
             if not array.flags.writeable:
                 raise ArgumentError(f"{spec.name} (out) is read-only; pass a writable array")
         return checked
+
+    def _read(self, inputs: Sequence[Array]) -> list[Argument]:
+        """All that a call with these inputs reads."""
+        return list(zip(self.inputs, inputs, strict=True))
 
     @property
     def constants(self) -> tuple[str, ...]:
@@ -382,19 +397,23 @@ def _new_output(spec: TensorSpec) -> Array:
     return np.ndarray(spec.shape, dtype, np.empty(spec.span, dtype), strides=steps)
 
 
-def _check_overlap(
-    in_specs: Sequence[TensorSpec], inputs: list[Array], out_specs: Sequence[TensorSpec], outputs: list[Array]
-) -> None:
-    for number, (spec, output) in enumerate(zip(out_specs, outputs, strict=True)):
-        others = [
-            *zip(in_specs, inputs, strict=True),
-            *zip(out_specs[:number], outputs[:number], strict=True),
-        ]
-        for other_spec, other in others:
-            if np.may_share_memory(output, other):
+def _check_apart(inputs: Sequence[Argument], outputs: Sequence[Argument]) -> None:
+    for number, (spec, output) in enumerate(outputs):
+        for other_spec, other in (*inputs, *outputs[:number]):
+            if overlap(output, other):
                 raise ArgumentError(
                     f"{spec.name} (out) overlaps {other_spec.name} in memory: pass an output of its own"
                 )
+
+
+def overlap(some: Array, other: Array) -> bool:
+    """Whether two arrays have an element in common, or may have one as far as little work tells."""
+    if not np.may_share_memory(some, other):
+        return False
+    try:
+        return np.shares_memory(some, other, max_work=OVERLAP_WORK)  # type: ignore[arg-type]  # of the stubs
+    except np.exceptions.TooHardError:
+        return True
 
 
 def load_kernel(code: ObjectCode, config: Any = None, record: Any = None) -> Kernel:

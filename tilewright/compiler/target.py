@@ -116,6 +116,15 @@ class Target(msgspec.Struct, frozen=True):
 
         return feature in multipliers_of(self.cpu, self.feature_text, self.triple)
 
+    def runs(self, other: Target) -> bool:
+        """Whether this CPU has all instructions that code for another one of its architecture may have."""
+        if (self.cpu, self.features) == (other.cpu, other.features):
+            return True
+        from tilewright.compiler.backends.probe import has_all_of
+
+        both = (self.cpu, self.feature_text), (other.cpu, other.feature_text)
+        return has_all_of(*both, self.triple)
+
     def lanes(self, dtype_bytes: int) -> int:
         """Elements of a vector."""
         return self.vector_bits // 8 // dtype_bytes

@@ -36,6 +36,40 @@ print(machine.emit_assembly(llvm.parse_assembly(text)))
 """
 
 
+# LLVM copies a function into another only if that one's CPU has all that its own has.
+_INLINED = """
+target triple = "{triple}"
+define internal float @one(float %a) #0 {{
+  %s = fadd float %a, 1.0
+  ret float %s
+}}
+define float @all(float %a) #1 {{
+  %r = call float @one(float %a)
+  ret float %r
+}}
+attributes #0 = {{ "target-cpu"="{cpu}" "target-features"="{features}" "tune-cpu"="generic" }}
+attributes #1 = {{ "target-cpu"="{host_cpu}" "target-features"="{host_features}" "tune-cpu"="generic" }}
+"""
+_INLINE = """
+import sys
+import llvmlite.binding as llvm
+cpu, features, triple, text = sys.argv[1:]
+llvm.initialize_native_target()
+llvm.initialize_native_asmprinter()
+machine = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features)
+module = llvm.parse_assembly(text)
+passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+passes.getModulePassManager().run(module, passes)
+print(module)
+"""
+# Features of x86 that operating systems and hypervisors keep to themselves, or that only tell what is fast.
+_NEVER_USED = (
+    "-cldemote,-clflushopt,-clwb,-clzero,-enqcmd,-ermsb,-fsgsbase,-fsrm,-hreset,-invpcid,-kl,-lwp,-movdir64b,"
+    "-movdiri,-mwaitx,-pconfig,-pku,-prfchw,-ptwrite,-rdpid,-rdpru,-rdrnd,-rdseed,-rtm,-sahf,-serialize,-sgx,"
+    "-shstk,-tsxldtrk,-uintr,-waitpkg,-wbnoinvd,-widekl,-xsave,-xsavec,-xsaveopt,-xsaves"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Traits:
     """The bits of a vector of floats; whether there are wide integers (AVX2), and fused multiply-adds."""
@@ -64,6 +98,21 @@ def traits_of(cpu: str, features: str, triple: str) -> Traits:
     floats, integers, fma = (_body(done.stdout, name) for name in "fgh")
     bits = next((bits for name, bits in _REGISTERS.items() if name in floats), 128)
     return Traits(bits, bool(re.search("padd.*ymm", integers)), "fmaf" not in fma)
+
+
+@cache
+def has_all_of(host: tuple[str, str], other: tuple[str, str], triple: str) -> bool:
+    """Whether a CPU has all instructions of another that code may consist of.
+
+    Each CPU is its name and its features, as LLVM takes them.
+    """
+    never_used = _NEVER_USED if triple.startswith("x86_64") else ""
+    features = ",".join(part for part in (other[1], never_used) if part)
+    names = {"cpu": other[0], "features": features, "host_cpu": host[0], "host_features": host[1]}
+    text = _INLINED.format(triple=triple, **names)
+    command = [sys.executable, "-c", _INLINE, *host, triple, text]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    return done.returncode == 0 and "@one" not in done.stdout
 
 
 def _body(assembly: str, name: str) -> str:

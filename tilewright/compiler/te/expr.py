@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -327,6 +327,7 @@ def const(value: Scalar, dtype: str | None = None) -> Const:
     """A literal; without ``dtype`` a bool, an int64 or a float32 by the value's own type."""
     if isinstance(value, Const):
         return value
+    dtype = dtype_name(dtype)
     if dtype is None:
         dtype = "bool" if isinstance(value, bool) else INDEX if isinstance(value, int) else "float32"
     if dtype == "bool":
@@ -424,8 +425,15 @@ def _fold_constants(op: str, a: int, b: int) -> Expr:
     return Const(value, "bool" if op in COMPARISONS else INDEX)
 
 
+def dtype_name(dtype: Any) -> Any:
+    """The name of a dtype of NumPy; anything else as it is."""
+    is_kind = isinstance(dtype, type) and issubclass(dtype, np.generic)
+    return np.dtype(dtype).name if is_kind or isinstance(dtype, np.dtype) else dtype
+
+
 def cast(dtype: str, value: ExprLike) -> Expr:
     """Convert ``value`` to ``dtype``."""
+    dtype = dtype_name(dtype)
     if dtype not in DTYPES:
         raise ExpressionError(f"unknown dtype {dtype!r}: choose one of {', '.join(DTYPES)}")
     expr = as_expr(value)

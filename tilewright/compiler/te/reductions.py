@@ -33,6 +33,9 @@ def _axes(name: str, axis: Axes) -> tuple[IterVar, ...]:
     for a in axes:
         if not isinstance(a, IterVar) or a.kind != "reduce":
             raise ExpressionError(f"te.{name}: {a} is not a reduce_axis")
+    if len(set(map(id, axes))) < len(axes):
+        given = ", ".join(a.name for a in axes)
+        raise ExpressionError(f"te.{name}: axis={given} names one of them twice; give each once")
     return axes
 
 

@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 
 from tilewright.compiler.errors import ExpressionError
-from tilewright.compiler.te.expr import DTYPES, Expr, ExprLike, IterVar, Load, Reduce, as_expr, children
+from tilewright.compiler.te.expr import (
+    DTYPES,
+    Expr,
+    ExprLike,
+    IterVar,
+    Load,
+    Reduce,
+    as_expr,
+    children,
+    dtype_name,
+)
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*\Z")
 
@@ -212,6 +222,7 @@ def placeholder(
         values: the least element that is meant, and one that is above all, as ``(0, n)`` for indices; what
             is measured gets such elements. A kernel does not check them.
     """
+    dtype = dtype_name(dtype)
     if dtype not in DTYPES:
         raise ExpressionError(f"{name}: unknown dtype {dtype!r}: choose one of {', '.join(DTYPES)}")
     extents = _check_shape(name, shape)
