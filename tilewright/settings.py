@@ -56,6 +56,11 @@ def pool_threads(environment: Mapping[str, str] | None = None) -> int | None:
     return int(text) if text.isdigit() and int(text) > 0 else None
 
 
+def call_threads(cores: int) -> int:
+    """The threads of a kernel where a script does not say: as many as TVM's variable or Numba's pool has."""
+    return tvm_threads() or min(cores, pool_threads() or cores)
+
+
 def thread_variables(environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """The variables that are set and limit or bind the threads of a library."""
     variables = os.environ if environment is None else environment

@@ -1,5 +1,6 @@
 """The best record is found by its exact key: in the context, then in the process, then not at all."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -158,3 +159,42 @@ def test_looking_up_nothing_does_not_import_sqlalchemy() -> None:
         "sys.exit('sqlalchemy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_threads_may_share_one() -> None:
+    best, ready = apply_best([FAST]), threading.Barrier(4)
+    found: list[object] = []
+
+    def use() -> None:
+        ready.wait()
+        for _ in range(50):
+            try:
+                with best:
+                    found.append(find_best(KEY))
+            except Exception as error:
+                found.append(error)
+
+    threads = [threading.Thread(target=use) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [FAST] * 200
+    assert not best.is_in_force
+
+
+def test_what_is_uninstalled_lets_go_of_its_files(database: Path) -> None:
+    installed = apply_best(database).install()
+    assert find_best(KEY) == FAST
+    held = [name for name in map(os.path.realpath, _open_files()) if name.startswith(str(database))]
+    installed.uninstall()
+    left = [name for name in map(os.path.realpath, _open_files()) if name.startswith(str(database))]
+    assert held
+    assert left == []
+
+
+def _open_files() -> list[str]:
+    folder = "/proc/self/fd"
+    if not os.path.isdir(folder):
+        pytest.skip("this system does not list open files")
+    return [f"{folder}/{name}" for name in os.listdir(folder)]

@@ -4,7 +4,10 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
+from tilewright.compiler import te
+from tilewright.compiler.target import Target
 from tilewright.templates import (
+    Task,
     Template,
     TemplateError,
     Workload,
@@ -218,3 +221,24 @@ def test_a_template_without_source_is_told_apart_by_its_constants() -> None:
 
     assert define("[1, 2, 4]") == define("[1, 2, 4]")
     assert define("[1, 2, 4]") != define("[1, 2, 8]")
+
+
+def test_another_reference_is_another_version(tmp_path: Path) -> None:
+    """What the old one called wrong may be right, so nothing that it verified is reused."""
+    text = (
+        "import tilewright as tw\n\n\ndef wanted(x, *, n):\n    return x * {factor}\n\n\n"
+        '@tw.template("verified", reference=wanted)\ndef verified(n: int):\n    return n\n'
+    )
+    hashes = []
+    for factor in (3, 2, 3):
+        path = write(tmp_path / "verified.py", text.format(factor=factor))
+        hashes.append(find_template(f"{path}:verified").source_hash)
+    assert hashes[0] == hashes[2] != hashes[1]
+
+
+@pytest.mark.parametrize("dtype", [np.dtype("float32"), np.float32, "float32"])
+def test_a_dtype_may_be_numpys(dtype: Any) -> None:
+    task = Task.create("softmax", Target.host(), 1, shape=(4, 8), dtype=dtype)
+    assert task.workload.args["dtype"] == "float32"
+    assert te.placeholder((3,), dtype, name="x").dtype == "float32"
+    assert te.cast(dtype, 1).dtype == te.const(2, dtype).dtype == "float32"

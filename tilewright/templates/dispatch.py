@@ -4,11 +4,12 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from tilewright.compiler.errors import TilewrightError
+from tilewright.settings import call_threads
 from tilewright.templates.collector import ChosenConfig, SpaceCollector, TemplateConfig
 from tilewright.templates.config import Config
 from tilewright.templates.errors import ConfigError, SpaceError
@@ -36,23 +37,31 @@ UNTUNED = Choice(None, "no record for this key is in force")
 
 
 class Dispatcher(ABC):
-    """Answers which configuration a task has: inside `with`, or from `install` to `uninstall`."""
+    """Answers which configuration a task has: inside `with`, or from `install` to `uninstall`.
+
+    Threads and tasks may enter the same one, each for itself.
+    """
 
     def __init__(self) -> None:
-        self._tokens: list[Token[tuple[Dispatcher, ...]]] = []
+        self._entered = 0  # how often, and not yet left
 
     @abstractmethod
     def choose(self, task: "Task") -> Choice | None:
         """The configuration of a task; None, or a choice without values, leaves it to those around."""
 
     def __enter__(self) -> Self:
-        self._tokens.append(_context.set((self, *_context.get())))
+        with _process.lock:
+            self._entered += 1
+        _context.set((self, *_context.get()))
         return self
 
     def __exit__(self, *_: object) -> None:
-        _context.reset(self._tokens.pop())
-        if not self.is_in_force:
-            self.release()
+        around = list(_context.get())
+        around.remove(self)
+        _context.set(tuple(around))
+        with _process.lock:
+            self._entered -= 1
+            self._release_unused()
 
     def install(self) -> Self:
         """Put it in force in the whole process, in front of those installed before."""
@@ -64,11 +73,16 @@ class Dispatcher(ABC):
         """Undo `install`."""
         with _process.lock:
             _process.dispatchers = tuple(other for other in _process.dispatchers if other is not self)
+            self._release_unused()
+
+    def _release_unused(self) -> None:
+        if not self.is_in_force:
+            self.release()
 
     @property
     def is_in_force(self) -> bool:
         """Whether a context or the process uses it."""
-        return bool(self._tokens) or self in _process.dispatchers
+        return self._entered > 0 or self in _process.dispatchers
 
     def release(self) -> None:  # noqa: B027 - most hold nothing
         """Let go of files and connections; called when it is no longer in force."""
@@ -123,8 +137,8 @@ def config_of_call(
         return defaults
     named = dict(zip((parameter.name for parameter in template.parameters), args, strict=False))
     try:
-        target = Target.host()
-        task = Task.create(template, target, target.cores, **named, **params)
+        target, threads = Target.host(), call_threads(Target.host().cores)
+        task = Task.create(template, target, threads, **named, **params)
         config, choice = find_config(task)
     except TilewrightError as error:
         _log.warning("%s: no record is looked up for this call: %s", template.name, error)
@@ -132,4 +146,4 @@ def config_of_call(
     if config is None:
         _log.info("%s: the defaults are used: %s", task.workload, choice.reason)
         return defaults
-    return ChosenConfig(config, target, target.cores)
+    return ChosenConfig(config, target, threads)

@@ -10,6 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import numpy as np
 
+from tilewright.compiler.te.expr import dtype_name
 from tilewright.templates.errors import TemplateError, WorkloadError
 from tilewright.templates.option import FrozenJson, freeze_json
 
@@ -118,7 +119,7 @@ def _type_text(annotation: Any) -> str:
 
 
 def _coerce(value: object, annotation: Any) -> FrozenJson:
-    origin, args = get_origin(annotation), get_args(annotation)
+    value, origin, args = dtype_name(value), get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
         return _first_match(value, args)
     if origin is Literal:

@@ -62,13 +62,19 @@ class Template:
 
     @cached_property
     def source_hash(self) -> str:
-        """A hash of the function's source; of its byte code where there is no source."""
-        function = inspect.unwrap(self.function)
-        try:
-            content = textwrap.dedent(inspect.getsource(function)).encode()
-        except (OSError, TypeError):
-            content = _code_content(function.__code__)
-        return hashlib.sha256(content).hexdigest()[:16]
+        """A hash of what results follow from: the sources of the function and of what verifies them."""
+        functions = [function for function in (self.function, self.reference) if function is not None]
+        return hashlib.sha256(b"\0".join(map(_content, functions))).hexdigest()[:16]
+
+
+def _content(function: Callable[..., Any]) -> bytes:
+    """A function's source, or its byte code where there is no source."""
+    function = inspect.unwrap(function)
+    try:
+        return textwrap.dedent(inspect.getsource(function)).encode()
+    except (OSError, TypeError):
+        code = getattr(function, "__code__", None)
+        return repr(type(function)).encode() if code is None else _code_content(code)
 
 
 def _code_content(code: CodeType) -> bytes:

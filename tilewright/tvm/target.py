@@ -1,13 +1,13 @@
 """`tvm.target`: targets as TVM writes them. Plain `llvm` is this machine, not a generic CPU."""
 
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any
 
 from tilewright.compiler.errors import TargetError
 from tilewright.compiler.target import Target as Machine
 
-_current: ContextVar["Target | None"] = ContextVar("tilewright_tvm_target", default=None)
+_entered: ContextVar[tuple["Target", ...]] = ContextVar("tilewright_tvm_targets", default=())
 _LISTS = ("mattr", "keys", "libs")
 
 
@@ -24,7 +24,6 @@ class Target:
         self.mattr: tuple[str, ...] = tuple(sorted(options.get("mattr", ())))
         self.model: str = options.get("model", "unknown")
         self.attrs = options
-        self._tokens: list[Token[Target | None]] = []
 
     @property
     def machine(self) -> Machine:
@@ -34,16 +33,17 @@ class Target:
     @staticmethod
     def current(allow_none: bool = True) -> "Target | None":
         """The target of the innermost `with`."""
-        if _current.get() is None and not allow_none:
+        targets = _entered.get()
+        if not targets and not allow_none:
             raise TargetError("no target is in force: write `with tvm.target.Target('llvm'):` around this")
-        return _current.get()
+        return targets[-1] if targets else None
 
     def __enter__(self) -> "Target":
-        self._tokens.append(_current.set(self))
+        _entered.set((*_entered.get(), self))
         return self
 
     def __exit__(self, *_: object) -> None:
-        _current.reset(self._tokens.pop())
+        _entered.set(_entered.get()[:-1])
 
     def __str__(self) -> str:
         shown = {"keys": self.keys, "mattr": self.mattr, "mcpu": self.mcpu}

@@ -6,7 +6,7 @@ from typing import Any
 
 from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.te import Tensor
-from tilewright.settings import tvm_threads
+from tilewright.settings import call_threads
 from tilewright.templates import bind_workload, find_template
 from tilewright.templates.config import Config
 from tilewright.templates.task import Task as Core
@@ -35,7 +35,7 @@ class Task:
         found = find_template(self.name)
         names = (parameter.name for parameter in found.parameters)
         params = dict(zip(names, self.args, strict=False))
-        threads = tvm_threads() or self.target.machine.cores
+        threads = call_threads(self.target.machine.cores)
         return Core(bind_workload(found, params), self.target.machine, threads, found)
 
     @cached_property
