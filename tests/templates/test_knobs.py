@@ -93,6 +93,12 @@ def test_an_option_that_is_no_plain_data_is_an_error() -> None:
         option_knob("o", [object()])
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_choice_that_cannot_be_recorded_is_named(value: float) -> None:
+    with pytest.raises(SpaceError, match=f"knob 'n': {value} cannot be recorded"):
+        option_knob("n", [1.0, value])
+
+
 @pytest.mark.parametrize(
     ("value", "ordinal"),
     [(1, 0), (1.0, 0), (True, 1), ([1, 2], 2), ((1, 2), 2), ("1", 3), (None, 4), ([[1], True], 5), (0.5, 6)],

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -242,3 +243,12 @@ def test_a_dtype_may_be_numpys(dtype: Any) -> None:
     assert task.workload.args["dtype"] == "float32"
     assert te.placeholder((3,), dtype, name="x").dtype == "float32"
     assert te.cast(dtype, 1).dtype == te.const(2, dtype).dtype == "float32"
+
+
+@pytest.mark.parametrize("value", [float("-inf"), float("inf"), float("nan")])
+def test_numbers_that_json_lacks_go_by_their_names(value: float) -> None:
+    workload = Task.create("pad", Target.host(), 1, shape=(4,), padding=(1, 1), value=value).workload
+    data = json.loads(json.dumps(workload.to_json(), allow_nan=False))
+    again = Task.create(data["op"], Target.host(), 1, **data["args"]).workload
+    assert again == workload
+    assert str(again.arguments["value"]) == str(value)

@@ -1,6 +1,7 @@
 """Other knobs: a free choice among plain values."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,9 +39,13 @@ class OtherOptionEntity:
 def enumerate_options(name: str, candidate: Sequence[object]) -> tuple[OtherOptionEntity, ...]:
     """Return the candidates in their order, each once."""
     try:
-        return tuple(dict.fromkeys(OtherOptionEntity(freeze_json(value)) for value in candidate))
+        entities = tuple(dict.fromkeys(OtherOptionEntity(freeze_json(value)) for value in candidate))
     except TypeError as error:
         raise SpaceError(f"knob {name!r}: {error}") from None
+    for entity in entities:
+        if isinstance(entity.val, float) and not math.isfinite(entity.val):
+            raise SpaceError(f"knob {name!r}: {entity.val} cannot be recorded; give finite numbers, or names")
+    return entities
 
 
 def freeze_json(value: object) -> FrozenJson:
@@ -58,8 +63,10 @@ def freeze_json(value: object) -> FrozenJson:
 
 
 def thaw_json(value: FrozenJson) -> Json:
-    """Return frozen data as JSON data: tuples as lists."""
-    return [thaw_json(item) for item in value] if isinstance(value, tuple) else value
+    """Return frozen data as JSON data: tuples as lists, infinities and NaN, which JSON lacks, by name."""
+    if isinstance(value, tuple):
+        return [thaw_json(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _typed(value: FrozenJson) -> object:

@@ -14,6 +14,7 @@ from tilewright.compiler.te.expr import dtype_name
 from tilewright.templates.errors import TemplateError, WorkloadError
 from tilewright.templates.option import FrozenJson, freeze_json
 
+NOT_FINITE = ("inf", "-inf", "nan")  # numbers that JSON has no way to write, as workloads write them
 _SCALARS = {int: "an integer", float: "a number", bool: "a boolean", str: "a string", type(None): "None"}
 
 
@@ -155,6 +156,8 @@ def _coerce_scalar(value: object, annotation: Any) -> FrozenJson:
     if annotation is int and isinstance(value, Integral) and not is_bool:
         return int(value)
     if annotation is float and isinstance(value, Real) and not is_bool:
+        return float(value)
+    if annotation is float and isinstance(value, str) and value in NOT_FINITE:
         return float(value)
     if annotation is str and isinstance(value, str):
         return str(value)
