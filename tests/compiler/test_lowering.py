@@ -417,3 +417,26 @@ def test_an_axis_is_reduced_once() -> None:
     x, r = te.placeholder((4, 4), name="x"), te.reduce_axis((0, 4), "r")
     with pytest.raises(ExpressionError, match=r"te\.sum: axis=r, r names one of them twice"):
         te.sum(x[0, r], axis=[r, r])
+
+
+@pytest.mark.parametrize(
+    ("offset", "scale", "message"),
+    [
+        (1, 1, "x is read at 1 to 16 along dimension 0, which has 16; guard it with te.if_then_else"),
+        (-1, 1, "x is read at -1 to 14"),
+        (15, -2, "x is read at -15 to 15"),
+    ],
+)
+def test_a_read_outside_of_a_tensor_is_named(offset: int, scale: int, message: str) -> None:
+    x = te.placeholder((16,), name="x")
+    y = te.compute((16,), lambda i: x[i * scale + offset], name="y")
+    with pytest.raises(ScheduleError, match=f"y: {message}"):
+        create_schedule(y)
+
+
+def test_a_read_that_a_condition_guards_may_lie_anywhere() -> None:
+    x = te.placeholder((16,), name="x")
+    y = te.compute((16,), lambda i: te.if_then_else(i < 15, x[i + 1], 0.0), name="y")
+    kernel = load_kernel(compile_program(Program.from_schedule(create_schedule(y), [x, y]), Target.host()))
+    data = np.arange(16, dtype=np.float32)
+    np.testing.assert_array_equal(kernel(data), np.append(data[1:], np.float32(0)))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tilewright.compiler.errors import ScheduleError
 from tilewright.compiler.schedule import steps
+from tilewright.compiler.schedule.reads import check_reads
 from tilewright.compiler.schedule.rewrites import apply_step, replace_axes
 from tilewright.compiler.schedule.stage import Stage, stage_names
 from tilewright.compiler.te.expr import IterVar
@@ -181,4 +182,8 @@ def create_schedule(outputs: Operation | Tensor | Sequence[Operation | Tensor]) 
             tensors.append(Tensor(item))
         else:
             raise ScheduleError(f"create_schedule takes tensors or operations, not {type(item).__name__}")
-    return Schedule(tensors)
+    schedule = Schedule(tensors)
+    for stage in schedule.stages:
+        if isinstance(stage.op, ComputeOp):
+            check_reads(stage.op)
+    return schedule

@@ -1,0 +1,43 @@
+"""Reads that lie outside of a tensor whatever is computed: they are refused before there is any code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tilewright.compiler.errors import ScheduleError
+from tilewright.compiler.ir.affine import bounds, linear
+from tilewright.compiler.te.expr import Expr, IterVar, Load, Select, Var, children
+from tilewright.compiler.te.tensor import ComputeOp
+
+
+def check_reads(op: ComputeOp) -> None:
+    """Refuse a read that some iteration takes from outside of a tensor.
+
+    Only those are looked at that no condition guards, at indices that are sums of multiples of the axes: their
+    least and their greatest value both occur.
+
+    Raises:
+        ScheduleError: naming the read and the index.
+    """
+    ranges: dict[Var, tuple[int, int]] = {
+        axis: (0, axis.extent - 1) for axis in (*op.axis, *op.reduce_axis) if axis.extent > 0
+    }
+    for load in _unconditional(op.body):
+        for dimension, index in enumerate(load.indices):
+            form, extent = linear(index, ranges), load.source.shape[dimension]
+            if not all(isinstance(atom, IterVar) and atom in ranges for atom, _ in form.terms.values()):
+                continue
+            low, high = bounds(form, ranges)
+            if low < 0 or high >= extent:
+                raise ScheduleError(
+                    f"{op.name}: {load.source.name} is read at {low} to {high} along dimension {dimension}, "
+                    f"which has {extent}; guard it with te.if_then_else, or change the index {index}"
+                )
+
+
+def _unconditional(expr: Expr) -> Iterator[Load]:
+    """The reads of an expression that take place whatever its conditions say."""
+    if isinstance(expr, Load):
+        yield expr
+    for child in (expr.condition,) if isinstance(expr, Select) else children(expr):
+        yield from _unconditional(child)
