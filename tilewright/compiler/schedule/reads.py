@@ -13,8 +13,8 @@ from tilewright.compiler.te.tensor import ComputeOp
 def check_reads(op: ComputeOp) -> None:
     """Refuse a read that some iteration takes from outside of a tensor.
 
-    Only those are looked at that no condition guards, at indices that are sums of multiples of the axes: their
-    least and their greatest value both occur.
+    Only those are looked at that no condition guards, at indices that are sums of multiples of the axes: the
+    least and the greatest value of such an index both occur.
 
     Raises:
         ScheduleError: naming the read and the index.
