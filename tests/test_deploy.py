@@ -143,3 +143,10 @@ def test_a_database_is_applied(tmp_path: Path) -> None:
         store.add(record_of({"factor": 4}))
     with apply_best(tmp_path / "tune.db"):
         assert chosen(build_scaling()) == {"factor": 4}
+
+
+def test_a_kernel_that_was_not_built_is_not_explained() -> None:
+    before = explain()
+    with pytest.raises(TilewrightError):
+        build_scaling(backend="no such")
+    assert explain() == before

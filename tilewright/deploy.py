@@ -134,9 +134,9 @@ def build(
     task = make_task(op, target, threads, params)
     chosen, record, explanation = choose_config(task, config)
     program = task.instantiate(chosen).with_strides(strides or {})
+    kernel = load_kernel(_compile(program, task.target, task.threads, backend), chosen, record)
     _explanations.append(explanation)
-    code = _compile(program, task.target, task.threads, backend)
-    return load_kernel(code, chosen, record)
+    return kernel
 
 
 def build_schedule(
