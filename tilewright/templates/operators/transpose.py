@@ -52,7 +52,9 @@ class Transposition:
             WorkloadError: ``perm`` does not name each dimension once.
         """
         rank = len(shape)
-        order = tuple(reversed(range(rank))) if perm is None else tuple(p % rank for p in perm if -rank <= p)
+        if perm is None:
+            return cls(shape, tuple(reversed(range(rank))))
+        order = tuple(place + rank if place < 0 else place for place in perm)
         if sorted(order) != list(range(rank)):
             raise WorkloadError(f"transpose: perm={perm} must name each dimension of shape={shape} once")
         return cls(shape, order)
@@ -67,7 +69,7 @@ class Transposition:
                 runs[-1].append(place)
             else:
                 runs.append([place])
-        return runs or [[0]]
+        return runs or [[]]
 
     @property
     def merged(self) -> Transposition:
