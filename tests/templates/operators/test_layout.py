@@ -102,6 +102,8 @@ def test_dimensions_that_stay_neighbours_are_one() -> None:
     [
         ("transpose", {"perm": (0, 1)}, "name each dimension"),
         ("transpose", {"perm": (0, 1, 1)}, "name each dimension"),
+        ("transpose", {"perm": (-9, 0, 1, 2)}, "name each dimension"),
+        ("transpose", {"perm": (0, 1, 5)}, "name each dimension"),
         ("pad", {"padding": (1, 2)}, "6 numbers"),
         ("pad", {"padding": (6, 0, 0, 0, 0, 0), "mode": "reflect"}, "reflects more"),
         ("slice", {"start": (0, 0, 0), "step": (1, 0, 1)}, "step may be 0"),
@@ -113,6 +115,54 @@ def test_dimensions_that_stay_neighbours_are_one() -> None:
 def test_what_does_not_fit_is_refused(op: str, params: dict[str, Any], why: str) -> None:
     with pytest.raises(WorkloadError, match=why):
         tw.build(op, shape=SHAPE, threads=1, **params)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "why"),
+    [
+        (300, "uint8", "an integer from 0 to 255, for dtype=uint8"),
+        (-1, "uint8", "an integer from 0 to 255"),
+        (1.5, "int32", "an integer"),
+        (float("nan"), "int32", "an integer"),
+        (float("-inf"), "int32", "an integer"),
+        (2**53 + 1, "int64", "to 9007199254740991"),
+        (2.0**63, "int64", "an integer"),
+        (1e39, "float32", "or infinite, or NaN"),
+    ],
+)
+def test_a_value_that_the_type_cannot_hold_is_refused(value: float, dtype: str, why: str) -> None:
+    with pytest.raises(WorkloadError, match=f"^pad: value=.*{why}"):
+        tw.build("pad", shape=(2,), padding=(1, 1), value=value, dtype=dtype, threads=1)
+    for name in ("on", "off"):
+        given: dict[str, Any] = {name: value, "dtype": dtype}
+        with pytest.raises(WorkloadError, match=f"^one_hot: {name}=.*{why}"):
+            tw.build("one_hot", shape=(2,), depth=3, threads=1, **given)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [
+        (255, "uint8"),
+        (-(2**31), "int32"),
+        (2**24 + 1, "int32"),
+        (2**53 - 1, "int64"),
+        (float("nan"), "float32"),
+        (0.1, "float32"),
+    ],
+)
+def test_a_value_that_the_type_holds_arrives(value: float, dtype: str) -> None:
+    kernel = tw.build("pad", shape=(2,), padding=(1, 1), value=value, dtype=dtype, threads=1)
+    found, expected = kernel(np.ones(2, dtype)), np.array([value, 1, 1, value], dtype)
+    assert same_bits(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("op", "params"), [("transpose", {}), ("transpose", {"perm": ()}), ("pad", {"padding": ()})]
+)
+def test_an_array_without_dimensions_stays_as_it_is(op: str, params: dict[str, Any]) -> None:
+    found = tw.build(op, shape=(), threads=1, **params)(np.full((), 3, "f"))
+    assert found.shape == ()
+    assert found == 3
 
 
 @pytest.mark.skipif(Target.host().architecture != "x86_64", reason="names of x86 CPUs")

@@ -16,6 +16,7 @@ from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import get_config
 from tilewright.templates.operators.axes import normalize_axes
 from tilewright.templates.operators.gather import IndexDtype
+from tilewright.templates.operators.literal import literal
 from tilewright.templates.operators.sweep import ElementDtype, default_sweep, no_flops, sweep
 from tilewright.templates.template import template
 
@@ -53,6 +54,7 @@ def one_hot(
     is nowhere.
     """
     cfg, extents = get_config(), _extents(shape, depth, axis)
+    hot, cold = literal("one_hot", "on", on, dtype), literal("one_hot", "off", off, dtype)
     outer, _, *inner = extents
     indices = te.placeholder(
         (outer, *inner), index_dtype, name="indices", argument_shape=shape, values=(-depth, depth)
@@ -61,7 +63,7 @@ def one_hot(
     def element(o: te.Expr, d: te.Expr, *i: te.Expr) -> te.Expr:
         index = te.cast("int64", te.Load(indices, [o, *i]))
         wrapped = te.if_then_else(index < 0, index + depth, index)
-        return te.if_then_else(wrapped == d, te.cast(dtype, on), te.cast(dtype, off))
+        return te.if_then_else(wrapped == d, hot, cold)
 
     place = _place(shape, axis)
     seen = (*shape[:place], depth, *shape[place:])

@@ -15,6 +15,7 @@ from tilewright.compiler.te import Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import get_config
 from tilewright.templates.errors import WorkloadError
+from tilewright.templates.operators.literal import literal
 from tilewright.templates.operators.sweep import ElementDtype, default_sweep, no_flops, sweep
 from tilewright.templates.template import template
 
@@ -47,7 +48,7 @@ class Padding:
             WorkloadError: there are not two for each dimension, or one is negative, or too large to reflect.
         """
         rank = len(shape)
-        if len(padding) != 2 * rank or min(padding) < 0:
+        if len(padding) != 2 * rank or min(padding, default=0) < 0:
             raise WorkloadError(
                 f"pad: padding={padding} must be {2 * rank} numbers for shape={shape}: those ahead of each "
                 "dimension, then those behind, none negative"
@@ -131,12 +132,13 @@ def pad(
     """
     cfg, given = get_config(), Padding.of(shape, padding, mode)
     work = given.merged
+    border = literal("pad", "value", value, dtype) if mode == "constant" else None
     x = te.placeholder(work.shape, dtype, name="x", argument_shape=shape)
 
     def element(*index: te.Expr) -> te.Expr:
         read = te.Load(x, [work.source(place, d) for d, place in enumerate(index)])
-        inside = work.is_inside(index) if mode == "constant" else None
-        return read if inside is None else te.if_then_else(inside, read, te.cast(dtype, value))
+        inside = work.is_inside(index)
+        return read if border is None or inside is None else te.if_then_else(inside, read, border)
 
     y = te.compute(work.padded, lambda *i: element(*i), name="y", argument_shape=given.padded)
     return sweep(cfg, y, cfg.target.lanes(BYTES[dtype])), [x, y]

@@ -1,0 +1,40 @@
+"""Numbers that operators write into a result as they are."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from tilewright.compiler import te
+from tilewright.templates.errors import WorkloadError
+
+# From here on a parameter, which is a float, may be what another integer was rounded to.
+EXACT = 2**53
+
+
+def literal(owner: str, name: str, value: float, dtype: str) -> te.Expr:
+    """A parameter's number as one of a type: only a float's is rounded, and a bool is whether it is not 0.
+
+    Raises:
+        WorkloadError: it is out of range, no whole number where the type has no others, or too large to be
+            known exactly.
+    """
+    if dtype != "bool":
+        _check(owner, name, value, np.dtype(dtype))
+    return te.const(value, dtype)
+
+
+def _check(owner: str, name: str, value: float, dtype: np.dtype[Any]) -> None:
+    """Refuse a number that a type cannot hold."""
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            fits = not isfinite(value) or bool(np.isfinite(dtype.type(value)))
+        allowed = f"from {np.finfo(dtype).min} to {np.finfo(dtype).max}, or infinite, or NaN"
+    else:
+        low, high = max(np.iinfo(dtype).min, 1 - EXACT), min(np.iinfo(dtype).max, EXACT - 1)
+        fits = low <= value <= high and value == int(value)
+        allowed = f"an integer from {low} to {high}"
+    if not fits:
+        raise WorkloadError(f"{owner}: {name}={value} must be {allowed}, for dtype={dtype}")
