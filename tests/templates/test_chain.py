@@ -132,6 +132,7 @@ def test_what_is_no_chain_is_refused_at_its_place(chain: str, why: str) -> None:
         ("exp(cast(x, int32))", (), "needs a float"),
         ("where(x, x, 1)", (), "not a condition"),
         ("gelu_tanh(" * 9 + "x" + ")" * 9, (), "when written out"),
+        ("hardsigmoid(" * 90 + "x" + ")" * 90, (), "operations deep"),
         ("x", ("y:4",), "'y' is not in"),
         ("x", ("x:5",), "does not broadcast"),
         ("x", ("x:4x4:float31",), "must be like"),

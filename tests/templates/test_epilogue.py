@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+import tilewright as tw
 from tilewright.compiler.build import LINE_LIMIT_MOST, compile_program
 from tilewright.compiler.kernel import Kernel, load_kernel
 from tilewright.compiler.target import Target
@@ -117,6 +120,39 @@ def test_an_unknown_name_is_answered_with_the_list(name: str) -> None:
         parse_epilogue([name])
     with pytest.raises((WorkloadError, TemplateError), match="is none of bias"):
         Task.create("matmul", Target.host(), 1, m=2, n=2, k=2, epilogue=(name,)).space  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("op", "shape"),
+    [
+        ("matmul", {"m": 4, "n": 4, "k": 4}),
+        ("matmul", {"m": 4, "n": 1, "k": 4}),
+        ("conv2d", {"n": 1, "c": 4, "h": 6, "w": 6, "o": 4, "kernel": 3}),
+        ("depthwise_conv2d", {"n": 1, "c": 4, "h": 6, "w": 6, "kernel": 3}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "count", "why"),
+    [
+        ("gelu", 12, r"gelu, gelu, .*, \.\.\.: \d+ operations when written out"),
+        ("silu", 9, "operations when written out"),
+        ("relu", 300, "operations deep, 150 at most"),
+    ],
+)
+def test_an_epilogue_that_is_too_long_is_refused(
+    op: str, shape: dict[str, Any], name: str, count: int, why: str
+) -> None:
+    with pytest.raises(WorkloadError, match=f"^epilogue: {name}, .*{why}"):
+        tw.build(op, **shape, threads=1, epilogue=(name,) * count)
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("relu", 140), ("hardsigmoid", 36), ("clip:-1:1", 70), ("add", 30)]
+)
+def test_a_long_epilogue_is_built(name: str, count: int) -> None:
+    kernel = tw.build("matmul", m=4, n=4, k=4, threads=1, epilogue=(name,) * count)
+    arrays = [np.ones(spec.shape, spec.dtype) for spec in kernel.inputs]
+    assert np.isfinite(kernel(*arrays)).all()
 
 
 def test_bounds_come_in_order() -> None:

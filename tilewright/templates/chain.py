@@ -15,8 +15,9 @@ import numpy as np
 
 from tilewright.compiler import te
 from tilewright.compiler.errors import TilewrightError
-from tilewright.compiler.te.expr import DTYPES, children
+from tilewright.compiler.te.expr import DTYPES
 from tilewright.templates.errors import WorkloadError
+from tilewright.templates.expression_size import check_size
 from tilewright.templates.functions import FUNCTIONS, FUNCTIONS_OF_SEVERAL, Function
 
 KNOWN = {**FUNCTIONS, **FUNCTIONS_OF_SEVERAL}
@@ -37,8 +38,6 @@ OPERATORS: dict[type[ast.AST], tuple[str, Function]] = {
     ast.Or: ("or", Function(te.any, np.logical_or, arguments=2)),
     ast.Not: ("not", Function(te.logical_not, np.logical_not)),
 }
-# Arguments that are used twice are written out twice: an expression may not grow without end.
-MOST_NODES = 4000
 MOST_CHARACTERS = 2000
 
 
@@ -96,9 +95,7 @@ class Chain:
             WorkloadError: a function cannot take the types of its arguments, or the expression is too long.
         """
         found: te.Expr = self.evaluate(values, lambda apply: apply.function.express)
-        nodes = _size(found, {})
-        if nodes > MOST_NODES:
-            raise WorkloadError(f"chain {self.text!r}: {nodes} operations when written out; make it two")
+        check_size(found, f"chain {self.text!r}")
         return found
 
     def compute(self, arrays: Mapping[str, Any]) -> Any:
@@ -256,10 +253,3 @@ def _positive(apply: Apply) -> str | None:
 def _point(text: str, column: int) -> str:
     """The chain with an arrow ahead of the place."""
     return f"chain {text[:column] + ' --> ' + text[column:]!r}"
-
-
-def _size(expr: te.Expr, known: dict[int, int]) -> int:
-    """The nodes of an expression, counted as often as they are reached."""
-    if id(expr) not in known:
-        known[id(expr)] = 1 + sum(_size(child, known) for child in children(expr))
-    return known[id(expr)]

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from tilewright.compiler import te
 from tilewright.compiler.te import Tensor
 from tilewright.templates.errors import WorkloadError
+from tilewright.templates.expression_size import check_size
 from tilewright.templates.functions import CLIP, FUNCTIONS, LEAKY_RELU, Function
 from tilewright.templates.requantize import Requantize, parse_requantize
 
@@ -88,6 +89,9 @@ def apply_epilogue(
 
     ``channel`` is the axis of its vectors, ``dtype`` the type of the result and of the operands, which is the
     tensor's own unless it is given.
+
+    Raises:
+        WorkloadError: the epilogue is none, or too long.
     """
     steps = parse_epilogue(epilogue)
     dtype = dtype or tensor.dtype
@@ -106,6 +110,7 @@ def apply_epilogue(
                 value = step.join(value, te.cast(tensor.dtype, read[0]))
             else:
                 value = step.express(value, *read)
+        check_size(value, f"epilogue: {_brief(epilogue)}")
         return value if value.dtype in _BYTES else te.cast(dtype, value)
 
     name = f"{tensor.name}.finished"
@@ -145,6 +150,11 @@ def finish(result: Array, epilogue: Sequence[str], operands: Sequence[Array], ch
             operand = next(left)
             result = step.join(result, operand.reshape(shape) if step.is_vector else operand)
     return np.asarray(result)
+
+
+def _brief(epilogue: Sequence[str]) -> str:
+    """The names, the first ones of many."""
+    return ", ".join((*epilogue[:8], "...") if len(epilogue) > 8 else epilogue)
 
 
 def _step(name: str) -> Step:
