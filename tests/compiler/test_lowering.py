@@ -372,6 +372,26 @@ def test_a_numpy_integer_is_a_factor() -> None:
     assert Program.from_schedule(plain, c.args) == Program.from_schedule(s, c.args)
 
 
+def test_numpy_integers_become_plain_ones_in_every_step() -> None:
+    x = te.placeholder((8, 8), name="x")
+    k = te.reduce_axis((0, 8), name="k")
+    y = te.compute((8,), lambda i: te.sum(x[i, k], axis=k), name="y")
+    s = create_schedule(y)
+    s.pack(x, y, {np.int64(1): np.int64(4)})  # type: ignore[dict-item]
+    s[y].unroll(y.op.axis[0], np.int64(2))  # type: ignore[arg-type]
+    s.rfactor(y, k, np.int64(0))  # type: ignore[arg-type]
+    program = Program.from_schedule(s, [x, s.outputs[0]])
+    assert program.schedule()[0].steps == s.steps
+
+
+@pytest.mark.parametrize("tile", [{1: 4.0}, {"1": 4}, {1: True}])
+def test_a_tile_of_no_integers_is_refused(tile: Any) -> None:
+    x = te.placeholder((8, 8), name="x")
+    y = te.compute((8, 8), lambda i, j: x[i, j] + 1, name="y")
+    with pytest.raises(ScheduleError, match=r"pack: .* is not an integer"):
+        create_schedule(y).pack(x, y, tile)
+
+
 @pytest.mark.parametrize(
     "step",
     [

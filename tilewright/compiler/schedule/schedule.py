@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tilewright.compiler.errors import ScheduleError
 from tilewright.compiler.schedule import steps
+from tilewright.compiler.schedule.plain_numbers import whole
 from tilewright.compiler.schedule.reads import check_reads
 from tilewright.compiler.schedule.rewrites import apply_step, replace_axes
 from tilewright.compiler.schedule.stage import Stage, stage_names
@@ -120,7 +121,10 @@ class Schedule:
         tiles: ``pack(B, C, {1: 16})`` stores ``B[k, n]`` at ``[n // 16][k][n % 16]``. With ``pad`` the last
         tiles are whole too, zeros at their ends.
         """
-        tiles = tuple(sorted((tile or {}).items()))
+        given = (tile or {}).items()
+        tiles = tuple(
+            sorted((whole(dimension, "pack"), whole(factor, "pack")) for dimension, factor in given)
+        )
         names = self._readers(readers)
         return self._cache(steps.CacheRead(self[tensor].name, scope, names, tiles, "pack", bool(pad)))
 
@@ -136,7 +140,9 @@ class Schedule:
     def rfactor(self, tensor: Tensor, axis: IterVar, factor_axis: int = 0) -> Tensor:
         """Compute partial results, one for each step of ``axis``, in a new stage: see ``Rfactor``."""
         stage = self[tensor]
-        return self._cache(steps.Rfactor(stage.name, stage._name(axis, "rfactor"), factor_axis))
+        return self._cache(
+            steps.Rfactor(stage.name, stage._name(axis, "rfactor"), whole(factor_axis, "rfactor"))
+        )
 
     def _cache(self, step: steps.Step) -> Tensor:
         before = set(self._by_name)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from tilewright.compiler.errors import ScheduleError
 from tilewright.compiler.ir.loops import LoopKind
 from tilewright.compiler.schedule import steps
+from tilewright.compiler.schedule.plain_numbers import plain, whole
 from tilewright.compiler.te.expr import Expr, IterVar
 from tilewright.compiler.te.tensor import ComputeOp, PlaceholderOp, Tensor
 from tilewright.compiler.te.tensor_intrin import TensorIntrin
 
 if TYPE_CHECKING:
     from tilewright.compiler.schedule.schedule import Schedule
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +198,7 @@ class Stage:
         self, parent: IterVar, factor: int | None = None, nparts: int | None = None, tail: str = ""
     ) -> tuple[IterVar, IterVar]:
         """Split a loop in two: ``(outer, inner)``; ``tail`` may be ``shift_inwards`` or ``guard``."""
-        sizes = (_plain(factor), _plain(nparts))
+        sizes = (plain(factor), plain(nparts))
         result = self.schedule.apply(steps.Split(self.name, self._name(parent, "split"), *sizes, tail))
         return result[0], result[1]
 
@@ -234,7 +231,9 @@ class Stage:
 
     def unroll(self, axis: IterVar, factor: int = 0) -> None:
         """Write a loop's body out ``factor`` times: 0 for every iteration, 1 to keep it rolled."""
-        self.schedule.apply(steps.Annotate(self.name, self._name(axis, "unroll"), "unroll", factor))
+        self.schedule.apply(
+            steps.Annotate(self.name, self._name(axis, "unroll"), "unroll", whole(factor, "unroll"))
+        )
 
     def parallel(self, axis: IterVar) -> None:
         """Share a loop's iterations among threads."""
@@ -272,7 +271,7 @@ class Stage:
     def pragma(self, axis: IterVar, pragma_type: str, pragma_value: int | bool | str | None = None) -> None:
         """Say how loops inside a loop are unrolled: ``auto_unroll_max_step``, ``unroll_explicit``, ..."""
         name = self._name(axis, "pragma")
-        self.schedule.apply(steps.Pragma(self.name, name, str(pragma_type), _plain(pragma_value)))
+        self.schedule.apply(steps.Pragma(self.name, name, str(pragma_type), plain(pragma_value)))
 
     def prefetch(
         self, tensor: Tensor, var: IterVar, offset: int, level: int = 1, over: IterVar | None = None
@@ -282,7 +281,7 @@ class Stage:
         ``over`` is a loop around, each iteration of which brings a share.
         """
         source, name = self.schedule[tensor].name, self._name(var, "prefetch")
-        numbers = _whole(offset, "prefetch"), _whole(level, "prefetch")
+        numbers = whole(offset, "prefetch"), whole(level, "prefetch")
         around = ("", "") if over is None else self.schedule.place_of(over, "prefetch")
         self.schedule.apply(steps.Prefetch(self.name, source, name, *numbers, *around))
 
@@ -293,7 +292,7 @@ class Stage:
 
     def storage_align(self, axis: IterVar, factor: int, offset: int) -> None:
         """Space the scratch buffer so that the stride of an axis, modulo ``factor``, is ``offset``."""
-        sizes = (_whole(factor, "storage_align"), _whole(offset, "storage_align"))
+        sizes = (whole(factor, "storage_align"), whole(offset, "storage_align"))
         self.schedule.apply(steps.StorageAlign(self.name, self._name(axis, "storage_align"), *sizes))
 
     def store_nontemporal(self) -> None:
@@ -314,18 +313,6 @@ class Stage:
 
     def __repr__(self) -> str:
         return f"Stage({self.name}, loops={[a.name for a in self.leaf]})"
-
-
-def _plain(value: T) -> T | int:
-    """A NumPy integer as Python's own, which a step can store; anything else as it is."""
-    return int(value) if isinstance(value, (np.integer, np.bool_)) else value
-
-
-def _whole(value: int, primitive: str) -> int:
-    """A whole number, as a step can store it."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise ScheduleError(f"{primitive}: {value!r} is not an integer")
-    return int(value)
 
 
 def stage_names(items: Sequence[Tensor | Stage | ComputeOp]) -> tuple[str, ...]:
