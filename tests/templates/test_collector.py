@@ -61,6 +61,20 @@ def test_the_same_definition_twice_is_one_knob_and_another_is_an_error() -> None
         collector.define_split("tile", 32)
 
 
+@pytest.mark.parametrize("name", [5, None, b"tile", ("tile",), ["tile"]])
+def test_a_knob_is_named_by_a_string(name: Any) -> None:
+    cfg = SpaceCollector()
+    axes = [cfg.axis(8), cfg.axis(8)]
+    for define in (
+        lambda: cfg.define_knob(name, [1, 2]),
+        lambda: cfg.define_split(name, 8),
+        lambda: cfg.define_reorder(name, axes, "all"),
+        lambda: cfg.define_annotate(name, axes, "try_unroll"),
+    ):
+        with pytest.raises(SpaceError, match="a knob's name must be a string, not "):
+            define()
+
+
 def test_an_undefined_knob_is_an_error() -> None:
     with pytest.raises(ConfigError, match="define it before"):
         SpaceCollector()["tile"]

@@ -193,6 +193,8 @@ class SpaceCollector(TemplateConfig):
             self.fallback[name] = fallback_split(self._knob(name), constraints)
 
     def _define(self, name: str, make: Callable[[], Knob]) -> None:
+        if not isinstance(name, str):
+            raise SpaceError(f"a knob's name must be a string, not {name!r}; write {str(name)!r}")
         knob = make()
         self._space = None
         known = self._knobs.setdefault(name, knob)
