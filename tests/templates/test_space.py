@@ -1,5 +1,5 @@
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -260,3 +260,29 @@ def test_no_valid_configuration_has_no_default() -> None:
 def test_a_space_survives_json() -> None:
     space = ConfigSpace((split_knob("y", 128), option_knob("o", [1, [2, 3], "x", True])))
     assert space_from_json(space_to_json(space)) == space
+
+
+@pytest.mark.parametrize("size", [10, 1001], ids=["tabulated", "asked"])
+@pytest.mark.parametrize(
+    ("names", "predicate"),
+    [
+        (("a", "b"), lambda a, b: a * b <= 4),
+        (("a", "b"), lambda a: True),
+        (("a", "b"), lambda a, b: np.ones(2) > a.val),
+        (None, lambda chosen: chosen["c"]),
+        (None, lambda a, b: True),
+    ],
+)
+def test_a_predicate_that_fails_names_its_line(names: Any, predicate: Any, size: int) -> None:
+    knobs = tuple(option_knob(name, range(size)) for name in "ab")
+    space = ConfigSpace(knobs, (Constraint(predicate, names),))
+    with pytest.raises(
+        SpaceError, match=r"^(constrain|multi_filter).* failed at .*test_space\.py:\d+: .*\.val"
+    ):
+        space.is_valid(0)
+
+
+def test_a_predicate_that_is_no_function_is_refused() -> None:
+    space = ConfigSpace((option_knob("a", [1]),), (Constraint(cast(Any, 5), ("a",)),))
+    with pytest.raises(SpaceError, match=r"constrain.* not callable"):
+        space.is_valid(0)

@@ -8,7 +8,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.templates.errors import SpaceError
 from tilewright.templates.knobs import Entity, Knob
+from tilewright.templates.template_file import locate_call
 
 Ordinals = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -23,6 +25,29 @@ class Constraint:
 
     predicate: Predicate
     names: tuple[str, ...] | None = None
+
+    def allows(self, *given: object) -> bool:
+        """Return whether the predicate is true of the entities, or of the mapping.
+
+        Raises:
+            SpaceError: the predicate failed.
+        """
+        try:
+            return bool(self.predicate(*given))
+        except Exception as error:
+            raise self._explain(error) from error
+
+    def _explain(self, error: Exception) -> SpaceError:
+        place = locate_call(error, self.predicate)
+        where = f" at {place}" if place else ""
+        if self.names is None:
+            what, remedy = "multi_filter", "it is given the mapping {knob: entity}"
+        else:
+            what, remedy = f"constrain({self.names})", "it is given one entity a knob, in that order"
+        return SpaceError(
+            f"{what}: the function failed{where}: {error} ({type(error).__name__}); {remedy}, "
+            "whose value is .val or .size"
+        )
 
 
 @dataclass(frozen=True)
@@ -47,7 +72,7 @@ def tabulate(constraint: Constraint, knobs: Sequence[Knob]) -> Table:
     allowed = np.empty(shape, dtype=bool)
     for place in np.ndindex(*shape):
         entities = [knobs[p].entities[o] for p, o in zip(positions, place, strict=True)]
-        allowed[place] = bool(constraint.predicate(*entities))
+        allowed[place] = constraint.allows(*entities)
     return Table(positions, allowed)
 
 
@@ -74,8 +99,8 @@ class OpaqueFilter:
     @staticmethod
     def _ask(constraint: Constraint, chosen: Mapping[str, Entity]) -> bool:
         if constraint.names is None:
-            return bool(constraint.predicate(chosen))
-        return bool(constraint.predicate(*(chosen[name] for name in constraint.names)))
+            return constraint.allows(chosen)
+        return constraint.allows(*(chosen[name] for name in constraint.names))
 
 
 @dataclass(frozen=True)

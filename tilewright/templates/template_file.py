@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import inspect
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -66,6 +67,14 @@ def locate_error(error: BaseException, file: str) -> str | None:
             place = f"{file}:{trace.tb_lineno}"
         trace = trace.tb_next
     return place
+
+
+def locate_call(error: BaseException, function: object) -> str | None:
+    """Return `file:line` of an error inside of a function; else of the function, where it has a source."""
+    code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
+    if code is None:
+        return None
+    return locate_error(error, code.co_filename) or f"{code.co_filename}:{code.co_firstlineno}"
 
 
 def _templates_of(module: ModuleType) -> dict[str, "Template"]:
