@@ -19,6 +19,7 @@ from tilewright.templates import (
 )
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.task import Task
+from tilewright.templates.template import Template
 
 
 def product(a: Any, b: Any, *, dtype: str) -> Any:
@@ -30,6 +31,17 @@ def matmul_program(m: int, n: int, k: int, dtype: str) -> Any:
     r = te.reduce_axis((0, k), name="k")
     c = te.compute((m, n), lambda i, j: te.sum(a[i, r] * b[r, j], axis=r), name="C")
     return create_schedule(c.op), a, b, c
+
+
+def unpacked(n: int) -> tuple[Schedule, te.Tensor, te.Tensor]:
+    schedule, (x, z) = doubled(n)
+    return schedule, x, z
+
+
+def doubled(n: int) -> tuple[Schedule, list[te.Tensor]]:
+    x = te.placeholder((n,), name="x")
+    z = te.compute((n,), lambda i: x[i] * 2, name="z")
+    return create_schedule(z), [x, z]
 
 
 @template("tests/task/matmul", reference=product)
@@ -73,7 +85,7 @@ def test_the_stated_default_is_checked_and_completed() -> None:
     def stated(n: int) -> Any:
         get_config().define_split("tile", 16)
         get_config().define_knob("free", [7, 8])
-        return None, ()
+        return doubled(8)
 
     assert task_of(stated, n=4).default_config.to_json() == {"tile": [-1, 4], "free": 7}
     with pytest.raises(ConfigError, match="default configuration of tests/task/stated"):
@@ -87,7 +99,7 @@ def test_a_fallback_in_the_template_is_its_default() -> None:
         cfg.define_split("tile", n, num_outputs=3)
         if cfg.is_fallback:
             cfg.fallback_split("tile", [4, 8, 4])
-        return None, ()
+        return doubled(8)
 
     assert task_of(own, n=128).default_config.to_json() == {"tile": [-1, 8, 4]}
 
@@ -97,7 +109,7 @@ def test_stated_operations_replace_the_count() -> None:
     def counted(n: int) -> Any:
         if n > 4:
             get_config().add_flop(1234)
-        return None, ()
+        return doubled(8)
 
     assert task_of(counted, n=3).flops == 6
     assert task_of(counted, n=5).flops == 1234
@@ -121,13 +133,78 @@ def test_a_wrong_return_value_is_an_error() -> None:
         _ = task_of(nothing, n=3).space
 
 
+@pytest.mark.parametrize(
+    ("returned", "why"),
+    [
+        (lambda s, x, z: ([x, z], s), "not list in place of the schedule"),
+        (lambda s, x, z: (s, z), "the tensors as a list, not Tensor"),
+        (lambda s, x, z: (s, None), "the tensors as a list, not NoneType"),
+        (lambda s, x, z: (s, ["X"]), "not str among the tensors"),
+        (lambda s, x, z: (s, [x.op, z.op]), "not PlaceholderOp among the tensors"),
+    ],
+)
+def test_what_a_template_returns_is_checked(returned: Any, why: str) -> None:
+    made = Template("tests/task/returns", lambda n: returned(*unpacked(n)))
+    with pytest.raises(
+        TemplateError, match=rf"'tests/task/returns' must return \(schedule, tensors\), .*{why}"
+    ):
+        _ = task_of(made, n=4).space
+
+
+@pytest.mark.parametrize(
+    ("default", "why"),
+    [
+        (lambda target, threads, n: 1 // 0, r"failed at .*test_task\.py:\d+: .* \(ZeroDivisionError\)"),
+        (lambda target: {}, r"failed at .*test_task\.py:\d+: .*argument 'n' \(TypeError\)"),
+        (lambda target, threads, n: None, "must return {knob: value}, not None"),
+        (lambda target, threads, n: [1], "must return {knob: value}, not "),
+    ],
+)
+def test_a_default_that_fails_is_the_templates_mistake(default: Any, why: str) -> None:
+    made = Template("tests/task/default", doubled, default=default)
+    with pytest.raises(TemplateError, match=f"'tests/task/default': default.*{why}"):
+        _ = task_of(made, n=4).default_config
+
+
+@pytest.mark.parametrize(
+    ("flops", "why"),
+    [
+        (lambda m: 1, r"failed at .*test_task\.py:\d+: .*argument 'n' \(TypeError\)"),
+        (lambda n: None, "must be the number of operations, not None"),
+        (lambda n: float("inf"), "must be the number of operations, not inf"),
+        (lambda n: -1, "must be the number of operations, not -1"),
+        (lambda n: "many", "must be the number of operations, not 'many'"),
+    ],
+)
+def test_flops_that_fail_are_the_templates_mistake(flops: Any, why: str) -> None:
+    with pytest.raises(TemplateError, match=f"'tests/task/flops': flops.*{why}"):
+        _ = task_of(Template("tests/task/flops", doubled, flops=flops), n=4).flops
+
+
+def test_operations_may_be_numpy_numbers() -> None:
+    assert task_of(Template("tests/task/flops", doubled, flops=lambda n: np.float64(2 * n)), n=4).flops == 8
+
+
+def test_a_constraint_that_fails_names_the_template_and_the_line() -> None:
+    def pairs(n: int) -> Any:
+        cfg = get_config()
+        cfg.define_knob("a", [1, 2])
+        cfg.define_knob("b", [1, 2])
+        cfg.constrain(("a", "b"), lambda a, b: a * b <= n)
+        return doubled(n)
+
+    where = r"'tests/task/pairs': constrain\(\('a', 'b'\)\): .* failed at .*test_task\.py:\d+: .*\.val"
+    with pytest.raises(SpaceError, match=where):
+        _ = task_of(Template("tests/task/pairs", pairs), n=4).space
+
+
 def test_a_space_without_valid_configurations_is_an_error() -> None:
     @template("tests/task/empty")
     def empty(n: int) -> Any:
         cfg = get_config()
         cfg.define_split("tile", n)
         cfg.constrain(("tile",), lambda tile: False)
-        return None, ()
+        return doubled(8)
 
     with pytest.raises(SpaceError, match="no valid configuration"):
         _ = task_of(empty, n=3).space
@@ -139,7 +216,7 @@ def test_a_configuration_that_the_template_refuses_is_invalid() -> None:
         cfg = get_config()
         cfg.define_split("tile", n)
         cfg.raise_error("never")
-        return None, ()
+        return doubled(8)
 
     task = task_of(picky, n=8)
     with pytest.raises(InvalidConfigError, match="never"):
@@ -152,7 +229,7 @@ def test_the_template_sees_target_and_threads() -> None:
     @template("tests/task/facts")
     def facts(n: int) -> Any:
         seen.append((get_config().target, get_config().threads))
-        return None, ()
+        return doubled(8)
 
     target = Target.host()
     _ = Task.create(facts, target, 3, n=1).space

@@ -2,17 +2,22 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isfinite
 from typing import Any
+
+import numpy as np
 
 from tilewright.compiler.analysis.flops import count_flops
 from tilewright.compiler.build import lower_for_analysis
 from tilewright.compiler.errors import TilewrightError
 from tilewright.compiler.ir.loops import LoopNest
 from tilewright.compiler.program import Program
+from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.target import Target
+from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import ChosenConfig, SpaceCollector, TemplateConfig, use_config
 from tilewright.templates.config import Config
 from tilewright.templates.default_config import choose_entity, default_config
@@ -26,8 +31,10 @@ from tilewright.templates.errors import (
 from tilewright.templates.registry import find_template
 from tilewright.templates.space import ConfigSpace
 from tilewright.templates.template import Template
-from tilewright.templates.template_file import locate_error
+from tilewright.templates.template_file import locate_call, locate_error
 from tilewright.templates.workload import Workload, bind_workload
+
+Scheduled = tuple[Schedule, Sequence[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ class Task:
         return cls(bind_workload(template, params), target, threads, template)
 
     @cached_property
-    def _collected(self) -> tuple[SpaceCollector, Any]:
+    def _collected(self) -> tuple[SpaceCollector, Scheduled]:
         collector = SpaceCollector(self.target, self.threads)
         return collector, self._run(collector)
 
@@ -58,19 +65,24 @@ class Task:
     def space(self) -> ConfigSpace:
         """The space of the template, collected once."""
         space = self._collected[0].space()
-        if space.range_length == 0 or (space.valid_points is not None and not len(space.valid_points)):
+        if self._is_empty(space):
             raise SpaceError(
                 f"{self.workload}: the template has no valid configuration; loosen its constraints"
             )
         return space
+
+    def _is_empty(self, space: ConfigSpace) -> bool:
+        try:
+            return space.range_length == 0 or (space.valid_points is not None and not len(space.valid_points))
+        except SpaceError as error:
+            raise SpaceError(f"template {self.template.name!r}: {error}") from error
 
     @cached_property
     def default_config(self) -> Config:
         """The configuration of an untuned build: the template's own, else a generic one."""
         fallback = self._collected[0].fallback
         if self.template.default is not None:
-            values = self.template.default(self.target, self.threads, **self.workload.arguments)
-            config = self._complete(dict(values))
+            config = self._complete(self._stated_default(self.template.default))
         elif fallback:
             config = self._complete(dict(fallback))
         else:
@@ -102,9 +114,9 @@ class Task:
         """The operations of one call: what the template states, else what its expressions count."""
         collector, (_, tensors) = self._collected
         if collector.flop:
-            return int(collector.flop)
+            return self._operations(collector.flop, "add_flop")
         if self.template.flops is not None:
-            return int(self.template.flops(**self.workload.arguments))
+            return self._operations(self._ask("flops(**arguments)", self.template.flops), "flops=")
         return int(count_flops(tensors))
 
     @cached_property
@@ -131,6 +143,34 @@ class Task:
         """A hash of the template's source."""
         return self.template.source_hash
 
+    def _stated_default(self, default: Callable[..., Any]) -> dict[str, object]:
+        values = self._ask("default(target, threads, **arguments)", default, self.target, self.threads)
+        if not isinstance(values, Mapping):
+            raise TemplateError(
+                f"template {self.template.name!r}: default= must return {{knob: value}}, not {values!r}"
+            )
+        return dict(values)
+
+    def _operations(self, stated: object, source: str) -> int:
+        if not isinstance(stated, int | float | np.number) or not isfinite(stated) or stated < 0:
+            raise TemplateError(
+                f"template {self.template.name!r}: {source} must be the number of operations, not {stated!r}"
+            )
+        return int(stated)
+
+    def _ask(self, call: str, function: Callable[..., Any], *given: object) -> Any:
+        """Call what the author gave beside the template."""
+        try:
+            return function(*given, **self.workload.arguments)
+        except TilewrightError:
+            raise  # it says what is wrong
+        except Exception as error:
+            place = locate_call(error, function)
+            where = f" at {place}" if place else ""
+            raise TemplateError(
+                f"template {self.template.name!r}: {call} failed{where}: {error} ({type(error).__name__})"
+            ) from error
+
     def _complete(self, values: dict[str, object]) -> Config:
         for knob in self.space.knobs:
             values.setdefault(knob.name, choose_entity(knob))
@@ -139,7 +179,7 @@ class Task:
         except (ConfigError, SpaceError) as error:
             raise ConfigError(f"the default configuration of {self.workload}: {error}") from error
 
-    def _run(self, config: TemplateConfig) -> Any:
+    def _run(self, config: TemplateConfig) -> Scheduled:
         try:
             with use_config(config):
                 result = self.template.function(**self.workload.arguments)
@@ -147,12 +187,22 @@ class Task:
             raise  # it says what is wrong with the arguments
         except Exception as error:
             raise self._explain(error, isinstance(config, ChosenConfig)) from error
+        return self._scheduled(result)
+
+    def _scheduled(self, result: object) -> Scheduled:
+        """What a template returned, if that is what one must."""
+        must = f"template {self.template.name!r} must return (schedule, tensors)"
         if not isinstance(result, tuple) or len(result) != 2:
-            raise TemplateError(
-                f"template {self.template.name!r} must return (schedule, tensors), "
-                f"not {type(result).__name__}"
-            )
-        return result
+            raise TemplateError(f"{must}, not {type(result).__name__}")
+        schedule, tensors = result
+        if not isinstance(schedule, Schedule):
+            raise TemplateError(f"{must}, not {type(schedule).__name__} in place of the schedule")
+        if not isinstance(tensors, list | tuple):
+            raise TemplateError(f"{must}, the tensors as a list, not {type(tensors).__name__}")
+        for tensor in tensors:
+            if not isinstance(tensor, Tensor):
+                raise TemplateError(f"{must}, not {type(tensor).__name__} among the tensors")
+        return schedule, tensors
 
     def _explain(self, error: Exception, building: bool) -> TilewrightError:
         """Name the template and the user's line; a choice that the compiler refuses is not theirs."""
