@@ -86,12 +86,21 @@ def test_the_stride_of_a_single_element_does_not_matter() -> None:
     ({"X": (1, 1)}, "'X' is no argument; they are A, B, C"),
     ({"A": (1,)}, "A has 2 dimensions, 1 are given"),
     ({"A": (-1, 1)}, "those of A are negative"),
+    ({"A": 5}, "those of A must be integers, one a dimension, not 5"),
+    ({"A": "ab"}, "those of A must be integers, one a dimension, not 'ab'"),
+    ({"A": (200.5, 1)}, "those of A must be integers"),
+    ([1, 2], "is no mapping"),
     ({"C": (1, 1)}, "elements of the output C would coincide"),
     ({"C": (0, 1)}, "elements of the output C would coincide"),
 ])  # fmt: skip
-def test_strides_that_no_kernel_can_use(strides: dict[str, tuple[int, ...]], message: str) -> None:
+def test_strides_that_no_kernel_can_use(strides: Any, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         build("matmul", m=M, n=N, k=K, strides=strides, threads=1)
+
+
+def test_strides_may_be_a_numpy_array() -> None:
+    kernel = build("matmul", m=M, n=N, k=K, strides={"A": np.array([200, 1])}, threads=1)  # type: ignore[dict-item]
+    assert kernel.code.program.strides == {"A": (200, 1)}
 
 
 def test_views_travel_with_the_program() -> None:

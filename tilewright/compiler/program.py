@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 import msgspec
@@ -97,7 +98,7 @@ class Program:
         Raises:
             ArgumentError: a name is no argument's, or the strides are none of a view that can be used.
         """
-        given = {name: tuple(int(step) for step in steps) for name, steps in strides.items()}
+        given = _read_strides(strides)
         check_strides(given, self.inputs, self.outputs)
         if not given:
             return self
@@ -152,6 +153,22 @@ def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
     for extent in reversed(shape[1:]):
         steps.insert(0, steps[0] * extent)
     return tuple(steps[: len(shape)])
+
+
+def _read_strides(strides: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
+    """Strides that a caller gave, as plain integers."""
+    if not isinstance(strides, Mapping):
+        raise ArgumentError(f"strides: {strides!r} is no mapping; write {{argument: strides in elements}}")
+    return {name: _read_steps(name, steps) for name, steps in strides.items()}
+
+
+def _read_steps(name: str, steps: Sequence[int]) -> tuple[int, ...]:
+    try:
+        return tuple(int(index(step)) for step in steps)
+    except TypeError:
+        raise ArgumentError(
+            f"strides: those of {name} must be integers, one a dimension, not {steps!r}"
+        ) from None
 
 
 def check_strides(
