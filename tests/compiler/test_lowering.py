@@ -410,6 +410,23 @@ def test_a_stored_step_that_is_none_is_refused(step: dict[str, object]) -> None:
         Program.from_json(garbled).schedule()
 
 
+@pytest.mark.parametrize("reader", ["reduced", "foreign", "beside"])
+def test_an_axis_that_no_loop_of_a_stage_counts_is_refused(reader: str) -> None:
+    x = te.placeholder((8, 8), name="x")
+    k, other = te.reduce_axis((0, 8), name="k"), te.reduce_axis((0, 8), name="other")
+    y = te.compute((8, 8), lambda i, j: x[i, j] * 2, name="y")
+    bodies = {
+        "reduced": (lambda i: x[i, k], "k"),
+        "foreign": (lambda i: y[i, y.op.axis[1]], "j"),
+        "beside": (lambda i: te.sum(x[i, k] * x[i, other], axis=k), "other"),
+    }
+    body, name = bodies[reader]
+    with pytest.raises(
+        ExpressionError, match=rf"^z: {name} is neither an axis .* te\.sum\(\.\.\., axis={name}\)"
+    ):
+        create_schedule(te.compute((8,), body, name="z"))
+
+
 def test_a_choice_by_an_unrolled_loop_is_made_while_writing() -> None:
     """Three combinations of two reads, each written out by itself: no test, no branch, no read twice."""
     a = te.placeholder((2, 64), name="A")
