@@ -156,7 +156,7 @@ def _coerce_scalar(value: object, annotation: Any) -> FrozenJson:
     if annotation is int and isinstance(value, Integral) and not is_bool:
         return int(value)
     if annotation is float and isinstance(value, Real) and not is_bool:
-        return float(value)
+        return _as_float(value)
     if annotation is float and isinstance(value, str) and value in NOT_FINITE:
         return float(value)
     if annotation is str and isinstance(value, str):
@@ -164,6 +164,13 @@ def _coerce_scalar(value: object, annotation: Any) -> FrozenJson:
     if annotation is type(None) and value is None:
         return None
     raise _MismatchError
+
+
+def _as_float(value: Real) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an integer beyond all floats
+        raise _MismatchError from None
 
 
 def _coerce_sequence(value: object, kind: Any, args: Sequence[Any]) -> FrozenJson:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tilewright.compiler.errors import ExpressionError, ScheduleError
-from tilewright.compiler.ir.visit import variables
+from tilewright.compiler.errors import ScheduleError
 from tilewright.compiler.schedule import steps
+from tilewright.compiler.schedule.definitions import check_definition
 from tilewright.compiler.schedule.plain_numbers import whole
-from tilewright.compiler.schedule.reads import check_reads
 from tilewright.compiler.schedule.rewrites import apply_step, replace_axes
 from tilewright.compiler.schedule.stage import Stage, stage_names
-from tilewright.compiler.te.expr import IterVar, Reduce
+from tilewright.compiler.te.expr import IterVar
 from tilewright.compiler.te.tensor import ComputeOp, Operation, PlaceholderOp, Tensor, loads
 
 Reader = Tensor | Stage | ComputeOp
@@ -27,7 +26,7 @@ class Schedule:
         self._by_name: dict[str, Stage] = {}
         self._tensors: dict[str, Tensor] = {}
         for tensor in topological_order(self.outputs):
-            _check_variables(tensor.op)
+            check_definition(tensor.op)
             # Tensors that were not given names of their own share the default one.
             tensor.op.name = self.fresh_name(tensor.name)
             self.insert_stage(tensor, len(self.stages))
@@ -179,20 +178,6 @@ def topological_order(outputs: Sequence[Tensor]) -> list[Tensor]:
     return list(order)
 
 
-def _check_variables(op: Operation) -> None:
-    """Refuse a computation that reads a variable which no loop of its own counts."""
-    if not isinstance(op, ComputeOp):
-        return
-    state = op.body.state if isinstance(op.body, Reduce) else ()
-    foreign = variables(op.body) - {*op.axis, *op.reduce_axis, *state}
-    if foreign:
-        name = min(var.name for var in foreign)
-        raise ExpressionError(
-            f"{op.name}: {name} is neither an axis of it nor reduced over; use the axes that te.compute "
-            f"passes, or reduce, as in te.sum(..., axis={name})"
-        )
-
-
 def create_schedule(outputs: Operation | Tensor | Sequence[Operation | Tensor]) -> Schedule:
     """The plain schedule of a program, given its outputs (tensors, or their ``.op``)."""
     items = outputs if isinstance(outputs, (list, tuple)) else [outputs]
@@ -204,8 +189,4 @@ def create_schedule(outputs: Operation | Tensor | Sequence[Operation | Tensor]) 
             tensors.append(Tensor(item))
         else:
             raise ScheduleError(f"create_schedule takes tensors or operations, not {type(item).__name__}")
-    schedule = Schedule(tensors)
-    for stage in schedule.stages:
-        if isinstance(stage.op, ComputeOp):
-            check_reads(stage.op)
-    return schedule
+    return Schedule(tensors)

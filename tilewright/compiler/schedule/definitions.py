@@ -1,23 +1,43 @@
-"""Reads that lie outside of a tensor whatever is computed: they are refused before there is any code."""
+"""What a computation must not say of its elements: it is refused before there is any code."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tilewright.compiler.errors import ScheduleError
+from tilewright.compiler.errors import ExpressionError
 from tilewright.compiler.ir.affine import bounds, linear
-from tilewright.compiler.te.expr import Expr, IterVar, Load, Select, Var, children
-from tilewright.compiler.te.tensor import ComputeOp
+from tilewright.compiler.ir.visit import variables
+from tilewright.compiler.te.expr import Expr, IterVar, Load, Reduce, Select, Var, children
+from tilewright.compiler.te.tensor import ComputeOp, Operation
 
 
-def check_reads(op: ComputeOp) -> None:
+def check_definition(op: Operation) -> None:
+    """Refuse a variable that no loop counts, and a read outside of a tensor.
+
+    Raises:
+        ExpressionError: naming the computation and what is wrong.
+    """
+    if isinstance(op, ComputeOp):
+        _check_variables(op)
+        _check_reads(op)
+
+
+def _check_variables(op: ComputeOp) -> None:
+    state = op.body.state if isinstance(op.body, Reduce) else ()
+    foreign = variables(op.body) - {*op.axis, *op.reduce_axis, *state}
+    if foreign:
+        name = min(var.name for var in foreign)
+        raise ExpressionError(
+            f"{op.name}: {name} is neither an axis of it nor reduced over; use the axes that te.compute "
+            f"passes, or reduce, as in te.sum(..., axis={name})"
+        )
+
+
+def _check_reads(op: ComputeOp) -> None:
     """Refuse a read that some iteration takes from outside of a tensor.
 
     Only those are looked at that no condition guards, at indices that are sums of multiples of the axes: the
     least and the greatest value of such an index both occur.
-
-    Raises:
-        ScheduleError: naming the read and the index.
     """
     ranges: dict[Var, tuple[int, int]] = {
         axis: (0, axis.extent - 1) for axis in (*op.axis, *op.reduce_axis) if axis.extent > 0
@@ -29,7 +49,7 @@ def check_reads(op: ComputeOp) -> None:
                 continue
             low, high = bounds(form, ranges)
             if low < 0 or high >= extent:
-                raise ScheduleError(
+                raise ExpressionError(
                     f"{op.name}: {load.source.name} is read at {low} to {high} along dimension {dimension}, "
                     f"which has {extent}; guard it with te.if_then_else, or change the index {index}"
                 )
