@@ -80,7 +80,6 @@ def test_merge_refuses_its_own_target_and_wants_sources(tilewright: Tilewright, 
     assert (answer.status, "both the source and the target" in answer.err) == (1, True)
     assert tilewright("log", "merge").status == 2
     assert tilewright("log", "merge", "missing.db", "--into", "new.db").status == 1
-    assert tilewright("log", "import", "missing.jsonl", "--db", "new.db").status == 1
     assert not (tmp_path / "new.db").exists()
 
 

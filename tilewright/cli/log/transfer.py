@@ -37,11 +37,9 @@ def _export(file: str | None, db: str, format_name: str) -> None:
 
 
 def _import(file: str, db: str, as_json: bool, format_name: str | None) -> None:
-    from tilewright.logs.formats.files import read_head
     from tilewright.logs.formats.registry import FORMATS, detect_format, import_file
     from tilewright.logs.store import RecordStore
 
-    read_head(file)  # a file that is not there makes no database
     with RecordStore(db) as store:
         name = format_name or detect_format(file)
         report = import_file(store, file, name)
