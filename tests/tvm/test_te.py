@@ -12,7 +12,7 @@ import tilewright.tvm as face
 from tests.tvm.gemm import sample_task
 from tilewright import tvm
 from tilewright.compiler.errors import ArgumentError, TargetError, TilewrightError
-from tilewright.settings import tvm_threads
+from tilewright.settings import call_threads, tvm_threads
 from tilewright.tvm import te
 
 
@@ -162,6 +162,25 @@ def test_targets_as_tvm_writes_them() -> None:
 def test_threads_as_tvm_names_them() -> None:
     assert tvm_threads({"TVM_NUM_THREADS": "3"}) == 3
     assert [tvm_threads({"TVM_NUM_THREADS": text}) for text in ("", "0", "x")] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("variables", "threads"),
+    [
+        ({}, 8),
+        ({"NUMBA_NUM_THREADS": "3"}, 3),
+        ({"NUMBA_NUM_THREADS": "16"}, 8),
+        ({"TVM_NUM_THREADS": "2", "NUMBA_NUM_THREADS": "3"}, 2),
+    ],
+)
+def test_a_template_that_is_called_looks_up_the_threads_that_a_kernel_gets(
+    variables: dict[str, str], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TVM_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert call_threads(8) == threads
 
 
 def test_integer_arithmetic_has_tvms_rounding() -> None:
