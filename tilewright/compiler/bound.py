@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tilewright.compiler.errors import ArgumentError
-from tilewright.compiler.kernel import Argument, Array, Kernel, check_array, overlap
+from tilewright.compiler.kernel import Argument, Array, Kernel, check_array
 from tilewright.compiler.runtime import repeat_function
 
 
@@ -25,6 +25,7 @@ class BoundKernel(Kernel):
     def __init__(self, kernel: Kernel, constants: Mapping[str, Any]) -> None:
         self._kernel = kernel
         self._bound = _check_constants(kernel, constants)
+        self._kept = tuple(self._bound.values())
         left = tuple(spec for spec in kernel.inputs if spec.name not in self._bound)
         super().__init__(dataclasses.replace(kernel.code, inputs=left), kernel.config, kernel.record)
         if self.code.backend != "llvm":
@@ -56,8 +57,10 @@ class BoundKernel(Kernel):
 
     def __call__(self, *arrays: Any, out: Any = None) -> Any:
         """Run the kernel, as `Kernel` does; an output is none of the constants either."""
-        if isinstance(out, np.ndarray) and any(overlap(out, each) for each in self._bound.values()):
-            return self._call_checked(arrays, out)
+        if isinstance(out, np.ndarray):
+            for constant in self._kept:
+                if np.may_share_memory(out, constant):
+                    return self._call_checked(arrays, out)
         return super().__call__(*arrays, out=out)
 
     def _read(self, inputs: Sequence[Array]) -> list[Argument]:

@@ -400,13 +400,13 @@ def _new_output(spec: TensorSpec) -> Array:
 def _check_apart(inputs: Sequence[Argument], outputs: Sequence[Argument]) -> None:
     for number, (spec, output) in enumerate(outputs):
         for other_spec, other in (*inputs, *outputs[:number]):
-            if overlap(output, other):
+            if _overlap(output, other):
                 raise ArgumentError(
                     f"{spec.name} (out) overlaps {other_spec.name} in memory: pass an output of its own"
                 )
 
 
-def overlap(some: Array, other: Array) -> bool:
+def _overlap(some: Array, other: Array) -> bool:
     """Whether two arrays have an element in common, or may have one as far as little work tells."""
     if not np.may_share_memory(some, other):
         return False
