@@ -140,7 +140,7 @@ class Task:
 
     @property
     def template_hash(self) -> str:
-        """A hash of the template's source."""
+        """A hash of the sources of the template and of its reference."""
         return self.template.source_hash
 
     def _stated_default(self, default: Callable[..., Any]) -> dict[str, object]:
