@@ -56,9 +56,14 @@ def pool_threads(environment: Mapping[str, str] | None = None) -> int | None:
     return int(text) if text.isdigit() and int(text) > 0 else None
 
 
+def within_pool(cores: int) -> int:
+    """Of so many cores those that Numba's pool may use."""
+    return min(cores, pool_threads() or cores)
+
+
 def call_threads(cores: int) -> int:
     """The threads of a kernel where a script does not say: as many as TVM's variable or Numba's pool has."""
-    return tvm_threads() or min(cores, pool_threads() or cores)
+    return tvm_threads() or within_pool(cores)
 
 
 def thread_variables(environment: Mapping[str, str] | None = None) -> dict[str, str]:

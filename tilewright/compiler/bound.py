@@ -25,7 +25,6 @@ class BoundKernel(Kernel):
     def __init__(self, kernel: Kernel, constants: Mapping[str, Any]) -> None:
         self._kernel = kernel
         self._bound = _check_constants(kernel, constants)
-        self._kept = tuple(self._bound.values())
         left = tuple(spec for spec in kernel.inputs if spec.name not in self._bound)
         super().__init__(dataclasses.replace(kernel.code, inputs=left), kernel.config, kernel.record)
         if self.code.backend != "llvm":
@@ -58,7 +57,7 @@ class BoundKernel(Kernel):
     def __call__(self, *arrays: Any, out: Any = None) -> Any:
         """Run the kernel, as `Kernel` does; an output is none of the constants either."""
         if isinstance(out, np.ndarray):
-            for constant in self._kept:
+            for constant in self._bound.values():
                 if np.may_share_memory(out, constant):
                     return self._call_checked(arrays, out)
         return super().__call__(*arrays, out=out)

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from tilewright.measure.control_group import memory_limit_bytes
-from tilewright.settings import pool_threads
+from tilewright.settings import within_pool
 
 _PROC = Path("/proc")
 _CPUS = Path("/sys/devices/system/cpu")
@@ -19,7 +19,7 @@ def granted_cores() -> int:
 
 def usable_cores() -> int:
     """The number of threads that parallel loops get: of the granted cores, what Numba's pool may use."""
-    return min(granted_cores(), pool_threads() or granted_cores())
+    return within_pool(granted_cores())
 
 
 def physical_cores() -> int:

@@ -43,7 +43,7 @@ def enumerate_options(name: str, candidate: Sequence[object]) -> tuple[OtherOpti
     except TypeError as error:
         raise SpaceError(f"knob {name!r}: {error}") from None
     for entity in entities:
-        if isinstance(entity.val, float) and not math.isfinite(entity.val):
+        if freeze_json(entity.to_json()) != entity.val:
             raise SpaceError(f"knob {name!r}: {entity.val} cannot be recorded; give finite numbers, or names")
     return entities
 

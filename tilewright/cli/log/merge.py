@@ -9,12 +9,8 @@ from tilewright.cli.output import print_json
 
 def _merge(sources: tuple[str, ...], db: str, as_json: bool) -> None:
     from tilewright.logs.merging import merge_into
-    from tilewright.logs.sources import opened
     from tilewright.logs.store import RecordStore
 
-    for source in sources:  # what is not there makes no database
-        with opened(source):
-            pass
     with RecordStore(db) as store:
         report = merge_into(store, sources)
     if as_json:
