@@ -16,6 +16,7 @@ from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.te import Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import get_config
+from tilewright.templates.operators.attention_amx import is_for_tiles, schedule_amx
 from tilewright.templates.operators.attention_by_keys import schedule_by_keys
 from tilewright.templates.operators.attention_by_queries import schedule_by_queries
 from tilewright.templates.operators.attention_tiles import (
@@ -84,6 +85,8 @@ def attention(
     cfg = get_config()
     described = Attention.of(b, heads, m, n, d, kv_heads, causal, mask, scale, dtype)
     width, registers = cfg.target.lanes(BYTES[described.sum]), cfg.target.vector_registers
+    if is_for_tiles(described, cfg.target):
+        return schedule_amx(cfg, described, width)
     cfg.define_knob("lanes", lanes_of(described, width))
     cfg.define_knob("rows", [r for r in ROWS if r <= max(m, n)])
     cfg.define_knob("vectors", vectors_of(max(m, n), width))

@@ -17,6 +17,7 @@ from tilewright.templates.analytic import (
     tile_cycles,
     turn_cycles,
 )
+from tilewright.templates.operators.attention_amx import default_amx, is_for_tiles
 from tilewright.templates.operators.attention_workload import Attention
 
 Lanes = Literal["queries", "keys"]
@@ -107,6 +108,8 @@ def _fits(rows: int, vectors: int, registers: int) -> bool:
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
     """The untuned configuration: tiles that take the fewest cycles, blocks by caches."""
     attention = Attention.of(**arguments)
+    if is_for_tiles(attention, target):
+        return default_amx(attention, target, threads)
     width, rate = target.lanes(BYTES[attention.sum]), Machine.of(target).vectors_per_cycle
     tile = min(
         _tiles(attention, width, target),

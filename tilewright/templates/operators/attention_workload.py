@@ -73,6 +73,11 @@ class Attention:
         """The type of scores and sums."""
         return "float64" if self.dtype == "float64" else "float32"
 
+    @property
+    def factor(self) -> float:
+        """By which dots become scores as :meth:`power` takes them."""
+        return self.scale if self.mask else self.scale * LOG2_E
+
     def keys_seen(self, queries: int) -> int:
         """The keys that a tile of so many queries goes over, in the mean."""
         return max(1, self.n - (self.m - queries) // 2) if self.causal else self.n
@@ -87,8 +92,7 @@ class Attention:
 
     def scaled_queries(self, q: Tensor) -> Tensor:
         """The queries as they are multiplied: their scores are what :meth:`power` takes."""
-        factor = self.scale if self.mask else self.scale * LOG2_E
-        return te.compute(q.shape, lambda *at: q[at].astype(self.sum) * factor, name="q.scaled")
+        return te.compute(q.shape, lambda *at: q[at].astype(self.sum) * self.factor, name="q.scaled")
 
     def masked(self, score: te.Expr, place: Sequence[IterVar], mask: Sequence[Tensor]) -> te.Expr:
         """A score with what the mask adds to it."""

@@ -1,0 +1,324 @@
+"""Attention of bfloat16 numbers in tiles that the processor multiplies whole (AMX).
+
+::
+
+    dots[j, i]     of key j and query i: queries lie side by side
+    most[i]        the greatest score of a query
+    powers[u, i]   of the scores of keys 2u and 2u + 1 less that, rounded to bfloat16 and joined to a word
+    sums[c, o, i]  of element o of the values of a block of keys, by powers; a row of ones behind the elements
+                   gives the powers' total
+    y[i, o]        the sums of all blocks, divided by the total
+
+A tile of queries goes over all keys twice: for the greatest scores, then block after block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tilewright.compiler import te
+from tilewright.compiler.amx import BLOCK, COLUMNS, DEPTH, ROWS, TileProduct, multiplies_tiles, tile_product
+from tilewright.compiler.schedule import Schedule, create_schedule
+from tilewright.compiler.target import Target
+from tilewright.compiler.te import Expr, IterVar, Tensor
+from tilewright.compiler.te.words import WORD
+from tilewright.templates.collector import TemplateConfig
+from tilewright.templates.operators.attention_workload import Attention
+from tilewright.templates.operators.lanes import greatest_number
+from tilewright.templates.operators.product_copies import copy_panel
+from tilewright.templates.operators.product_stages import join_word
+
+DTYPE = "bfloat16"
+PARTS = 2  # numbers in a word
+KEYS_OF_DEPTH = DEPTH * PARTS
+BLOCKS = (32, 64, 128, 256, 512)  # of keys
+MAXIMA = 4  # kept side by side, so that none waits for the one before
+
+
+def is_for_tiles(attention: Attention, target: Target) -> bool:
+    """Whether the processor has tiles for the type, and queries and keys fill one."""
+    fills = attention.m >= COLUMNS and attention.n >= ROWS
+    return fills and attention.dtype == DTYPE and multiplies_tiles(target, (DTYPE, DTYPE))
+
+
+def default_amx(attention: Attention, target: Target, threads: int) -> dict[str, Any]:
+    """The untuned configuration."""
+    return {"keys": _blocks(attention)[-1]}
+
+
+def _blocks(attention: Attention) -> list[int]:
+    return [keys for keys in BLOCKS if keys == BLOCKS[0] or keys < attention.n + BLOCKS[0]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The attention in tiles.
+
+    Attributes:
+        attention: the workload.
+        queries: of a tile.
+        keys: of a block.
+    """
+
+    attention: Attention
+    queries: int
+    keys: int
+
+    @property
+    def blocks(self) -> int:
+        """Of keys."""
+        return -(-self.attention.n // self.keys)
+
+    @property
+    def all_keys(self) -> int:
+        """Those of all blocks."""
+        return self.blocks * self.keys
+
+    @property
+    def steps(self) -> int:
+        """The words of a query or a key, whole tiles."""
+        return _whole(-(-self.attention.d // PARTS), DEPTH)
+
+    @property
+    def elements(self) -> int:
+        """The rows of sums: a value's elements and the total, whole tiles."""
+        return _whole(self.attention.d + 1, ROWS)
+
+    def group(self, head: Expr) -> Expr:
+        """The head of keys and values that a head of queries reads."""
+        shared = self.attention.heads // self.attention.kv_heads
+        return head // shared
+
+
+def _whole(extent: int, size: int) -> int:
+    return -(-extent // size) * size
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What is computed, in order, as the head of this module shows it.
+
+    Attributes:
+        operands: queries, keys, values and perhaps a mask.
+        queries, keys: their words, of neighbouring elements.
+        pairs, values: the words of an element of neighbouring values, and those turned around.
+        joined: the sums of all blocks.
+        share: one over the total.
+    """
+
+    operands: list[Tensor]
+    queries: Tensor
+    keys: Tensor
+    pairs: Tensor
+    values: Tensor
+    dots: Tensor
+    most: Tensor
+    powers: Tensor
+    sums: Tensor
+    joined: Tensor
+    share: Tensor
+    y: Tensor
+
+    @classmethod
+    def of(cls, shape: Shape) -> Stages:
+        """The stages."""
+        attention = shape.attention
+        operands = attention.operands()
+        q, k, v, *mask = operands
+        queries, keys = (_words(x, shape.steps, extent) for x, extent in ((q, attention.m), (k, shape.all_keys)))
+        pairs = _pairs(v, shape)
+        values = te.compute((*pairs.shape[:2], *pairs.shape[:1:-1]), lambda b, g, o, u: pairs[b, g, u, o], name="v.words")
+        dots = _dots(shape, queries, keys)
+        most, powers = _powers(shape, dots, mask)
+        sums, joined = _sums(shape, powers, values)
+        share = te.compute(most.shape, lambda b, h, i: 1 / joined[b, h, shape.elements - 1, i], name="share")
+
+        def mean(b: IterVar, h: IterVar, i: IterVar, o: IterVar) -> Expr:
+            weighted: Expr = joined[b, h, o, i] * share[b, h, i]
+            return weighted.astype(attention.dtype)
+
+        y = te.compute(q.shape, mean, name="y")
+        return cls(operands, queries, keys, pairs, values, dots, most, powers, sums, joined, share, y)
+
+
+def _words(operand: Tensor, steps: int, rows: int) -> Tensor:
+    """The words of rows, zeros past their ends; rows past the last repeat it."""
+    b, heads, count, d = operand.shape
+
+    def element(b: IterVar, h: IterVar, i: IterVar, step: IterVar) -> Expr:
+        row = te.minimum(i, count - 1) if rows > count else i
+        return join_word(lambda place: operand[b, h, row, place], step, steps, d, DTYPE)
+
+    return te.compute((b, heads, rows, steps), element, name=f"{operand.name}.words")
+
+
+def _pairs(v: Tensor, shape: Shape) -> Tensor:
+    """The words of neighbouring values; ones behind their elements, zeros past the last value."""
+    b, groups, n, d = v.shape
+    steps = shape.all_keys // PARTS
+
+    def element(b: IterVar, g: IterVar, u: IterVar, o: IterVar) -> Expr:
+        word = join_word(lambda place: v[b, g, place, o], u, steps, n, DTYPE)
+        one = te.const(1.0, DTYPE)
+        return te.if_then_else(o < d, word, te.word(one, one))
+
+    return te.compute((b, groups, steps, shape.elements), element, name="v.pairs")
+
+
+def _dots(shape: Shape, queries: Tensor, keys: Tensor) -> Tensor:
+    """The dots of all keys and queries."""
+    attention = shape.attention
+    e = te.reduce_axis((0, shape.steps), "e")
+
+    def dot(b: IterVar, h: IterVar, j: IterVar, i: IterVar) -> Expr:
+        pair = keys[b, shape.group(h), j, e], queries[b, h, i, e]
+        return te.sum(te.dot(*pair, (DTYPE, DTYPE)), axis=e)
+
+    return te.compute((attention.b, attention.heads, shape.all_keys, attention.m), dot, name="dots")
+
+
+def _powers(shape: Shape, dots: Tensor, mask: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The greatest score of each query, and the words of the powers of its scores."""
+    attention = shape.attention
+    b, heads, _, m = dots.shape
+    r = te.reduce_axis((0, attention.n), "r")
+
+    def score(b: IterVar, h: IterVar, j: Expr, i: IterVar) -> Expr:
+        place = te.minimum(j, attention.n - 1) if mask and shape.all_keys > attention.n else j
+        return attention.masked(dots[b, h, j, i] * attention.factor, (b, h, i, place), mask)
+
+    def greatest(b: IterVar, h: IterVar, i: IterVar) -> Expr:
+        return greatest_number(score(b, h, r, i), r, attention.is_seen(i, r))
+
+    most = te.compute((b, heads, m), greatest, name="most")
+
+    def power(b: IterVar, h: IterVar, j: Expr, i: IterVar) -> Expr:
+        value = attention.power(score(b, h, j, i) - most[b, h, i])
+        tests = [attention.is_seen(i, j), j < attention.n if shape.all_keys > attention.n else None]
+        kept = [test for test in tests if test is not None]
+        return (te.if_then_else(te.all(*kept), value, 0.0) if kept else value).astype(DTYPE)
+
+    def word(b: IterVar, h: IterVar, u: IterVar, i: IterVar) -> Expr:
+        return te.word(*(power(b, h, u * PARTS + part, i) for part in range(PARTS)))
+
+    return most, te.compute((b, heads, shape.all_keys // PARTS, m), word, name="powers")
+
+
+def _sums(shape: Shape, powers: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """The values' sums by powers, of each block of keys and of all."""
+    b, heads, _, m = powers.shape
+    steps = shape.keys // PARTS
+    u, c = te.reduce_axis((0, steps), "u"), te.reduce_axis((0, shape.blocks), "c")
+
+    def add(b: IterVar, h: IterVar, c: IterVar, o: IterVar, i: IterVar) -> Expr:
+        pair = values[b, shape.group(h), o, c * steps + u], powers[b, h, c * steps + u, i]
+        return te.sum(te.dot(*pair, (DTYPE, DTYPE)), axis=u)
+
+    def join(b: IterVar, h: IterVar, o: IterVar, i: IterVar) -> Expr:
+        return te.sum(sums[b, h, c, o, i], axis=c, where=shape.attention.is_seen(i, c * shape.keys))
+
+    sums = te.compute((b, heads, shape.blocks, shape.elements, m), add, name="sums")
+    return sums, te.compute((b, heads, shape.elements, m), join, name="joined")
+
+
+def schedule_amx(cfg: TemplateConfig, attention: Attention, lanes: int) -> tuple[Schedule, list[Tensor]]:
+    """The schedule that the knobs say, and its arguments."""
+    cfg.define_knob("keys", _blocks(attention))
+    shape = Shape(attention, BLOCK if attention.m >= BLOCK else COLUMNS, cfg["keys"].val)
+    stages = Stages.of(shape)
+    s, y = create_schedule(stages.y), stages.y
+    b, h, i, o = s[y].op.axis
+    tile, i = s[y].split(i, shape.queries, tail="shift_inwards")
+    vector, i = s[y].split(i, lanes)
+    across, o = s[y].split(o, lanes)
+    s[y].reorder(b, h, tile, vector, across, i, o)
+    s[y].unroll(i)
+    s[y].vectorize(o)
+    loop = s[y].fuse(b, h, tile)
+    s[y].parallel(loop)
+    _sum(s, shape, stages, loop)
+    _weigh(s, shape, stages, loop)
+    _copy(s, shape, stages, loop, lanes)
+    return s, [*stages.operands, y]
+
+
+def _sum(s: Schedule, shape: Shape, stages: Stages, loop: IterVar) -> None:
+    """Block after block, the powers just ahead of their product."""
+    joined, sums = stages.joined, stages.sums
+    s[stages.share].compute_at(s[stages.y], loop)
+    s[stages.share].vectorize(s[stages.share].op.axis[-1])
+    s[joined].trim()
+    s[joined].compute_at(s[stages.y], loop)
+    (b, h, o, i), (c,) = s[joined].op.axis, s[joined].op.reduce_axis
+    s[joined].reorder(b, h, c, o, i)
+    s[joined].vectorize(i)
+    s[sums].compute_at(s[joined], c)
+    product = TileProduct(shape.elements, shape.queries, shape.keys // KEYS_OF_DEPTH, shape.keys, (DTYPE, DTYPE))
+    _multiply(s, sums, product)
+    powers = s[stages.powers]
+    powers.compute_at(s[joined], c)
+    *_, u, i = powers.op.axis
+    powers.vectorize(i)
+    powers.loop_partition(u)
+
+
+def _weigh(s: Schedule, shape: Shape, stages: Stages, loop: IterVar) -> None:
+    """The dots of all keys, and the greatest score of each query."""
+    most, dots = stages.most, stages.dots
+    s[most].trim()
+    _, side = s[most].split(s[most].op.reduce_axis[0], MAXIMA)
+    partial = s.rfactor(most, side, factor_axis=2)
+    for stage in (partial, most):
+        s[stage].compute_at(s[stages.y], loop)
+    *_, side, i = s[partial].op.axis
+    (r,) = s[partial].op.reduce_axis
+    s[partial].reorder(r, side, i)
+    s[partial].unroll(side)
+    s[partial].vectorize(i)
+    s[partial].loop_partition(r)
+    s[most].unroll(s[most].op.reduce_axis[0])
+    s[most].reorder(s[most].op.reduce_axis[0], s[most].op.axis[-1])
+    s[most].vectorize(s[most].op.axis[-1])
+    s[dots].compute_at(s[stages.y], loop)
+    product = TileProduct(shape.keys, shape.queries, shape.steps // DEPTH, shape.steps, (DTYPE, DTYPE))
+    _multiply(s, dots, product)
+
+
+def _multiply(s: Schedule, sums: Tensor, product: TileProduct) -> None:
+    """One call for the sums of a block."""
+    *_, i, j = s[sums].op.axis
+    if s[sums].op.axis[-2].extent > product.rows:
+        _, i = s[sums].split(i, product.rows)
+    q, r = s[sums].split(s[sums].op.reduce_axis[0], DEPTH)
+    s[sums].reorder(i, j, q, r)
+    s[sums].tensorize(i, tile_product(product))
+
+
+def _copy(s: Schedule, shape: Shape, stages: Stages, loop: IterVar, lanes: int) -> None:
+    """Keys and values of all heads ahead, the queries of a tile where they are used; each as tiles are read."""
+    keys = s.pack(stages.keys, stages.dots, {3: DEPTH})
+    s[stages.keys].compute_inline()
+    b, h, j, step = s[keys].op.axis
+    tiles, step = s[keys].split(step, DEPTH)
+    s[keys].reorder(b, h, j, tiles, step)
+    s[keys].vectorize(step)
+    s[keys].parallel(s[keys].fuse(b, h))
+    values = s.pack(stages.values, stages.sums, {3: DEPTH})
+    s[stages.values].compute_inline()
+    b, h, o, u = s[values].op.axis
+    tiles, u = s[values].split(u, DEPTH)
+    rows, o = s[values].split(o, ROWS)
+    s[values].reorder(b, h, tiles, rows, o, u)
+    s[values].unroll(o)
+    s[values].vectorize(u)
+    loop_of_heads = s[values].fuse(b, h)
+    s[values].parallel(loop_of_heads)
+    s[stages.pairs].compute_at(s[values], loop_of_heads)
+    _, o = s[stages.pairs].split(s[stages.pairs].op.axis[-1], lanes)
+    s[stages.pairs].vectorize(o)
+    queries = s.pack(stages.queries, stages.dots, {2: shape.queries})
+    s[stages.queries].compute_inline()
+    copy_panel(s, queries, 2, shape.queries, lanes, parallel=False, is_turned=True)
+    s[queries].compute_at(s[stages.y], loop)
