@@ -160,12 +160,21 @@ def _required(stage: Stage, regions: Regions, fixed: set[IterVar]) -> list[Span]
             )
         values = placement.absolute()
         for load in reads:
-            limits = [x for x in placement.limits if not x.is_loose or _may_be_anything(placement, load)]
+            limits = [*placement.limits, *_loose_around(placement, regions)]
+            if not _may_be_anything(placement, load):
+                limits = [limit for limit in limits if not limit.is_loose]
             spans = [
                 span_of(substitute(index, values), limits, fixed, regions.ranges) for index in load.indices
             ]
             result = spans if result is None else _union(result, spans, stage, regions.ranges)
     return result
+
+
+def _loose_around(placement: Placement, regions: Regions) -> list[Limit]:
+    """The loose limits of the stages inside whose loops a stage is computed: those loops end there, too."""
+    around = set(placement.outer)
+    others = (p for p in regions.placements.values() if not around.isdisjoint(p.stage.leaf))
+    return [limit for other in others for limit in other.limits if limit.is_loose]
 
 
 def _may_be_anything(placement: Placement, load: Load) -> bool:
@@ -186,7 +195,9 @@ def span_of(index: Expr, limits: Sequence[Limit], fixed: set[IterVar], ranges: R
             continue
         limit_held, limit_loose = _part(linear(limit.value, ranges), fixed)
         difference = limit_loose.add(loose, -1)
-        if not loose.terms or not difference.terms.keys().isdisjoint(loose.terms):
+        # A loose limit may speak of a part of the index, such as the block in which it lies.
+        other = difference.terms.keys() & loose.terms.keys()
+        if not loose.terms or len(other) >= (len(loose.terms) if limit.is_loose else 1):
             continue
         least, _ = bounds(difference, ranges)
         if not difference.terms or (limit.is_loose and least > -FAR):
@@ -217,14 +228,25 @@ def _union(left: list[Span], right: list[Span], stage: Stage, ranges: Ranges) ->
         shift = difference.const
         begin = a.begin if shift >= 0 else b.begin
         extent = max(a.extent, shift + b.extent) - min(0, shift)
-        both = _cut_keys(b) if shift == 0 else {}
-        cuts = tuple(cut for k, cut in _cut_keys(a).items() if k in both)
-        spans.append(Span(begin, extent, cuts))
+        spans.append(Span(begin, extent, _common_cuts(a, b, shift)))
     return spans
 
 
-def _cut_keys(span: Span) -> dict[object, Cut]:
-    return {(key(cut.form.to_expr()), cut.bound, cut.is_loose): cut for cut in span.cuts}
+def _common_cuts(a: Span, b: Span, shift: int) -> tuple[Cut, ...]:
+    """What is needed of neither region, the second beginning ``shift`` behind the first."""
+    others = _cut_keys(b, max(0, shift))
+    pairs = ((cut, others[k]) for k, cut in _cut_keys(a, max(0, -shift)).items() if k in others)
+    return tuple(max(pair, key=lambda cut: cut.bound - cut.form.const) for pair in pairs)
+
+
+def _cut_keys(span: Span, shift: int) -> dict[object, Cut]:
+    """The cuts of a region, told from ``shift`` ahead of it; loose ones may differ in a constant."""
+    found: dict[object, Cut] = {}
+    for cut in span.cuts:
+        moved = replace(cut, form=Linear(cut.form.terms, cut.form.const - shift))
+        exact = () if cut.is_loose else (moved.form.const, cut.bound)
+        found[key(Linear(cut.form.terms, 0).to_expr()), exact] = moved
+    return found
 
 
 def _clip(span: Span, extent: int, ranges: Ranges) -> Span:

@@ -23,7 +23,7 @@ from tilewright.compiler.amx import BLOCK, COLUMNS, DEPTH, ROWS, TileProduct, mu
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Expr, IterVar, Tensor
-from tilewright.compiler.te.words import WORD
+from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.operators.attention_workload import Attention
 from tilewright.templates.operators.lanes import greatest_number
@@ -34,6 +34,8 @@ DTYPE = "bfloat16"
 PARTS = 2  # numbers in a word
 KEYS_OF_DEPTH = DEPTH * PARTS
 BLOCKS = (32, 64, 128, 256, 512)  # of keys
+# What the calls for a block and the joining of its sums take, as keys; measured.
+KEYS_OF_CALLS = 3
 MAXIMA = 4  # kept side by side, so that none waits for the one before
 
 
@@ -43,12 +45,25 @@ def is_for_tiles(attention: Attention, target: Target) -> bool:
     return fills and attention.dtype == DTYPE and multiplies_tiles(target, (DTYPE, DTYPE))
 
 
-def default_amx(attention: Attention, target: Target, threads: int) -> dict[str, Any]:
-    """The untuned configuration."""
-    return {"keys": _blocks(attention)[-1]}
+def default_amx(attention: Attention, target: Target) -> dict[str, Any]:
+    """The untuned configuration: the block that takes the least time, of those that fit with their mask."""
+    blocks = _blocks(attention)
+    if attention.mask:
+        block_bytes = 2 * BLOCK * BYTES[attention.sum]  # of a key: dots, and the mask that is added
+        blocks = [keys for keys in blocks if keys * block_bytes <= target.l1_bytes // 2] or blocks[:1]
+    return {"keys": min(blocks, key=lambda keys: _work(attention, keys))}
+
+
+def _work(attention: Attention, keys: int) -> float:
+    """The keys that a tile of queries goes over by such blocks, and what else a block takes, as keys."""
+    all_keys = _whole(attention.n, keys)
+    # Of the last block under a causal mask much is in vain, and powers of a large one leave the first cache.
+    seen = all_keys / 2 + keys / 2 if attention.causal else all_keys + keys / 16
+    return seen * (1 + KEYS_OF_CALLS / keys)
 
 
 def _blocks(attention: Attention) -> list[int]:
+    """The blocks to choose from: at most all keys in one."""
     return [keys for keys in BLOCKS if keys == BLOCKS[0] or keys < attention.n + BLOCKS[0]]
 
 
@@ -109,11 +124,13 @@ class Stages:
     """
 
     operands: list[Tensor]
+    mask: list[Tensor]
     queries: Tensor
     keys: Tensor
     pairs: Tensor
     values: Tensor
     dots: Tensor
+    scores: Tensor | None
     most: Tensor
     powers: Tensor
     sums: Tensor
@@ -127,11 +144,16 @@ class Stages:
         attention = shape.attention
         operands = attention.operands()
         q, k, v, *mask = operands
-        queries, keys = (_words(x, shape.steps, extent) for x, extent in ((q, attention.m), (k, shape.all_keys)))
+        queries, keys = (
+            _words(x, shape.steps, extent) for x, extent in ((q, attention.m), (k, shape.all_keys))
+        )
         pairs = _pairs(v, shape)
-        values = te.compute((*pairs.shape[:2], *pairs.shape[:1:-1]), lambda b, g, o, u: pairs[b, g, u, o], name="v.words")
+        values = te.compute(
+            (*pairs.shape[:2], *pairs.shape[:1:-1]), lambda b, g, o, u: pairs[b, g, u, o], name="v.words"
+        )
         dots = _dots(shape, queries, keys)
-        most, powers = _powers(shape, dots, mask)
+        wide = [attention.widened(x) for x in mask]
+        scores, most, powers = _powers(shape, dots, wide)
         sums, joined = _sums(shape, powers, values)
         share = te.compute(most.shape, lambda b, h, i: 1 / joined[b, h, shape.elements - 1, i], name="share")
 
@@ -140,7 +162,9 @@ class Stages:
             return weighted.astype(attention.dtype)
 
         y = te.compute(q.shape, mean, name="y")
-        return cls(operands, queries, keys, pairs, values, dots, most, powers, sums, joined, share, y)
+        return cls(
+            operands, wide, queries, keys, pairs, values, dots, scores, most, powers, sums, joined, share, y
+        )
 
 
 def _words(operand: Tensor, steps: int, rows: int) -> Tensor:
@@ -179,15 +203,27 @@ def _dots(shape: Shape, queries: Tensor, keys: Tensor) -> Tensor:
     return te.compute((attention.b, attention.heads, shape.all_keys, attention.m), dot, name="dots")
 
 
-def _powers(shape: Shape, dots: Tensor, mask: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """The greatest score of each query, and the words of the powers of its scores."""
+def _powers(shape: Shape, dots: Tensor, mask: Sequence[Tensor]) -> tuple[Tensor | None, Tensor, Tensor]:
+    """The masked scores, the greatest score of each query, and the words of the powers of its scores."""
     attention = shape.attention
     b, heads, _, m = dots.shape
     r = te.reduce_axis((0, attention.n), "r")
 
+    def dot(b: IterVar, h: IterVar, j: Expr, i: IterVar) -> Expr:
+        scaled: Expr = dots[b, h, j, i] * attention.factor
+        return scaled
+
+    def masked(b: IterVar, h: IterVar, j: IterVar, i: IterVar) -> Expr:
+        return attention.masked(dot(b, h, j, i), (b, h, i, j), mask)
+
+    # What lies with keys side by side is turned around once.
+    scores = te.compute((b, heads, attention.n, m), masked, name="scores") if mask else None
+
     def score(b: IterVar, h: IterVar, j: Expr, i: IterVar) -> Expr:
-        place = te.minimum(j, attention.n - 1) if mask and shape.all_keys > attention.n else j
-        return attention.masked(dots[b, h, j, i] * attention.factor, (b, h, i, place), mask)
+        if scores is None:
+            return dot(b, h, j, i)
+        key = te.minimum(j, attention.n - 1) if shape.all_keys > attention.n else j
+        return te.Load(scores, (b, h, key, i))
 
     def greatest(b: IterVar, h: IterVar, i: IterVar) -> Expr:
         return greatest_number(score(b, h, r, i), r, attention.is_seen(i, r))
@@ -203,7 +239,7 @@ def _powers(shape: Shape, dots: Tensor, mask: Sequence[Tensor]) -> tuple[Tensor,
     def word(b: IterVar, h: IterVar, u: IterVar, i: IterVar) -> Expr:
         return te.word(*(power(b, h, u * PARTS + part, i) for part in range(PARTS)))
 
-    return most, te.compute((b, heads, shape.all_keys // PARTS, m), word, name="powers")
+    return scores, most, te.compute((b, heads, shape.all_keys // PARTS, m), word, name="powers")
 
 
 def _sums(shape: Shape, powers: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -239,7 +275,7 @@ def schedule_amx(cfg: TemplateConfig, attention: Attention, lanes: int) -> tuple
     loop = s[y].fuse(b, h, tile)
     s[y].parallel(loop)
     _sum(s, shape, stages, loop)
-    _weigh(s, shape, stages, loop)
+    _weigh(s, shape, stages, loop, lanes)
     _copy(s, shape, stages, loop, lanes)
     return s, [*stages.operands, y]
 
@@ -254,8 +290,11 @@ def _sum(s: Schedule, shape: Shape, stages: Stages, loop: IterVar) -> None:
     (b, h, o, i), (c,) = s[joined].op.axis, s[joined].op.reduce_axis
     s[joined].reorder(b, h, c, o, i)
     s[joined].vectorize(i)
+    s[joined].loop_partition(c)
     s[sums].compute_at(s[joined], c)
-    product = TileProduct(shape.elements, shape.queries, shape.keys // KEYS_OF_DEPTH, shape.keys, (DTYPE, DTYPE))
+    product = TileProduct(
+        shape.elements, shape.queries, shape.keys // KEYS_OF_DEPTH, shape.keys, (DTYPE, DTYPE)
+    )
     _multiply(s, sums, product)
     powers = s[stages.powers]
     powers.compute_at(s[joined], c)
@@ -264,7 +303,7 @@ def _sum(s: Schedule, shape: Shape, stages: Stages, loop: IterVar) -> None:
     powers.loop_partition(u)
 
 
-def _weigh(s: Schedule, shape: Shape, stages: Stages, loop: IterVar) -> None:
+def _weigh(s: Schedule, shape: Shape, stages: Stages, loop: IterVar, lanes: int) -> None:
     """The dots of all keys, and the greatest score of each query."""
     most, dots = stages.most, stages.dots
     s[most].trim()
@@ -281,9 +320,31 @@ def _weigh(s: Schedule, shape: Shape, stages: Stages, loop: IterVar) -> None:
     s[most].unroll(s[most].op.reduce_axis[0])
     s[most].reorder(s[most].op.reduce_axis[0], s[most].op.axis[-1])
     s[most].vectorize(s[most].op.axis[-1])
-    s[dots].compute_at(s[stages.y], loop)
+    if stages.scores is None:
+        s[dots].compute_at(s[stages.y], loop)
+    else:
+        s[dots].compute_at(s[stages.scores], _mask(s, shape, stages, loop, lanes))
     product = TileProduct(shape.keys, shape.queries, shape.steps // DEPTH, shape.steps, (DTYPE, DTYPE))
     _multiply(s, dots, product)
+
+
+def _mask(s: Schedule, shape: Shape, stages: Stages, loop: IterVar, lanes: int) -> IterVar:
+    """Scores by blocks of keys, whose loop it is; squares of the mask are turned around in registers."""
+    scores = stages.scores
+    assert scores is not None
+    s[scores].compute_at(s[stages.y], loop)
+    *_, j, i = s[scores].op.axis
+    block, j = s[scores].split(j, shape.keys)
+    vectors, i = s[scores].split(i, lanes)
+    square, j = s[scores].split(j, lanes)
+    s[scores].reorder(block, vectors, square, j, i)
+    s[scores].unroll(j)
+    s[scores].vectorize(i)
+    s[scores].loop_partition(block)
+    for mask in stages.mask:
+        s[mask].compute_at(s[scores], block)
+        s[mask].vectorize(s[mask].split(s[mask].op.axis[-1], lanes)[1])
+    return block
 
 
 def _multiply(s: Schedule, sums: Tensor, product: TileProduct) -> None:
@@ -292,12 +353,13 @@ def _multiply(s: Schedule, sums: Tensor, product: TileProduct) -> None:
     if s[sums].op.axis[-2].extent > product.rows:
         _, i = s[sums].split(i, product.rows)
     q, r = s[sums].split(s[sums].op.reduce_axis[0], DEPTH)
+    s[sums].round_up(s[sums].op.axis[-2])
     s[sums].reorder(i, j, q, r)
     s[sums].tensorize(i, tile_product(product))
 
 
 def _copy(s: Schedule, shape: Shape, stages: Stages, loop: IterVar, lanes: int) -> None:
-    """Keys and values of all heads ahead, the queries of a tile where they are used; each as tiles are read."""
+    """Keys and values of all heads ahead, a tile's queries where they are used, as tiles are read."""
     keys = s.pack(stages.keys, stages.dots, {3: DEPTH})
     s[stages.keys].compute_inline()
     b, h, j, step = s[keys].op.axis

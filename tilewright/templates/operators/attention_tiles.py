@@ -109,7 +109,7 @@ def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
     """The untuned configuration: tiles that take the fewest cycles, blocks by caches."""
     attention = Attention.of(**arguments)
     if is_for_tiles(attention, target):
-        return default_amx(attention, target, threads)
+        return default_amx(attention, target)
     width, rate = target.lanes(BYTES[attention.sum]), Machine.of(target).vectors_per_cycle
     tile = min(
         _tiles(attention, width, target),
