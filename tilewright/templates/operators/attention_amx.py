@@ -25,13 +25,18 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import Expr, IterVar, Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
+from tilewright.templates.operators.attention_words import (
+    DTYPE,
+    DTYPES,
+    PARTS,
+    power_word,
+    row_words,
+    value_words,
+)
 from tilewright.templates.operators.attention_workload import Attention
 from tilewright.templates.operators.lanes import greatest_number
 from tilewright.templates.operators.product_copies import copy_panel
-from tilewright.templates.operators.product_stages import join_word
 
-DTYPE = "bfloat16"
-PARTS = 2  # numbers in a word
 KEYS_OF_DEPTH = DEPTH * PARTS
 BLOCKS = (32, 64, 128, 256, 512)  # of keys
 # What the calls for a block and the joining of its sums take, as keys; measured.
@@ -42,7 +47,7 @@ MAXIMA = 4  # kept side by side, so that none waits for the one before
 def is_for_tiles(attention: Attention, target: Target) -> bool:
     """Whether the processor has tiles for the type, and queries and keys fill one."""
     fills = attention.m >= COLUMNS and attention.n >= ROWS
-    return fills and attention.dtype == DTYPE and multiplies_tiles(target, (DTYPE, DTYPE))
+    return fills and attention.dtype == DTYPE and multiplies_tiles(target, DTYPES)
 
 
 def default_amx(attention: Attention, target: Target) -> dict[str, Any]:
@@ -144,10 +149,8 @@ class Stages:
         attention = shape.attention
         operands = attention.operands()
         q, k, v, *mask = operands
-        queries, keys = (
-            _words(x, shape.steps, extent) for x, extent in ((q, attention.m), (k, shape.all_keys))
-        )
-        pairs = _pairs(v, shape)
+        queries, keys = row_words(q, shape.steps, attention.m), row_words(k, shape.steps, shape.all_keys)
+        pairs = value_words(v, shape.all_keys // PARTS, shape.elements)
         values = te.compute(
             (*pairs.shape[:2], *pairs.shape[:1:-1]), lambda b, g, o, u: pairs[b, g, u, o], name="v.words"
         )
@@ -167,30 +170,6 @@ class Stages:
         )
 
 
-def _words(operand: Tensor, steps: int, rows: int) -> Tensor:
-    """The words of rows, zeros past their ends; rows past the last repeat it."""
-    b, heads, count, d = operand.shape
-
-    def element(b: IterVar, h: IterVar, i: IterVar, step: IterVar) -> Expr:
-        row = te.minimum(i, count - 1) if rows > count else i
-        return join_word(lambda place: operand[b, h, row, place], step, steps, d, DTYPE)
-
-    return te.compute((b, heads, rows, steps), element, name=f"{operand.name}.words")
-
-
-def _pairs(v: Tensor, shape: Shape) -> Tensor:
-    """The words of neighbouring values; ones behind their elements, zeros past the last value."""
-    b, groups, n, d = v.shape
-    steps = shape.all_keys // PARTS
-
-    def element(b: IterVar, g: IterVar, u: IterVar, o: IterVar) -> Expr:
-        word = join_word(lambda place: v[b, g, place, o], u, steps, n, DTYPE)
-        one = te.const(1.0, DTYPE)
-        return te.if_then_else(o < d, word, te.word(one, one))
-
-    return te.compute((b, groups, steps, shape.elements), element, name="v.pairs")
-
-
 def _dots(shape: Shape, queries: Tensor, keys: Tensor) -> Tensor:
     """The dots of all keys and queries."""
     attention = shape.attention
@@ -198,7 +177,7 @@ def _dots(shape: Shape, queries: Tensor, keys: Tensor) -> Tensor:
 
     def dot(b: IterVar, h: IterVar, j: IterVar, i: IterVar) -> Expr:
         pair = keys[b, shape.group(h), j, e], queries[b, h, i, e]
-        return te.sum(te.dot(*pair, (DTYPE, DTYPE)), axis=e)
+        return te.sum(te.dot(*pair, DTYPES), axis=e)
 
     return te.compute((attention.b, attention.heads, shape.all_keys, attention.m), dot, name="dots")
 
@@ -230,14 +209,11 @@ def _powers(shape: Shape, dots: Tensor, mask: Sequence[Tensor]) -> tuple[Tensor 
 
     most = te.compute((b, heads, m), greatest, name="most")
 
-    def power(b: IterVar, h: IterVar, j: Expr, i: IterVar) -> Expr:
-        value = attention.power(score(b, h, j, i) - most[b, h, i])
-        tests = [attention.is_seen(i, j), j < attention.n if shape.all_keys > attention.n else None]
-        kept = [test for test in tests if test is not None]
-        return (te.if_then_else(te.all(*kept), value, 0.0) if kept else value).astype(DTYPE)
-
     def word(b: IterVar, h: IterVar, u: IterVar, i: IterVar) -> Expr:
-        return te.word(*(power(b, h, u * PARTS + part, i) for part in range(PARTS)))
+        def power(j: Expr) -> Expr:
+            return attention.power(score(b, h, j, i) - most[b, h, i])
+
+        return power_word(attention, power, u, i, shape.all_keys)
 
     return scores, most, te.compute((b, heads, shape.all_keys // PARTS, m), word, name="powers")
 
@@ -250,7 +226,7 @@ def _sums(shape: Shape, powers: Tensor, values: Tensor) -> tuple[Tensor, Tensor]
 
     def add(b: IterVar, h: IterVar, c: IterVar, o: IterVar, i: IterVar) -> Expr:
         pair = values[b, shape.group(h), o, c * steps + u], powers[b, h, c * steps + u, i]
-        return te.sum(te.dot(*pair, (DTYPE, DTYPE)), axis=u)
+        return te.sum(te.dot(*pair, DTYPES), axis=u)
 
     def join(b: IterVar, h: IterVar, o: IterVar, i: IterVar) -> Expr:
         return te.sum(sums[b, h, c, o, i], axis=c, where=shape.attention.is_seen(i, c * shape.keys))
@@ -292,9 +268,7 @@ def _sum(s: Schedule, shape: Shape, stages: Stages, loop: IterVar) -> None:
     s[joined].vectorize(i)
     s[joined].loop_partition(c)
     s[sums].compute_at(s[joined], c)
-    product = TileProduct(
-        shape.elements, shape.queries, shape.keys // KEYS_OF_DEPTH, shape.keys, (DTYPE, DTYPE)
-    )
+    product = TileProduct(shape.elements, shape.queries, shape.keys // KEYS_OF_DEPTH, shape.keys, DTYPES)
     _multiply(s, sums, product)
     powers = s[stages.powers]
     powers.compute_at(s[joined], c)
@@ -324,7 +298,7 @@ def _weigh(s: Schedule, shape: Shape, stages: Stages, loop: IterVar, lanes: int)
         s[dots].compute_at(s[stages.y], loop)
     else:
         s[dots].compute_at(s[stages.scores], _mask(s, shape, stages, loop, lanes))
-    product = TileProduct(shape.keys, shape.queries, shape.steps // DEPTH, shape.steps, (DTYPE, DTYPE))
+    product = TileProduct(shape.keys, shape.queries, shape.steps // DEPTH, shape.steps, DTYPES)
     _multiply(s, dots, product)
 
 
