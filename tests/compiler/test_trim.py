@@ -114,3 +114,51 @@ def test_only_a_reduction_is_trimmed() -> None:
     y = te.compute((4,), lambda i: x[i] + 1.0, name="y")
     with pytest.raises(ScheduleError, match="trim: y is no reduction"):
         create_schedule(y)[y].trim()
+
+
+BLOCK = 3
+
+
+def by_blocks(m: int) -> Program:
+    """``twice`` is read up to the diagonal by a trimmed maximum, and by sums in a trimmed loop of blocks."""
+    a = te.placeholder((m + 1, m), "float32", name="A")
+    twice = te.compute((m + 1, m), lambda j, i: a[j, i] + a[j, i], name="twice")
+    r, u, c = (te.reduce_axis((0, size), name) for size, name in ((m, "r"), (BLOCK, "u"), (m // BLOCK, "c")))
+    most = te.compute((m,), lambda i: te.max(twice[r, i], axis=r, where=r <= i), name="most")
+    sums = te.compute(
+        (m // BLOCK, m),
+        lambda c, i: te.sum(twice[c * BLOCK + u, i] * twice[c * BLOCK + u + 1, i], axis=u),
+        name="sums",
+    )
+    total = te.compute((m,), lambda i: te.sum(sums[c, i], axis=c, where=c * BLOCK <= i), name="total")
+    y = te.compute((m,), lambda i: most[i] + total[i], name="Y")
+    s = create_schedule(y)
+    tile, _ = s[y].split(y.op.axis[0], ROWS)
+    for stage in (most, total):
+        s[stage].trim()
+        s[stage].compute_at(s[y], tile)
+    (i,), (c,) = s[total].op.axis, s[total].op.reduce_axis
+    s[total].reorder(c, i)
+    s[sums].compute_at(s[total], c)
+    s[twice].compute_at(s[y], tile)
+    return Program.from_schedule(s, [a, y])
+
+
+def test_what_blocks_read_in_a_trimmed_loop_is_computed_up_to_its_end() -> None:
+    assert f"for j in range(min(25, i.outer*{ROWS} + {ROWS - 1 + BLOCK + 1}))" in str(
+        lower_program(by_blocks(24))
+    )
+
+
+@pytest.mark.parametrize("m", [24, 9, 3])
+def test_blocks_in_a_trimmed_loop_see_what_they_read(m: int) -> None:
+    """With elements that no block reads left out, whatever they are."""
+    program = by_blocks(m)
+    (a,) = operands(program)
+    twice = 2 * a
+    places = np.arange(m)
+    products = (twice[:-1] * twice[1:]).reshape(-1, BLOCK, m).sum(axis=1)
+    counted = np.where((BLOCK * np.arange(m // BLOCK))[:, None] <= places, products, 0).sum(axis=0)
+    expected = np.where(places[:, None] <= places, twice[:-1], -np.inf).max(axis=0) + counted
+    for found in results(program, [a], with_numba=True).values():
+        np.testing.assert_array_equal(found, expected)

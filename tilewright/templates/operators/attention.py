@@ -28,6 +28,7 @@ from tilewright.templates.operators.attention_tiles import (
     default,
     lanes_of,
     may_block,
+    parts_of,
     vectors_of,
 )
 from tilewright.templates.operators.attention_workload import Attention
@@ -92,16 +93,21 @@ def attention(
     cfg.define_knob("vectors", vectors_of(max(m, n), width))
     cfg.define_knob("across", vectors_of(d, width))
     cfg.define_knob("wide", list(WIDE))
+    names: tuple[str, ...] = TILE
+    if len(parts_of(described, cfg.target)) > 1:
+        cfg.define_knob("parts", parts_of(described, cfg.target))
+        names = (*TILE, "parts")
     cfg.define_knob("pack", [1, 0])
     cfg.define_knob("panels", [p for p in PANELS if p * width < n])
     cfg.define_knob("tiles", [t for t in TILES if t <= m])
-    cfg.constrain(TILE, lambda *tile: _tile(*tile).is_possible(described, width, registers))
+    cfg.constrain(names, lambda *tile: _tile(*tile).is_possible(described, width, registers))
     cfg.constrain(
-        (*TILE, "pack", "panels", "tiles"),
-        lambda *knobs: may_block(described, _tile(*knobs[: len(TILE)]), width, *_values(*knobs[len(TILE) :])),
+        (*names, "pack", "panels", "tiles"),
+        lambda *knobs: may_block(described, _tile(*knobs[:-3]), width, *_values(*knobs[-3:])),
     )
-    write = schedule_by_queries if cfg["lanes"].val == "queries" else schedule_by_keys
-    return write(cfg, described, width)
+    if cfg["lanes"].val == "keys":
+        return schedule_by_keys(cfg, described, width)
+    return schedule_by_queries(cfg, described, width, cfg["parts"].val if "parts" in names else 1)
 
 
 def _tile(*knobs: Any) -> Tile:

@@ -106,11 +106,6 @@ class Shape:
         """The rows of sums: a value's elements and the total, whole tiles."""
         return _whole(self.attention.d + 1, ROWS)
 
-    def group(self, head: Expr) -> Expr:
-        """The head of keys and values that a head of queries reads."""
-        shared = self.attention.heads // self.attention.kv_heads
-        return head // shared
-
 
 def _whole(extent: int, size: int) -> int:
     return -(-extent // size) * size
@@ -176,7 +171,7 @@ def _dots(shape: Shape, queries: Tensor, keys: Tensor) -> Tensor:
     e = te.reduce_axis((0, shape.steps), "e")
 
     def dot(b: IterVar, h: IterVar, j: IterVar, i: IterVar) -> Expr:
-        pair = keys[b, shape.group(h), j, e], queries[b, h, i, e]
+        pair = keys[b, shape.attention.group(h), j, e], queries[b, h, i, e]
         return te.sum(te.dot(*pair, DTYPES), axis=e)
 
     return te.compute((attention.b, attention.heads, shape.all_keys, attention.m), dot, name="dots")
@@ -225,7 +220,7 @@ def _sums(shape: Shape, powers: Tensor, values: Tensor) -> tuple[Tensor, Tensor]
     u, c = te.reduce_axis((0, steps), "u"), te.reduce_axis((0, shape.blocks), "c")
 
     def add(b: IterVar, h: IterVar, c: IterVar, o: IterVar, i: IterVar) -> Expr:
-        pair = values[b, shape.group(h), o, c * steps + u], powers[b, h, c * steps + u, i]
+        pair = values[b, shape.attention.group(h), o, c * steps + u], powers[b, h, c * steps + u, i]
         return te.sum(te.dot(*pair, DTYPES), axis=u)
 
     def join(b: IterVar, h: IterVar, o: IterVar, i: IterVar) -> Expr:

@@ -113,11 +113,10 @@ def _scores(attention: Attention, wide: Sequence[Tensor], mask: Sequence[Tensor]
     """The dots and the scores of all queries and keys."""
     q, k, _ = wide
     shape = (attention.b, attention.heads, attention.m, attention.n)
-    shared = attention.heads // attention.kv_heads
     e = te.reduce_axis((0, attention.d), "e")
 
     def dot(b: IterVar, h: IterVar, i: IterVar, j: IterVar) -> te.Expr:
-        return te.sum(q[b, h, i, e] * k[b, h // shared, j, e], axis=e)
+        return te.sum(q[b, h, i, e] * k[b, attention.group(h), j, e], axis=e)
 
     dots = te.compute(shape, dot, name="dots")
     scores = te.compute(shape, lambda *at: attention.masked(dots[at], at, mask), name="scores")
@@ -127,7 +126,6 @@ def _scores(attention: Attention, wide: Sequence[Tensor], mask: Sequence[Tensor]
 def _blocks(keys: Keys, scores: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The greatest score, the powers, their total and the weighted sums of values, of each block of keys."""
     b, heads, m, n = scores.shape
-    shared = heads // keys.attention.kv_heads
     shape = (b, heads, *keys.blocks, m)
     r, t, u = (keys.axis(name) for name in "rtu")
     # Where a mask hides all keys of a block, powers are to be 0, not NaN.
@@ -150,7 +148,7 @@ def _blocks(keys: Keys, scores: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tens
     def add_values(b: IterVar, h: IterVar, *at: IterVar) -> te.Expr:
         *around, i, o = at
         key = keys.place(around, u)
-        value = powers[b, h, i, key] * v[b, h // shared, key, o]
+        value = powers[b, h, i, key] * v[b, keys.attention.group(h), key, o]
         return te.sum(value, axis=u, where=keys.counts(i, key))
 
     most = te.compute(shape, greatest, name="most")

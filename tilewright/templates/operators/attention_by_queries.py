@@ -3,6 +3,8 @@
 The greatest score, the total and the result of a vector of queries are vectors, so that no lanes are joined,
 and neither keys nor values are copied: only queries and results are turned around. A tile of queries goes
 over all keys at once; its greatest scores and totals are taken from scores and powers still in registers.
+Where the processor multiplies pairs of bfloat16 numbers, queries and keys are words of neighbouring elements,
+and powers and values those of neighbouring keys.
 """
 
 from __future__ import annotations
@@ -15,6 +17,13 @@ from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.te import IterVar, Tensor
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.operators.attention_by_keys import convert_ahead
+from tilewright.templates.operators.attention_words import (
+    DTYPES,
+    ones,
+    power_word,
+    row_words,
+    value_words,
+)
 from tilewright.templates.operators.attention_workload import Attention
 from tilewright.templates.operators.lanes import greatest_number
 from tilewright.templates.operators.product import compute_tile
@@ -29,6 +38,7 @@ class Stages:
     """What is computed, in order; queries are the last dimension of all but the first and the last.
 
     Attributes:
+        parts: numbers that are multiplied at once: of two, all operands of products are words.
         queries, keys, values: as they are multiplied.
         dots: of keys and queries.
         scores: with what the mask adds.
@@ -40,6 +50,7 @@ class Stages:
         y: the result.
     """
 
+    parts: int
     queries: Tensor
     keys: Tensor
     values: Tensor
@@ -53,13 +64,18 @@ class Stages:
     y: Tensor
 
     @classmethod
-    def of(cls, attention: Attention, operands: Sequence[Tensor]) -> Stages:
+    def of(cls, attention: Attention, operands: Sequence[Tensor], parts: int) -> Stages:
         """The stages of an attention."""
         q, k, v, *mask = operands
-        queries, keys, values = attention.scaled_queries(q), attention.widened(k), attention.widened(v)
-        dots, scores = _scores(attention, queries, keys, mask)
-        most, powers, total = _powers(attention, scores)
-        sums = _sums(attention, powers, values)
+        if parts > 1:
+            steps = -(-attention.d // parts)
+            queries, keys = row_words(q, steps, attention.m), row_words(k, steps, attention.n)
+            values = value_words(v, -(-attention.n // parts), attention.d)
+        else:
+            queries, keys, values = attention.scaled_queries(q), attention.widened(k), attention.widened(v)
+        dots, scores = _scores(attention, queries, keys, mask, parts)
+        most, powers, total = _powers(attention, scores, parts)
+        sums = _sums(attention, powers, values, parts)
         share = te.compute(total.shape, lambda *at: 1 / total[at], name="share")
 
         def mean(b: IterVar, h: IterVar, i: IterVar, o: IterVar) -> te.Expr:
@@ -67,64 +83,75 @@ class Stages:
             return weighted.astype(attention.dtype)
 
         y = te.compute(q.shape, mean, name="y")
-        return cls(queries, keys, values, dots, scores, most, powers, total, sums, share, y)
+        return cls(parts, queries, keys, values, dots, scores, most, powers, total, sums, share, y)
 
 
 def _scores(
-    attention: Attention, queries: Tensor, keys: Tensor, mask: Sequence[Tensor]
+    attention: Attention, queries: Tensor, keys: Tensor, mask: Sequence[Tensor], parts: int
 ) -> tuple[Tensor, Tensor]:
     """The dots and the scores of all keys and queries."""
-    shared = attention.heads // attention.kv_heads
-    e = te.reduce_axis((0, attention.d), "e")
+    e = te.reduce_axis((0, queries.shape[-1]), "e")
 
     def dot(b: IterVar, h: IterVar, j: IterVar, i: IterVar) -> te.Expr:
-        return te.sum(keys[b, h // shared, j, e] * queries[b, h, i, e], axis=e)
+        return te.sum(_times(keys[b, attention.group(h), j, e], queries[b, h, i, e], parts), axis=e)
 
     def score(b: IterVar, h: IterVar, j: IterVar, i: IterVar) -> te.Expr:
-        return attention.masked(dots[b, h, j, i], (b, h, i, j), mask)
+        scaled = dots[b, h, j, i] * attention.factor if parts > 1 else dots[b, h, j, i]
+        return attention.masked(scaled, (b, h, i, j), mask)
 
     dots = te.compute((attention.b, attention.heads, attention.n, attention.m), dot, name="dots")
     return dots, te.compute(dots.shape, score, name="scores")
 
 
-def _powers(attention: Attention, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _powers(attention: Attention, scores: Tensor, parts: int) -> tuple[Tensor, Tensor, Tensor]:
     """The greatest score of each query, the powers of its scores, and their total."""
     b, heads, n, m = scores.shape
-    r, t = te.reduce_axis((0, n), "r"), te.reduce_axis((0, n), "t")
+    steps = -(-n // parts)
+    r, t = te.reduce_axis((0, n), "r"), te.reduce_axis((0, steps), "t")
 
     def greatest(b: IterVar, h: IterVar, i: IterVar) -> te.Expr:
         return greatest_number(scores[b, h, r, i], r, attention.is_seen(i, r))
 
-    def power(b: IterVar, h: IterVar, j: IterVar, i: IterVar) -> te.Expr:
-        return attention.power(scores[b, h, j, i] - most[b, h, i])
+    def power(b: IterVar, h: IterVar, u: IterVar, i: IterVar) -> te.Expr:
+        def of_key(j: te.Expr) -> te.Expr:
+            key = te.minimum(j, n - 1) if steps * parts > n else j
+            return attention.power(te.Load(scores, (b, h, key, i)) - most[b, h, i])
+
+        return power_word(attention, of_key, u, i, steps * parts) if parts > 1 else of_key(u)
 
     def add(b: IterVar, h: IterVar, i: IterVar) -> te.Expr:
-        return te.sum(powers[b, h, t, i], axis=t, where=attention.is_seen(i, t))
+        value = powers[b, h, t, i]
+        counted = te.dot(value, ones(), DTYPES) if parts > 1 else value
+        return te.sum(counted, axis=t, where=attention.is_seen(i, t * parts))
 
     most = te.compute((b, heads, m), greatest, name="most")
-    powers = te.compute(scores.shape, power, name="powers")
+    powers = te.compute((b, heads, steps, m), power, name="powers")
     return most, powers, te.compute((b, heads, m), add, name="total")
 
 
-def _sums(attention: Attention, powers: Tensor, values: Tensor) -> Tensor:
+def _sums(attention: Attention, powers: Tensor, values: Tensor, parts: int) -> Tensor:
     """The values that a query sees by its powers, added up."""
-    b, heads, n, m = powers.shape
-    shared = attention.heads // attention.kv_heads
-    u = te.reduce_axis((0, n), "u")
+    b, heads, steps, m = powers.shape
+    u = te.reduce_axis((0, steps), "u")
 
     def add(b: IterVar, h: IterVar, o: IterVar, i: IterVar) -> te.Expr:
-        value = powers[b, h, u, i] * values[b, h // shared, u, o]
-        return te.sum(value, axis=u, where=attention.is_seen(i, u))
+        value = _times(powers[b, h, u, i], values[b, attention.group(h), u, o], parts)
+        return te.sum(value, axis=u, where=attention.is_seen(i, u * parts))
 
     return te.compute((b, heads, attention.d, m), add, name="sums")
 
 
+def _times(a: te.Expr, b: te.Expr, parts: int) -> te.Expr:
+    """The product of two numbers, or the sum of those of two words' numbers."""
+    return te.dot(a, b, DTYPES) if parts > 1 else a * b
+
+
 def schedule_by_queries(
-    cfg: TemplateConfig, attention: Attention, lanes: int
+    cfg: TemplateConfig, attention: Attention, lanes: int, parts: int
 ) -> tuple[Schedule, list[Tensor]]:
     """The schedule that the knobs say, and its arguments."""
     operands = attention.operands()
-    stages = Stages.of(attention, operands)
+    stages = Stages.of(attention, operands, parts)
     s, y = create_schedule(stages.y), stages.y
     queries = cfg["vectors"].val * lanes
     wide = cfg["wide"].val
@@ -133,15 +160,18 @@ def schedule_by_queries(
     for reduction in (stages.most, stages.total, stages.sums):
         s[reduction].trim()
     _sum_values(s, stages, across)
-    powers = 1 if attention.n % POWERS else max(1, POWERS // cfg["vectors"].val)
+    powers = 1 if stages.powers.shape[2] % POWERS else max(1, POWERS // cfg["vectors"].val // stages.parts)
     _weigh(s, stages, loop, cfg["rows"].val, powers)
     packed = s.pack(stages.queries, _score(s, stages, loop, cfg["rows"].val), {2: queries})
     s[stages.queries].compute_inline()
-    copy_panel(s, packed, 2, queries, lanes, parallel=False)
+    copy_panel(s, packed, 2, queries, lanes, parallel=False, is_turned=True)
     s[packed].compute_at(s[y], loop)
-    for wide in (stages.keys, stages.values):
-        if wide not in operands:
-            convert_ahead(s, wide, lanes)
+    if stages.parts > 1 and attention.d % stages.parts == 0:
+        s[stages.keys].compute_inline()  # words as they lie
+    elif stages.keys not in operands:
+        convert_ahead(s, stages.keys, lanes)
+    if stages.values not in operands:
+        convert_ahead(s, stages.values, lanes)
     return s, [*operands, y]
 
 

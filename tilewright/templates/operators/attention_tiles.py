@@ -18,6 +18,7 @@ from tilewright.templates.analytic import (
     turn_cycles,
 )
 from tilewright.templates.operators.attention_amx import default_amx, is_for_tiles
+from tilewright.templates.operators.attention_words import parts_at_once
 from tilewright.templates.operators.attention_workload import Attention
 
 Lanes = Literal["queries", "keys"]
@@ -52,6 +53,7 @@ class Tile:
             the lanes so many elements as rows, by a vector of queries.
         wide: with queries in the lanes, the vectors of queries in a tile of results, which then has as many
             times fewer rows: two take fewer loads.
+        parts: with queries in the lanes, the numbers that are multiplied at once.
     """
 
     lanes: Lanes
@@ -59,6 +61,7 @@ class Tile:
     vectors: int
     across: int
     wide: int = 1
+    parts: int = 1
 
     def is_possible(self, attention: Attention, width: int, registers: int) -> bool:
         """Whether a workload has room for such tiles, of vectors ``width`` wide, and registers hold them."""
@@ -70,23 +73,25 @@ class Tile:
             fits = _fits(self.across * width // self.wide, self.wide, registers)
             return has_room and fits and (is_whole or self.wide == 1)
         has_room = self.rows <= attention.m and (self.vectors - 1) * width < attention.n
-        return self.wide == 1 and has_room and _fits(self.rows, self.across, registers)
+        is_plain = self.wide == self.parts == 1
+        return is_plain and has_room and _fits(self.rows, self.across, registers)
 
-    def cycles(self, attention: Attention, width: int, fma_per_cycle: float) -> float:
+    def cycles(self, attention: Attention, width: int, machine: Machine) -> float:
         """Cycles of a head, powers left out, which are the same for all tiles."""
+        rate = machine.vectors_per_cycle * (machine.dots if self.parts > 1 else 1.0)
         queries = self.vectors * width if self.lanes == "queries" else self.rows
         seen = attention.keys_seen(queries)
         work = self._by_queries if self.lanes == "queries" else self._by_keys
         # Keys and values come from the second cache for each tile of queries.
         read = LOADS_SEEN / L2_VECTORS_PER_CYCLE * 2 * seen * attention.d / width
         packed = 0.0 if self.lanes == "queries" else turn_cycles(attention.n, attention.d // width, width)
-        return -(-attention.m // queries) * (work(attention, seen, width, fma_per_cycle) + read) + packed
+        return -(-attention.m // queries) * (work(attention, seen, width, rate) + read) + packed
 
     def _by_queries(self, attention: Attention, seen: int, width: int, fma_per_cycle: float) -> float:
         step = tile_cycles(self.rows, self.vectors, fma_per_cycle=fma_per_cycle)
-        scores = -(-seen // self.rows) * attention.d * step
+        scores = -(-seen // self.rows) * -(-attention.d // self.parts) * step
         row = tile_cycles(self.across * width // self.wide, self.wide, fma_per_cycle=fma_per_cycle)
-        sums = self.vectors * -(-attention.d // (self.across * width)) * seen * row
+        sums = self.vectors * -(-attention.d // (self.across * width)) * -(-seen // self.parts) * row
         passes = (
             self.vectors * seen * (PASSES * bool(attention.n % self.rows) + TEST_CYCLES * attention.causal)
         )
@@ -110,10 +115,10 @@ def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
     attention = Attention.of(**arguments)
     if is_for_tiles(attention, target):
         return default_amx(attention, target)
-    width, rate = target.lanes(BYTES[attention.sum]), Machine.of(target).vectors_per_cycle
+    width, machine = target.lanes(BYTES[attention.sum]), Machine.of(target)
     tile = min(
         _tiles(attention, width, target),
-        key=lambda tile: (tile.cycles(attention, width, rate), -tile.rows),
+        key=lambda tile: (tile.cycles(attention, width, machine), -tile.rows),
     )
     is_packed = tile.lanes == "queries" or attention.m >= FEW
     return {
@@ -122,6 +127,7 @@ def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
         "vectors": tile.vectors,
         "across": tile.across,
         "wide": tile.wide,
+        **({"parts": tile.parts} if len(parts_of(attention, target)) > 1 else {}),
         "pack": int(is_packed),
         "panels": _panels(attention, tile, width, target) if is_packed else 0,
         "tiles": 1,
@@ -130,7 +136,14 @@ def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
 
 def _tiles(attention: Attention, width: int, target: Target) -> Iterator[Tile]:
     """The tiles to choose from: scores and powers of one stay near the core, or keys come in blocks."""
-    choices = (lanes_of(attention, width), ROWS, VECTORS, vectors_of(attention.d, width), WIDE)
+    choices = (
+        lanes_of(attention, width),
+        ROWS,
+        VECTORS,
+        vectors_of(attention.d, width),
+        WIDE,
+        parts_of(attention, target),
+    )
     for tile in starmap(Tile, product(*choices)):
         scores = 2 * attention.n * tile.vectors * width * BYTES[attention.sum]
         is_kept = tile.lanes == "keys" or scores <= 2 * target.l2_bytes
@@ -159,6 +172,11 @@ def lanes_of(attention: Attention, width: int) -> list[Lanes]:
 def vectors_of(extent: int, width: int) -> list[int]:
     """How many vectors an extent has room for."""
     return [v for v in VECTORS if v == 1 or (v - 1) * width < extent]
+
+
+def parts_of(attention: Attention, target: Target) -> list[int]:
+    """How many numbers may be multiplied at once."""
+    return sorted({1, parts_at_once(attention, target)}, reverse=True)
 
 
 def may_block(attention: Attention, tile: Tile, width: int, pack: int, panels: int, tiles: int) -> bool:

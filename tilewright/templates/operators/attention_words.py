@@ -16,9 +16,9 @@ DTYPES: Dtypes = (DTYPE, DTYPE)
 PARTS = 2  # numbers in a word
 
 
-def multiplies_pairs(attention: Attention, target: Target) -> bool:
-    """Whether the processor multiplies the operands' numbers two at a time."""
-    return attention.dtype == DTYPE and find_instruction(target, DTYPES) is not None
+def parts_at_once(attention: Attention, target: Target) -> int:
+    """How many of the operands' numbers the processor multiplies at once."""
+    return PARTS if attention.dtype == DTYPE and find_instruction(target, DTYPES) is not None else 1
 
 
 def row_words(operand: Tensor, steps: int, rows: int) -> Tensor:

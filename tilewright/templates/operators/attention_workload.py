@@ -82,6 +82,11 @@ class Attention:
         """The keys that a tile of so many queries goes over, in the mean."""
         return max(1, self.n - (self.m - queries) // 2) if self.causal else self.n
 
+    def group(self, head: te.Expr) -> te.Expr:
+        """The head of keys and values that a head of queries reads."""
+        shared: te.Expr = head // (self.heads // self.kv_heads)
+        return shared
+
     def operands(self) -> list[Tensor]:
         """Queries, keys, values, and the mask where there is one."""
         sizes = {"q": (self.heads, self.m), "k": (self.kv_heads, self.n), "v": (self.kv_heads, self.n)}
