@@ -59,10 +59,11 @@ def max_pool(c: int, size: int, layout: str) -> Row:
     return Row(f"max_pool 3x3/2 {c}x{size} {layout}", "max_pool2d", params, "bandwidth")
 
 
-def attention(heads: int, m: int) -> Row:
+def attention(heads: int, m: int, **others: Any) -> Row:
     """An attention of as many queries as keys."""
-    params = {"b": 1, "heads": heads, "m": m, "n": m, "d": 64}
-    return Row(f"attention {heads}x{m}x64", "attention", params, "peak", "attention", of_best=1.2)
+    params = {"b": 1, "heads": heads, "m": m, "n": m, "d": 64, **others}
+    name = " ".join(["attention", f"{heads}x{m}x64", *map(str, others.values())])
+    return Row(name, "attention", params, "peak", "attention", of_best=1.2)
 
 
 def rows_of(op: str, name: str, shape: tuple[int, ...], of_best: float | None, **others: Any) -> Row:
@@ -114,6 +115,8 @@ ROWS = (
     rows_of("reduce_sum", "column sum 4096x4096", (4096, 4096), 1.0, axis=0),
     attention(12, 128),
     attention(1, 2048),
+    attention(12, 128, dtype="bfloat16"),
+    attention(1, 2048, dtype="bfloat16"),
     rows_of("elementwise", "chain of five 1M", (1 << 20,), 1.0, chain="relu(x * s + y) * z - x"),
     rows_of("elementwise", "gelu 1M", (1 << 20,), 1.2, chain="gelu(x)"),
     rows_of("elementwise", "gelu_tanh 1M", (1 << 20,), 2.0, chain="gelu_tanh(x)"),

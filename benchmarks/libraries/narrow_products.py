@@ -8,17 +8,18 @@ import ml_dtypes
 import numpy as np
 
 from libraries.form import Form, call_form
-from libraries.problem import Array, Product
+from libraries.problem import Product
+from libraries.torch_arrays import to_array, to_tensor
 
 
 def torch_forms(torch: Any, problem: Product) -> list[Form]:
     """PyTorch's own products: of bfloat16, and of signed bytes."""
-    a, b = _tensor(torch, problem.a), _tensor(torch, problem.b)
+    a, b = to_tensor(torch, problem.a), to_tensor(torch, problem.b)
     right = b.t() if problem.is_transposed else b
     if problem.a.dtype == ml_dtypes.bfloat16:
-        return [call_form("matmul", lambda: torch.matmul(a, right), lambda y: y.float().numpy())]
+        return [call_form("matmul", lambda: torch.matmul(a, right), to_array)]
     if problem.a.dtype == np.int8:
-        return [call_form("_int_mm", lambda: torch._int_mm(a, right), lambda y: y.numpy())]
+        return [call_form("_int_mm", lambda: torch._int_mm(a, right), to_array)]
     return []
 
 
@@ -26,14 +27,14 @@ def onednn_forms(torch: Any, problem: Product) -> list[Form]:
     """OneDNN's quantized layer, whose weight has to be packed ahead; bytes of A without a sign."""
     if problem.a.dtype != np.uint8:
         return []
-    a, b = _tensor(torch, problem.a), _tensor(torch, problem.b)
+    a, b = to_tensor(torch, problem.a), to_tensor(torch, problem.b)
     rows = (b if problem.is_transposed else b.t()).contiguous()
     weight = torch.ops.onednn.qlinear_prepack(rows, list(a.shape))
     columns = len(rows)
     ones, zeros = torch.ones(columns), torch.zeros(columns, dtype=torch.int64)
     scales: tuple[Any, ...] = (1.0, 0, weight, ones, zeros, None, 1.0, 0, torch.float32, "none", [], "")
     call = torch.ops.onednn.qlinear_pointwise
-    return [call_form("qlinear, packed weight", lambda: call(a, *scales), lambda y: y.numpy())]
+    return [call_form("qlinear, packed weight", lambda: call(a, *scales), to_array)]
 
 
 def onnxruntime_forms(runtime: Any, helper: Any, problem: Product) -> list[Form]:
@@ -48,10 +49,3 @@ def onnxruntime_forms(runtime: Any, helper: Any, problem: Product) -> list[Form]
     inputs = {"a": problem.a} if problem.is_constant else {"a": problem.a, "b": right}
     shape = (problem.a.shape[0], right.shape[1])
     return [make_form(runtime, helper, "MatMulInteger", [node], inputs, constants, shape, np.int32)]
-
-
-def _tensor(torch: Any, array: Array) -> Any:
-    """A tensor in memory of PyTorch's own; it knows no arrays of bfloat16."""
-    if array.dtype == ml_dtypes.bfloat16:
-        return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16).clone()
-    return torch.from_numpy(np.array(array)).clone()

@@ -9,11 +9,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
 from libraries import narrow_products
 from libraries.form import Form, Maker, call_form
 from libraries.problem import Array, Convolution, MaxPool, Other, Problem, Product
+from libraries.torch_arrays import to_array, to_tensor
 from tilewright.cli.torch_elementwise import prepare_chain
 from tilewright.cli.torch_operators import TORCH
 
@@ -53,10 +52,6 @@ def _bind(function: Callable[..., Any], inputs: tuple[Any, ...]) -> Callable[[],
     return lambda: function(*inputs)
 
 
-def _tensor(torch: Any, array: Array) -> Any:
-    return torch.from_numpy(np.array(array)).clone()  # into memory as PyTorch aligns it
-
-
 def _modules(torch: Any, problem: Problem) -> list[tuple[str, Any, tuple[Any, ...]]]:
     """The problem as modules or functions: what varies are the inputs, what is constant are parameters."""
     if isinstance(problem, Product):
@@ -69,21 +64,21 @@ def _modules(torch: Any, problem: Problem) -> list[tuple[str, Any, tuple[Any, ..
         module = (
             _pool_module(torch, problem) if isinstance(problem, MaxPool) else _conv_module(torch, problem)
         )
-        x = _tensor(torch, problem.x).contiguous(memory_format=layout)
+        x = to_tensor(torch, problem.x).contiguous(memory_format=layout)
         found.append((name, module.eval().to(memory_format=layout), (x,)))
     return found
 
 
 def _other_function(torch: Any, problem: Other) -> tuple[Any, tuple[Any, ...]]:
     compute, arguments = TORCH[problem.op], problem.arguments
-    inputs = tuple(_tensor(torch, array) for array in problem.arrays)
+    inputs = tuple(to_tensor(torch, array) for array in problem.arrays)
     if problem.op == "elementwise":
         return prepare_chain(torch, arguments), inputs
     return lambda *tensors: compute(torch, arguments, *tensors), inputs
 
 
 def _product_module(torch: Any, problem: Product) -> tuple[Any, tuple[Any, ...]]:
-    a, b = _tensor(torch, problem.a), _tensor(torch, problem.b)
+    a, b = to_tensor(torch, problem.a), to_tensor(torch, problem.b)
     if not problem.is_constant:
         # A function of ours: the compiler leaves those of the library alone.
         return lambda x, y: torch.matmul(x, y.t() if problem.is_transposed else y), (a, b)
@@ -97,9 +92,9 @@ def _conv_module(torch: Any, problem: Convolution) -> Any:
     sizes = {"stride": problem.stride, "padding": problem.padding, "groups": problem.groups}
     has_bias = problem.bias is not None
     layer = torch.nn.Conv2d(c * problem.groups, o, problem.kernel, bias=has_bias, **sizes)
-    layer.weight.copy_(_tensor(torch, problem.weight))
+    layer.weight.copy_(to_tensor(torch, problem.weight))
     if problem.bias is not None:
-        layer.bias.copy_(_tensor(torch, problem.bias))
+        layer.bias.copy_(to_tensor(torch, problem.bias))
     return torch.nn.Sequential(layer, torch.nn.ReLU(inplace=True)) if problem.has_relu else layer
 
 
@@ -112,9 +107,9 @@ def _eager_forms(torch: Any, problem: Problem) -> list[Form]:
         return narrow_products.torch_forms(torch, problem)
     calls = [(layout, _bind(module, inputs)) for layout, module, inputs in _modules(torch, problem)]
     if isinstance(problem, Product) and problem.is_transposed and problem.a.shape[0] == 1:
-        weight, x = _tensor(torch, problem.b), _tensor(torch, problem.a)[0]
+        weight, x = to_tensor(torch, problem.b), to_tensor(torch, problem.a)[0]
         calls.append(("matrix by vector", lambda: torch.mv(weight, x)[None]))
-    return [call_form(f"eager, {name}", call) for name, call in calls]
+    return [call_form(f"eager, {name}", call, to_array) for name, call in calls]
 
 
 def _inductor_forms(torch: Any, problem: Problem) -> list[Form]:
@@ -128,7 +123,7 @@ def _inductor_forms(torch: Any, problem: Problem) -> list[Form]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             compiled(*inputs)
-        forms.append(call_form(f"compiled and frozen, {layout}", _bind(compiled, inputs)))
+        forms.append(call_form(f"compiled and frozen, {layout}", _bind(compiled, inputs), to_array))
     return forms
 
 
@@ -150,7 +145,7 @@ def _onednn_forms(torch: Any, problem: Problem) -> list[Form]:
 
 def _onednn_product(torch: Any, problem: Product) -> Form:
     linear = torch.ops.mkldnn._linear_pointwise
-    a, b = _tensor(torch, problem.a), _tensor(torch, problem.b)
+    a, b = to_tensor(torch, problem.a), to_tensor(torch, problem.b)
     weight = b if problem.is_transposed else b.transpose(-1, -2)
     if a.dim() == 3:
         pairs = list(zip(a, weight, strict=True))
@@ -167,15 +162,15 @@ def _onednn_product(torch: Any, problem: Product) -> Form:
 
 def _blocked(torch: Any, array: Array) -> Any:
     """An image in the layout in which oneDNN's convolutions leave it: one of them copies it."""
-    x = _tensor(torch, array)
+    x = to_tensor(torch, array)
     same = torch.eye(x.shape[1]).reshape(x.shape[1], x.shape[1], 1, 1)
     return torch.mkldnn_convolution(x.to_mkldnn(), same.to_mkldnn(), None, (0, 0), (1, 1), (1, 1), 1)
 
 
 def _packed(torch: Any, problem: Convolution) -> tuple[Any, Any]:
     sizes = (list(problem.padding), list(problem.stride), [1, 1], problem.groups, list(problem.x.shape))
-    weight = torch.ops.mkldnn._reorder_convolution_weight(_tensor(torch, problem.weight), *sizes)
-    return weight, None if problem.bias is None else _tensor(torch, problem.bias)
+    weight = torch.ops.mkldnn._reorder_convolution_weight(to_tensor(torch, problem.weight), *sizes)
+    return weight, None if problem.bias is None else to_tensor(torch, problem.bias)
 
 
 def _onednn_blocked(torch: Any, problem: Convolution) -> Form:
@@ -191,7 +186,7 @@ def _onednn_blocked(torch: Any, problem: Convolution) -> Form:
 
 
 def _onednn_channels_last(torch: Any, problem: Convolution) -> Form:
-    x = _tensor(torch, problem.x).contiguous(memory_format=torch.channels_last)
+    x = to_tensor(torch, problem.x).contiguous(memory_format=torch.channels_last)
     sizes = (problem.padding, problem.stride, (1, 1), problem.groups)
     finish: tuple[str, list[float], str] = ("relu" if problem.has_relu else "none", [], "")
     arguments = (x, *_packed(torch, problem), *sizes, *finish)
