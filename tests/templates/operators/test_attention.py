@@ -51,13 +51,14 @@ def run_with(knobs: dict[str, Any], inputs: Sequence[Array], **params: Any) -> A
     return result
 
 
-BY_KEYS = {"lanes": "keys", "rows": 4, "vectors": 1, "across": 1, "wide": 1, "pack": 1, "tiles": 1}
+TILE = {"vectors": 1, "across": 1, "wide": 1, "pack": 1, "tiles": 1}
+BY_KEYS = TILE | {"lanes": "keys", "rows": 4, "prefetch": False}
 BLOCKS: list[dict[str, Any]] = [
     BY_KEYS | {"panels": 0},
     BY_KEYS | {"panels": 1},
     BY_KEYS | {"panels": 1, "rows": 2, "tiles": 4},
 ]
-BY_QUERIES = {"lanes": "queries", "vectors": 1, "across": 1, "wide": 1, "pack": 1, "panels": 0, "tiles": 1}
+BY_QUERIES = TILE | {"lanes": "queries", "panels": 0, "prefetch": True}
 FORMS: list[dict[str, Any]] = [*BLOCKS, BY_QUERIES | {"rows": 8}, BY_QUERIES | {"rows": 5}]
 
 

@@ -32,7 +32,7 @@ WORKLOADS: list[Params] = [
     {"m": 16, "n": 33, "d": 6, "heads": 2, "mask": (2, 1, 33), "causal": True},
     {"m": 16, "n": 33, "d": 6, "mask": (16, 1)},
 ]
-QUERIES = {"lanes": "queries", "rows": 4, "vectors": 1, "across": 1, "wide": 1, "parts": 2}
+QUERIES = {"lanes": "queries", "rows": 4, "vectors": 1, "across": 1, "wide": 1, "parts": 2, "prefetch": True}
 pytestmark = pytest.mark.skipif(not IS_X86, reason="names of x86 CPUs")
 
 
@@ -114,7 +114,7 @@ def test_pairs_are_multiplied_where_that_is_faster(cpu: str, parts: int) -> None
 
 def test_keys_in_the_lanes_are_no_pairs() -> None:
     task = task_of(PAIRS, {"m": 64, "n": 64, "d": 16})
-    values = {**task.default_config.to_json(), "lanes": "keys", "wide": 1, "parts": 2}
+    values = {**task.default_config.to_json(), "lanes": "keys", "wide": 1, "parts": 2, "prefetch": True}
     with pytest.raises(InvalidIndexError, match="breaks a constraint"):
         task.space.from_values(values)
 

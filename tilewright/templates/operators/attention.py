@@ -100,7 +100,9 @@ def attention(
     cfg.define_knob("pack", [1, 0])
     cfg.define_knob("panels", [p for p in PANELS if p * width < n])
     cfg.define_knob("tiles", [t for t in TILES if t <= m])
+    cfg.define_knob("prefetch", [False, True])
     cfg.constrain(names, lambda *tile: _tile(*tile).is_possible(described, width, registers))
+    cfg.constrain(("lanes", "prefetch"), lambda lanes, ahead: lanes.val == "queries" or not ahead.val)
     cfg.constrain(
         (*names, "pack", "panels", "tiles"),
         lambda *knobs: may_block(described, _tile(*knobs[:-3]), width, *_values(*knobs[-3:])),

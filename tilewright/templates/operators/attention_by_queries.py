@@ -31,6 +31,8 @@ from tilewright.templates.operators.product_copies import copy_panel
 
 # Vectors of powers that are computed side by side, so that the processor has enough to do at a time.
 POWERS = 2
+# Steps over keys that values and powers are fetched ahead.
+AHEAD = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ def schedule_by_queries(
     s[y].pragma(loop, "fuse_loops")
     for reduction in (stages.most, stages.total, stages.sums):
         s[reduction].trim()
-    _sum_values(s, stages, across)
+    _sum_values(s, stages, across, cfg["prefetch"].val)
     powers = 1 if stages.powers.shape[2] % POWERS else max(1, POWERS // cfg["vectors"].val // stages.parts)
     _weigh(s, stages, loop, cfg["rows"].val, powers)
     packed = s.pack(stages.queries, _score(s, stages, loop, cfg["rows"].val), {2: queries})
@@ -194,12 +196,17 @@ def _loop_over_results(
     return loop, across
 
 
-def _sum_values(s: Schedule, stages: Stages, across: IterVar) -> None:
-    """A register tile of the result, accumulated over all keys; only where some are hidden is that tested."""
+def _sum_values(s: Schedule, stages: Stages, across: IterVar, is_ahead: bool) -> None:
+    """A register tile of the result, accumulated over all keys; only where some are hidden is that tested.
+
+    Each step reads a line of the values and one of each vector of powers, for a few instructions.
+    """
     tile = s.cache_write(stages.sums, "register")
     s[stages.sums].compute_inline()
     s[tile].compute_at(s[stages.y], across)
     compute_tile(s, tile, 1)
+    for read in (stages.values, stages.powers) if is_ahead else ():
+        s[tile].prefetch(read, s[tile].op.reduce_axis[0], AHEAD)
     s[tile].loop_partition(s[tile].op.reduce_axis[0])
 
 

@@ -131,6 +131,7 @@ def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
         "pack": int(is_packed),
         "panels": _panels(attention, tile, width, target) if is_packed else 0,
         "tiles": 1,
+        "prefetch": tile.lanes == "queries" and _streams(attention, tile, width, target),
     }
 
 
@@ -149,6 +150,11 @@ def _tiles(attention: Attention, width: int, target: Target) -> Iterator[Tile]:
         is_kept = tile.lanes == "keys" or scores <= 2 * target.l2_bytes
         if is_kept and tile.is_possible(attention, width, target.vector_registers):
             yield tile
+
+
+def _streams(attention: Attention, tile: Tile, width: int, target: Target) -> bool:
+    """Whether the values of a head and a tile's powers are more than the first cache holds."""
+    return attention.n * (attention.d + tile.vectors * width) * BYTES[attention.sum] > target.l1_bytes
 
 
 def _panels(attention: Attention, tile: Tile, width: int, target: Target) -> int:
