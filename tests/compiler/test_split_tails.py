@@ -124,3 +124,22 @@ def test_round_up_takes_an_axis_of_the_tensor() -> None:
     outer, _ = s[b].split(s[b].op.axis[0], 4)
     with pytest.raises(ScheduleError, match="take an axis of b itself, one of i"):
         s[b].round_up(outer)
+
+
+def test_an_axis_is_rounded_up_to_whole_tiles_of_its_own() -> None:
+    """Though the reader asks for five of each eight."""
+    a = te.placeholder((3, 8), name="a")
+    b = te.compute((3, 8), lambda p, j: a[p, j] * 2, name="b")
+    c = te.compute((15,), lambda j: b[j // 5, j % 5] + 1, name="c")
+    s = create_schedule(c)
+    panel, _ = s[c].split(c.op.axis[0], 5)
+    s[b].compute_at(s[c], panel)
+    s[b].round_up(b.op.axis[1])
+    s[b].split(b.op.axis[1], 4)
+    text = str(nest_of(s, [a, c]))
+    assert "b = alloc((1, 8)" in text
+    assert "for j.outer in range(2)" in text
+    assert "for j.inner in range(4)" in text
+    x = np.arange(24, dtype=np.float32).reshape(3, 8)
+    for found in results(Program.from_schedule(s, [a, c]), [x], with_numba=True).values():
+        np.testing.assert_array_equal(found, 2 * x[:, :5].ravel() + 1)

@@ -15,6 +15,7 @@ from tilewright.compiler.ir.visit import substitute, variables
 from tilewright.compiler.lower.comparisons import conjuncts, slack_form
 from tilewright.compiler.schedule import Schedule, Stage
 from tilewright.compiler.schedule.axes import axis_extents, axis_values
+from tilewright.compiler.schedule.stage import SplitRelation
 from tilewright.compiler.te.expr import FLOATS, Binary, Const, Expr, IterVar, Load, Reduce, Select, Var, const
 from tilewright.compiler.te.tensor import ComputeOp, loads
 
@@ -267,7 +268,7 @@ def _place(
 ) -> Placement:
     assert isinstance(stage.op, ComputeOp)
     begins = {axis: span.begin for axis, span in zip(stage.axis, spans, strict=True)}
-    roots = {axis: span.extent for axis, span in zip(stage.axis, spans, strict=True)}
+    roots = {axis: _rounded(stage, axis, span.extent) for axis, span in zip(stage.axis, spans, strict=True)}
     roots |= {axis: axis.extent for axis in (*stage.op.reduce_axis, *stage.extra_axes)}
     extents = axis_extents(stage, roots)
     for leaf in stage.leaf:
@@ -294,6 +295,14 @@ def _place(
     if stage.rounded:
         _check_rounded(placement, regions.ranges)
     return placement
+
+
+def _rounded(stage: Stage, axis: IterVar, extent: int) -> int:
+    """The extent of an axis; whole tiles of the stage's own where it is rounded up."""
+    factors = [r.factor for r in stage.relations if isinstance(r, SplitRelation) and r.parent is axis]
+    if axis not in stage.rounded or not factors or factors[0] is None:
+        return extent
+    return -(-extent // factors[0]) * factors[0]
 
 
 def _check_rounded(placement: Placement, ranges: Ranges) -> None:

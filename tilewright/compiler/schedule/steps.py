@@ -76,7 +76,8 @@ class RoundUp(msgspec.Struct, frozen=True, tag="round_up", tag_field="kind"):
                 T[f] = sum(W[4 * p + f, k])                        T[f] = sum(W[4 * p + f, k])
             for f ... if 4 * p + f < 10: Y[4 * p + f] = T[f]   for f ... if 4 * p + f < 10: Y[...] = T[f]
 
-    What is read there must exist: an operand packed with ``pad`` does.
+    An axis that the stage itself splits is computed by whole tiles of that split, too. What is read there
+    must exist: an operand packed with ``pad`` does.
     """
 
     stage: str

@@ -13,7 +13,7 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.errors import WorkloadError
-from tilewright.templates.operators import convolution_direct, winograd
+from tilewright.templates.operators import convolution_amx, convolution_direct, winograd
 from tilewright.templates.operators.convolution import Convolution
 from tilewright.templates.operators.convolution_words import WordConvolution
 from tilewright.templates.operators.winograd_transforms import ALGORITHMS
@@ -36,6 +36,9 @@ def allowed(conv: Convolution, accuracy: float) -> list[str]:
 
 def default(conv: Convolution, accuracy: float, target: Target, threads: int) -> dict[str, Any]:
     """The untuned configuration: the algorithm and the tile that should take the fewest cycles."""
+    in_tiles = convolution_amx.in_tiles(conv, target)
+    if in_tiles is not None:
+        return convolution_amx.default_amx(in_tiles, target)
     direct = convolution_direct.default(conv, target, threads)
     names = allowed(conv, accuracy)
     if not names:
@@ -50,6 +53,9 @@ def default(conv: Convolution, accuracy: float, target: Target, threads: int) ->
 def schedule(cfg: TemplateConfig, conv: Convolution, accuracy: float) -> tuple[Schedule, list[Tensor]]:
     """The convolution by the algorithm that the configuration names."""
     names = allowed(conv, accuracy)
+    in_tiles = convolution_amx.in_tiles(conv, cfg.target)
+    if in_tiles is not None:
+        return convolution_amx.schedule_amx(cfg, in_tiles)
     if not names:
         convolution_direct.define_space(cfg, conv)
         return convolution_direct.schedule(cfg, conv)

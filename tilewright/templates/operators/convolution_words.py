@@ -85,7 +85,7 @@ class WordConvolution(Convolution):
             def read(channel: Expr) -> Expr:
                 return te.Load(x, arrange(self.layout, b, channel, places))
 
-            value = self._join(read, step // self.words, step % self.words, self.types.left)
+            value = self.join(read, step // self.words, step % self.words, self.types.left)
             tests = border.tests(places, self.extents)
             value = te.if_then_else(te.all(*tests), value, te.const(0, value.dtype)) if tests else value
             return value ^ HIGHEST_BITS if self.is_biased else value
@@ -98,14 +98,14 @@ class WordConvolution(Convolution):
         zero = te.const(0)
 
         def element(f: Expr, step: Expr, *taps: Expr) -> Expr:
-            return self._join(
+            return self.join(
                 lambda channel: te.Load(weight, (f, channel, *taps)), zero, step, self.types.right
             )
 
         shape = (self.o, self.words, *self.window.kernel)
         return te.compute(shape, element, name="weight.words", attrs={"FLOP": 0})
 
-    def _join(self, read: Any, group: Expr, step: Expr, dtype: str) -> Expr:
+    def join(self, read: Any, group: Expr, step: Expr, dtype: str) -> Expr:
         """Four channels of a group as a word; those that it does not have are zero."""
         count = self.c // self.groups
         return join_word(lambda channel: read(group * count + channel), step, self.words, count, dtype)

@@ -1,0 +1,116 @@
+"""Convolutions of bytes in the processor's tiles: exact, on any machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from tilewright.compiler.backends.interpreter import interpret
+from tilewright.compiler.build import LINE_LIMIT_MOST, compile_program, lower_for_target
+from tilewright.compiler.kernel import load_kernel
+from tilewright.compiler.program import Program
+from tilewright.compiler.target import Target
+from tilewright.templates.operators.convolution import reference
+from tilewright.templates.task import Task
+
+Array = npt.NDArray[Any]
+Params = dict[str, Any]
+HOST = Target.host()
+IS_X86 = HOST.architecture == "x86_64"
+TILES = "sapphirerapids"
+HAS_TILES = IS_X86 and HOST.runs(Target.named(TILES))
+pytestmark = pytest.mark.skipif(not IS_X86, reason="names of x86 CPUs")
+PLAIN: Params = {"n": 1, "c": 4, "h": 4, "w": 8, "o": 16, "kernel": 1}
+# Lines of all widths, steps that fill no tile, strides, dilations, uneven borders, blocks of channels.
+WORKLOADS: list[Params] = [
+    PLAIN | {"c": 3, "h": 4, "w": 4},
+    PLAIN | {"h": 2, "w": 33, "o": 17},
+    PLAIN | {"c": 6, "h": 5, "w": 7, "kernel": (2, 3), "padding": (1, 0, 0, 2)},
+    PLAIN | {"h": 9, "w": 9, "kernel": 3, "stride": 2, "padding": 1, "dilation": 2},
+    PLAIN | {"n": 2, "h": 3, "w": 16, "kernel": (1, 3), "stride": (1, 2), "epilogue": ("bias", "relu")},
+]
+LARGER: list[Params] = [
+    {"n": 2, "c": 64, "h": 56, "w": 30, "o": 64, "kernel": 3, "padding": 1},
+    {"n": 1, "c": 100, "h": 14, "w": 14, "o": 130, "kernel": 3, "padding": 1},
+    {"n": 1, "c": 32, "h": 7, "w": 7, "o": 96, "kernel": 3, "padding": 1, "epilogue": ("requantize:int8",)},
+    {"n": 1, "c": 3, "h": 40, "w": 50, "o": 33, "kernel": 7, "padding": 3, "stride": 2},
+    {"n": 3, "c": 128, "h": 13, "w": 11, "o": 48, "kernel": 1},
+]
+
+
+def task_of(params: Params, threads: int = 1) -> Task:
+    types = {"dtype": "uint8", "weight_dtype": "int8"}
+    return Task.create("conv2d", Target.named(TILES), threads, **types | params)
+
+
+def operands(program: Program, seed: int) -> list[Array]:
+    """Bytes of the whole range; other operands are small."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for spec in program.inputs:
+        is_byte = spec.dtype in ("int8", "uint8") and len(spec.shape) == 4
+        values = rng.integers(0, 256, spec.shape, dtype=np.uint8).view(spec.dtype) if is_byte else None
+        found.append(rng.integers(1, 5, spec.shape).astype(spec.dtype) if values is None else values)
+    return found
+
+
+def expected(params: Params, inputs: list[Array]) -> Array:
+    window: Params = {"stride": 1, "padding": 0, "dilation": 1, "epilogue": ()} | params
+    kept = {name: window[name] for name in ("stride", "padding", "dilation", "epilogue")}
+    return reference(*inputs, groups=1, layout="NCHW", **kept)
+
+
+@pytest.mark.parametrize("order", ["pixels", "channels"])
+@pytest.mark.parametrize("params", WORKLOADS)
+def test_loops_mean_the_convolution(params: Params, order: str) -> None:
+    task = task_of(params)
+    config = task.space.from_values({**task.default_config.to_json(), "order": order})
+    program = task.instantiate(config)
+    inputs = operands(program, 0)
+    nest = lower_for_target(program, task.target)
+    assert "amx_int8_uint8" in str(nest)
+    wanted = expected(params, inputs)
+    np.testing.assert_array_equal(interpret(nest, inputs)[0].reshape(wanted.shape), wanted)
+
+
+@pytest.mark.skipif(not HAS_TILES, reason="needs AMX")
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+@pytest.mark.parametrize("params", [*WORKLOADS, *LARGER])
+def test_code_computes_it_in_every_configuration(params: Params, dtype: str) -> None:
+    for threads in (1, 2):
+        task = task_of(params | {"dtype": dtype}, threads)
+        for index in range(len(task.space)):
+            program = task.instantiate(task.space.config(index))
+            inputs = operands(program, index)
+            code = compile_program(program, task.target, threads, line_limit=LINE_LIMIT_MOST)
+            np.testing.assert_array_equal(load_kernel(code)(*inputs), expected(params, inputs))
+
+
+@pytest.mark.parametrize(
+    ("others", "is_tiled"),
+    [
+        ({}, True),
+        ({"o": 15}, False),
+        ({"h": 2, "w": 3}, False),
+        ({"layout": "NHWC"}, False),
+        ({"groups": 2, "o": 32}, False),
+    ],
+)
+def test_tiles_are_for_what_fills_them(others: Params, is_tiled: bool) -> None:
+    task = task_of(PLAIN | others)
+    text = str(lower_for_target(task.instantiate(task.default_config), task.target))
+    assert ("amx_" in text) is is_tiled
+
+
+def test_a_weight_or_result_too_large_for_the_cache_is_passed_once() -> None:
+    def order(**params: Any) -> Any:
+        return task_of(PLAIN | params).default_config.to_json()["order"]
+
+    many = {"h": 512, "w": 512}
+    assert order(c=64, o=64, h=56, w=56, kernel=3) == "pixels"
+    assert order(c=2048, o=2048, kernel=3) == "channels"
+    assert order(o=256, **many) == "channels"
+    assert order(c=512, o=256, **many) == "pixels"
