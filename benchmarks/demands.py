@@ -148,7 +148,7 @@ def _is_plain(row: Row) -> bool:
 
 
 def _is_computing(row: Row) -> bool:
-    return row.limit == "peak" and row.kind not in ("odd", "accuracy", "depthwise", "attention")
+    return row.limit == "peak" and row.kind not in ("odd", "accuracy", "depthwise", "attention", "bytes")
 
 
 def _is(row: Row) -> Callable[[Row], bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-Kind = Literal["1x1", "depthwise", "gemv", "odd", "accuracy", "memory", "attention"]
+Kind = Literal["1x1", "depthwise", "gemv", "odd", "accuracy", "memory", "attention", "bytes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,12 @@ def resnet(c: int, size: int, o: int, kernel: int, stride: int, **others: Any) -
     window = {"kernel": kernel, "stride": stride, "padding": kernel // 2}
     name = f"conv {kernel}x{kernel}{steps} {c}x{size}-{o}"
     return Row(name, "conv2d", {**extents, **window, **others}, kind="1x1" if kernel == 1 else None)
+
+
+def byte_conv(c: int, size: int, o: int, kernel: int) -> Row:
+    """A convolution of bytes with a signed weight."""
+    row = resnet(c, size, o, kernel, 1, dtype="uint8", weight_dtype="int8")
+    return replace(row, name=f"{row.name} u8 x i8", kind="bytes")
 
 
 def depthwise(c: int, size: int) -> Row:
@@ -95,6 +101,10 @@ ROWS = (
     resnet(256, 14, 512, 1, 2),
     resnet(512, 7, 512, 3, 1),
     replace(resnet(64, 56, 64, 3, 1, epilogue=("bias", "relu")), name="conv 3x3 64x56-64 bias relu"),
+    byte_conv(64, 56, 64, 3),
+    byte_conv(256, 14, 256, 3),
+    byte_conv(512, 7, 512, 3),
+    byte_conv(64, 56, 256, 1),
     depthwise(32, 112),
     depthwise(512, 14),
     max_pool(64, 112, "NCHW"),

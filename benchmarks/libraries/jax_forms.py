@@ -35,6 +35,8 @@ def open_jax() -> Iterator[Maker]:
 def _forms(jax: Any, problem: Problem) -> list[Form]:
     if isinstance(problem, Product):
         return [] if problem.is_narrow else _product(jax, problem)
+    if isinstance(problem, Convolution) and problem.is_narrow:
+        return []
     if isinstance(problem, Other):
         return _other(jax, problem)
     if isinstance(problem, MaxPool):

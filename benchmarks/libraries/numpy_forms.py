@@ -21,7 +21,7 @@ def numpy_forms(problem: Problem) -> list[Form]:
         return _other(problem)
     if problem.is_depthwise:
         return [call_form("tap by tap", _depthwise(problem))]
-    if problem.groups > 1:
+    if problem.groups > 1 or problem.is_narrow:
         return []
     return [call_form("matrix product of gathered windows", _convolution(problem))]
 

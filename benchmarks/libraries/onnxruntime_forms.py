@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from libraries import narrow_products
+from libraries import narrow_convolutions, narrow_products
 from libraries.form import Form, Maker, call_form
 from libraries.onnx_nodes import NODES
 from libraries.problem import Array, Convolution, MaxPool, Other, Problem, Product
@@ -29,6 +29,8 @@ def open_onnxruntime() -> Iterator[Maker]:
 def _forms(runtime: Any, helper: Any, problem: Problem) -> list[Form]:
     if isinstance(problem, Product) and problem.is_narrow:
         return narrow_products.onnxruntime_forms(runtime, helper, problem)
+    if isinstance(problem, Convolution) and problem.is_narrow:
+        return narrow_convolutions.onnxruntime_forms(runtime, helper, problem)
     if isinstance(problem, Product):
         return _product(runtime, helper, problem)
     if isinstance(problem, Other):

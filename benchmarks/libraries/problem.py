@@ -66,6 +66,11 @@ class Convolution:
     has_relu: bool
 
     @property
+    def is_narrow(self) -> bool:
+        """Whether the operands are bytes, which few libraries multiply as such."""
+        return self.x.dtype.itemsize < 4
+
+    @property
     def kernel(self) -> Pair:
         """The weight's height and width."""
         return self.weight.shape[2], self.weight.shape[3]

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from libraries import narrow_products
+from libraries import narrow_convolutions, narrow_products
 from libraries.form import Form, Maker, call_form
 from libraries.problem import Array, Convolution, MaxPool, Other, Problem, Product
 from libraries.torch_arrays import to_array, to_tensor
@@ -105,6 +105,8 @@ def _pool_module(torch: Any, problem: MaxPool) -> Any:
 def _eager_forms(torch: Any, problem: Problem) -> list[Form]:
     if isinstance(problem, Product) and problem.is_narrow:
         return narrow_products.torch_forms(torch, problem)
+    if isinstance(problem, Convolution) and problem.is_narrow:
+        return []
     calls = [(layout, _bind(module, inputs)) for layout, module, inputs in _modules(torch, problem)]
     if isinstance(problem, Product) and problem.is_transposed and problem.a.shape[0] == 1:
         weight, x = to_tensor(torch, problem.b), to_tensor(torch, problem.a)[0]
@@ -115,7 +117,7 @@ def _eager_forms(torch: Any, problem: Problem) -> list[Form]:
 def _inductor_forms(torch: Any, problem: Problem) -> list[Form]:
     # What was compiled for other rows counts towards a limit, beyond which nothing is compiled any more.
     importlib.import_module("torch._dynamo").reset()
-    if isinstance(problem, Product) and problem.is_narrow:
+    if isinstance(problem, Product | Convolution) and problem.is_narrow:
         return []
     forms = []
     for layout, module, inputs in _modules(torch, problem):
@@ -132,6 +134,8 @@ def _onednn_forms(torch: Any, problem: Problem) -> list[Form]:
         return []
     if isinstance(problem, Product) and problem.is_narrow:
         return narrow_products.onednn_forms(torch, problem)
+    if isinstance(problem, Convolution) and problem.is_narrow:
+        return narrow_convolutions.onednn_forms(torch, problem)
     if isinstance(problem, Product):
         return [_onednn_product(torch, problem)]
     if isinstance(problem, Other):
