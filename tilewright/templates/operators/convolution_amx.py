@@ -1,4 +1,6 @@
-"""Convolutions of bytes in tiles that the processor multiplies whole (AMX); images have the channels first.
+"""Convolutions of bytes in tiles that the processor multiplies whole (AMX).
+
+With the channels first:
 
 ::
 
@@ -8,14 +10,17 @@
     y[n, f, i, j]                      the sums, in the order of the result
 
 A panel has 16 or 32 pixels: a strip of a line, or of a band of neighbouring lines where those are short.
-Steps are the words of all taps, those of one tap after another.
+Steps are the words of all taps, those of one tap after another. With the channels last the matrices lie the
+other way round, and pixels are the rows of the product.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 from tilewright.compiler import te
 from tilewright.compiler.amx import BLOCK, COLUMNS, DEPTH, ROWS, TileProduct, multiplies_tiles, tile_product
@@ -30,6 +35,9 @@ from tilewright.templates.epilogue import apply_epilogue
 from tilewright.templates.operators.convolution import Convolution
 from tilewright.templates.operators.convolution_words import WordConvolution
 from tilewright.templates.operators.product import up_to
+from tilewright.templates.operators.window import arrange, divide
+
+T = TypeVar("T")
 
 CHANNELS = (32, 64, 128, 256, 512)
 PARTS = (4, 8, 16, 32)  # of the reduction, in tiles
@@ -41,16 +49,25 @@ MANY_CHANNELS = 4
 
 def in_tiles(conv: Convolution, target: Target) -> WordConvolution | None:
     """The convolution as tiles multiply it; None where the processor has none for it, or it fills none."""
-    if not isinstance(conv, WordConvolution) or conv.groups > 1 or conv.is_channels_last:
+    if not isinstance(conv, WordConvolution) or conv.groups > 1:
         return None
+    if conv.is_channels_last and conv.words % DEPTH:
+        return None  # words of a tap lie side by side in memory, and are copied by whole rows of tiles
     fills = conv.o >= ROWS and Panels.of(conv).columns >= COLUMNS
     has_tiles = multiplies_tiles(target, _types(conv))
     return replace(conv, is_biased=False) if fills and has_tiles else None
 
 
 def _types(conv: WordConvolution) -> Dtypes:
-    """Of the words that are multiplied: those of the weight are the left ones."""
-    return conv.types.right, conv.types.left
+    """Of the words that are multiplied: those of the weight are the left ones, but with the channels last."""
+    types = conv.types.right, conv.types.left
+    return _turn(conv, types)
+
+
+def _turn(conv: WordConvolution, pair: Sequence[T]) -> tuple[T, T]:
+    """What belongs to rows and columns of a matrix, the other way round with the channels last."""
+    row, column = pair
+    return (column, row) if conv.is_channels_last else (row, column)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +113,14 @@ def _steps(conv: WordConvolution) -> int:
 def default_amx(conv: WordConvolution, target: Target) -> dict[str, Any]:
     """All channels for one panel after another, unless the weight or the result is too large for that.
 
-    A weight that the second cache cannot hold is read once, and a large result of few steps is written to few
-    rows at a time: pages of many are more than their translations that a core keeps.
+    A weight that the second cache cannot hold is read once. A large result of few steps, with an image for
+    each channel, is written to few of them at a time: a core keeps the translations of so many pages only.
     """
     steps, shape, kept = _steps(conv), Panels.of(conv), READ_SHARE * target.l2_bytes
     part = int(PANEL_SHARE * target.l1_bytes) // (shape.columns * conv.item * DEPTH)
     has_large_weight = conv.o * steps * conv.item > kept
-    has_large_result = conv.o * prod(conv.places) * conv.item > kept and conv.o >= MANY_CHANNELS * steps
+    has_images = not conv.is_channels_last and conv.o >= MANY_CHANNELS * steps
+    has_large_result = has_images and conv.o * prod(conv.places) * conv.item > kept
     return {
         "order": "channels" if has_large_weight or has_large_result else "pixels",
         "channels": _channels(conv)[0],
@@ -111,9 +129,10 @@ def default_amx(conv: WordConvolution, target: Target) -> dict[str, Any]:
 
 
 def _channels(conv: WordConvolution) -> list[int]:
-    """The channels that a call may have, whole tiles."""
+    """The channels that a call may have, whole tiles; a block of columns where they are such."""
     most = -(-conv.o // ROWS) * ROWS
-    return sorted({min(channels, most) for channels in CHANNELS})
+    choices = CHANNELS[:1] if conv.is_channels_last else CHANNELS
+    return sorted({min(channels, most) for channels in choices})
 
 
 def define_amx(cfg: TemplateConfig, conv: WordConvolution) -> None:
@@ -143,23 +162,25 @@ class Stages:
         panels = _panels(conv, image, shape)
         k = te.reduce_axis((0, _steps(conv)), "k")
 
-        def add(b: IterVar, band: IterVar, strip: IterVar, f: IterVar, j: IterVar) -> Expr:
-            return te.sum(te.dot(words[f, k], panels[b, band, strip, k, j], _types(conv)), axis=k)
+        def add(b: IterVar, band: IterVar, strip: IterVar, *at: IterVar) -> Expr:
+            f, j = _turn(conv, at)
+            weight = te.Load(words, _turn(conv, (f, k)))
+            pixel = te.Load(panels, (b, band, strip, *_turn(conv, (k, j))))
+            return te.sum(te.dot(*_turn(conv, (weight, pixel)), _types(conv)), axis=k)
 
         count = {"FLOP": conv.operations}
-        extents = (conv.n, shape.bands, shape.strips, words.shape[0], shape.columns)
-        sums = te.compute(extents, add, name="sums", attrs=count)
+        block = _turn(conv, (-(-conv.o // channels) * channels, shape.columns))
+        sums = te.compute((conv.n, shape.bands, shape.strips, *block), add, name="sums", attrs=count)
 
-        def pixel(b: IterVar, f: IterVar, *places: IterVar) -> Expr:
-            *rest, j = places
+        def pixel(*index: IterVar) -> Expr:
+            b, f, (*rest, j) = divide(conv.layout, index)
             i: Expr = rest[0] if rest else te.const(0)
             place = (i % shape.lines) * shape.width + j % shape.width
-            return te.Load(sums, (b, i // shape.lines, j // shape.width, f, place))
+            return te.Load(sums, (b, i // shape.lines, j // shape.width, *_turn(conv, (f, place))))
 
-        seen = (conv.n, conv.o, *(conv.outer_extents or conv.places))
-        y = te.compute(
-            (conv.n, conv.o, *conv.places), pixel, name="y", attrs={"FLOP": 0}, argument_shape=seen
-        )
+        extents = arrange(conv.layout, conv.n, conv.o, conv.places)
+        seen = arrange(conv.layout, conv.n, conv.o, conv.outer_extents or conv.places)
+        y = te.compute(extents, pixel, name="y", attrs={"FLOP": 0}, argument_shape=seen)
         return cls(x, weight, image, words, panels, sums, y)
 
 
@@ -170,15 +191,23 @@ def _image(conv: WordConvolution, x: Tensor, shape: Panels) -> Tensor:
     pairs = zip(counts, window.stride, window.span, strict=True)
     stored = [(count - 1) * step + span for count, step, span in pairs]
 
-    def element(b: IterVar, q: IterVar, *places: IterVar) -> Expr:
+    def element(*index: IterVar) -> Expr:
+        b, q, places = divide(conv.layout, index)
         inner = [place - before for place, before in zip(places, window.before, strict=True)]
-        value = conv.join(lambda channel: te.Load(x, (b, channel, *inner)), te.const(0), q, conv.types.left)
+        read = partial(_read, conv, x, b, inner)
+        value = conv.join(read, te.const(0), q, conv.types.left)
         tests = [place >= 0 for place, before in zip(inner, window.before, strict=True) if before]
         ends = zip(inner, stored, window.before, conv.extents, strict=True)
         tests += [place < extent for place, size, before, extent in ends if size - before > extent]
         return te.if_then_else(te.all(*tests), value, te.const(0, WORD)) if tests else value
 
-    return te.compute((conv.n, conv.words, *stored), element, name="x.words", attrs={"FLOP": 0})
+    shape_of_words = arrange(conv.layout, conv.n, conv.words, stored)
+    return te.compute(shape_of_words, element, name="x.words", attrs={"FLOP": 0})
+
+
+def _read(conv: WordConvolution, image: Tensor, b: Expr, places: Sequence[Expr], channel: Expr) -> Expr:
+    """A channel, or a word of channels, of a pixel."""
+    return te.Load(image, arrange(conv.layout, b, channel, places))
 
 
 def _tap(conv: WordConvolution, k: Expr) -> tuple[Expr, list[Expr]]:
@@ -195,7 +224,8 @@ def _weight(conv: WordConvolution, weight: Tensor, channels: int) -> Tensor:
     """The weight as words, zeros past the last step; channels past the last repeat it."""
     blocks = -(-conv.o // channels)
 
-    def element(f: IterVar, k: IterVar) -> Expr:
+    def element(*at: IterVar) -> Expr:
+        f, k = _turn(conv, at)
         word, taps = _tap(conv, k)
         row = te.minimum(f, conv.o - 1) if blocks * channels > conv.o else f
         value = conv.join(
@@ -204,21 +234,23 @@ def _weight(conv: WordConvolution, weight: Tensor, channels: int) -> Tensor:
         has_rest = _steps(conv) > conv.depth
         return te.if_then_else(k < conv.depth, value, te.const(0, WORD)) if has_rest else value
 
-    return te.compute((blocks * channels, _steps(conv)), element, name="weight.words", attrs={"FLOP": 0})
+    extents = _turn(conv, (blocks * channels, _steps(conv)))
+    return te.compute(extents, element, name="weight.words", attrs={"FLOP": 0})
 
 
 def _panels(conv: WordConvolution, image: Tensor, shape: Panels) -> Tensor:
     """What each step multiplies; the weights of steps past the last are zero."""
     window = conv.window
 
-    def element(b: IterVar, band: IterVar, strip: IterVar, k: IterVar, j: IterVar) -> Expr:
+    def element(b: IterVar, band: IterVar, strip: IterVar, *at: IterVar) -> Expr:
+        k, j = _turn(conv, at)
         word, taps = _tap(conv, k)
         line, column = band * shape.lines + j // shape.width, strip * shape.width + j % shape.width
         places = [line, column][-window.rank :]
         steps = zip(places, window.stride, taps, window.dilation, strict=True)
-        return te.Load(image, (b, word, *(place * step + tap * apart for place, step, tap, apart in steps)))
+        return _read(conv, image, b, [place * step + tap * apart for place, step, tap, apart in steps], word)
 
-    extents = (conv.n, shape.bands, shape.strips, _steps(conv), shape.columns)
+    extents = (conv.n, shape.bands, shape.strips, *_turn(conv, (_steps(conv), shape.columns)))
     return te.compute(extents, element, name="panels", attrs={"FLOP": 0})
 
 
@@ -232,35 +264,42 @@ def schedule_amx(cfg: TemplateConfig, conv: WordConvolution) -> tuple[Schedule, 
     s, output = create_schedule(finished.output), finished.output
     if output is not stages.y:
         s[stages.y].compute_inline()
-    panel, call = _loop_over_result(s, output, shape, channels, lanes, by_pixels)
+    panel, call = _loop_over_result(s, output, conv, shape, channels, lanes, by_pixels)
     s[stages.sums].compute_at(s[output], call)
-    if by_pixels:
-        s[stages.panels].compute_at(s[output], panel)
     _multiply(s, stages, shape, channels, conv, cfg["part"].val)
-    _copy_operands(s, stages, conv)
-    _copy_panels(s, stages, shape, conv, lanes, is_inside=by_pixels)
+    _copy_operands(s, stages, conv, channels)
+    panels = _copy_panels(s, stages, shape, conv, lanes, is_inside=by_pixels)
+    if by_pixels:
+        s[panels].compute_at(s[output], panel)
     return s, [stages.x, stages.weight, *finished.operands, output]
 
 
 def _loop_over_result(
-    s: Schedule, y: Tensor, shape: Panels, channels: int, lanes: int, by_pixels: bool
+    s: Schedule,
+    y: Tensor,
+    conv: WordConvolution,
+    shape: Panels,
+    channels: int,
+    lanes: int,
+    by_pixels: bool,
 ) -> tuple[IterVar, IterVar]:
     """Panels and blocks of channels, either of them outside: the outer loop, and that of calls."""
     stage = s[y]
-    b, f, *rest, j = stage.op.axis
+    b, f, (*rest, j) = divide(conv.layout, stage.op.axis)
     block, f = stage.split(f, channels, tail="guard")
     strip, j = stage.split(j, shape.width, tail="guard")
-    vector, j = stage.split(j, lanes, tail="guard")
-    outer, inside = [b], [f]
+    outer, lines = [b], []
     if rest:
         band, i = stage.split(rest[0], shape.lines, tail="guard")
-        outer, inside = [b, band], [f, i]
-    stage.vectorize(j)
+        outer, lines = [b, band], [i]
+    inside, last = ([*lines, j], f) if conv.is_channels_last else ([f, *lines], j)
+    vector, last = stage.split(last, lanes, tail="guard")
+    stage.vectorize(last)
     if not by_pixels:
-        stage.reorder(block, *outer, strip, *inside, vector, j)
+        stage.reorder(block, *outer, strip, *inside, vector, last)
         stage.parallel(block)
         return block, strip
-    stage.reorder(*outer, strip, block, *inside, vector, j)
+    stage.reorder(*outer, strip, block, *inside, vector, last)
     panel = stage.fuse(*outer, strip)
     stage.parallel(panel)
     return panel, block
@@ -271,24 +310,26 @@ def _multiply(
 ) -> None:
     """The sums of a panel and a block of channels by one call."""
     sums = stages.sums
-    *_, f, j = s[sums].op.axis
-    for axis in (f, j):
+    *_, row, column = s[sums].op.axis
+    rows, columns = _turn(conv, (channels, shape.columns))
+    for axis in (row, column):
         s[sums].round_up(axis)
-    _, f = s[sums].split(f, channels)
-    _, j = s[sums].split(j, shape.columns)
+    _, row = s[sums].split(row, rows)
+    _, column = s[sums].split(column, columns)
     q, r = s[sums].split(s[sums].op.reduce_axis[0], DEPTH)
-    s[sums].reorder(f, j, q, r)
-    product = TileProduct(channels, shape.columns, _steps(conv) // DEPTH, part, _types(conv))
-    s[sums].tensorize(f, tile_product(product))
+    s[sums].reorder(row, column, q, r)
+    product = TileProduct(rows, columns, _steps(conv) // DEPTH, part, _types(conv))
+    s[sums].tensorize(row, tile_product(product))
 
 
-def _copy_operands(s: Schedule, stages: Stages, conv: WordConvolution) -> None:
-    """The weight in tiles, and the image as words unless panels have each pixel once."""
-    packed = s.pack(stages.words, stages.sums, {1: DEPTH})
+def _copy_operands(s: Schedule, stages: Stages, conv: WordConvolution, channels: int) -> None:
+    """The weight as tiles are read, and the image as words unless panels have each pixel once."""
+    width = channels if conv.is_channels_last else DEPTH
+    packed = s.pack(stages.words, stages.sums, {1: width})
     s[stages.words].compute_inline()
-    f, k = s[packed].op.axis
-    tiles, k = s[packed].split(k, DEPTH)
-    s[packed].reorder(tiles, f, k)
+    row, column = s[packed].op.axis
+    tiles, column = s[packed].split(column, width)
+    s[packed].reorder(tiles, row, column)
     s[packed].parallel(tiles)
     image = s[stages.image]
     if prod(conv.taps) == 1:
@@ -300,16 +341,27 @@ def _copy_operands(s: Schedule, stages: Stages, conv: WordConvolution) -> None:
 
 def _copy_panels(
     s: Schedule, stages: Stages, shape: Panels, conv: WordConvolution, lanes: int, is_inside: bool
-) -> None:
-    """Vectors of neighbouring pixels; all panels ahead unless each is made where it is used."""
-    panels = s[stages.panels]
-    b, band, strip, k, j = panels.op.axis
+) -> Tensor:
+    """The copies: vectors of neighbours, all panels ahead unless each is made where it is used."""
+    copied = stages.panels
+    if conv.is_channels_last:
+        copied = s.pack(stages.panels, stages.sums, {4: DEPTH})
+        s[stages.panels].compute_inline()
+    panels = s[copied]
+    b, band, strip, *at = panels.op.axis
+    k, j = _turn(conv, at)
     tap, k = panels.split(k, conv.words)
     line, j = panels.split(j, shape.width)
-    vector, j = panels.split(j, lanes)
-    panels.reorder(b, band, strip, tap, k, line, vector, j)
-    panels.unroll(line)
+    if conv.is_channels_last:
+        vector, k = panels.split(k, DEPTH)
+        panels.reorder(b, band, strip, line, j, tap, vector, k)
+        panels.vectorize(k)
+    else:
+        vector, j = panels.split(j, lanes)
+        panels.reorder(b, band, strip, tap, k, line, vector, j)
+        panels.unroll(line)
+        panels.vectorize(j)
     panels.unroll(vector)
-    panels.vectorize(j)
     if not is_inside:
         panels.parallel(panels.fuse(b, band, strip))
+    return copied
