@@ -117,8 +117,10 @@ class Stages:
 
     Attributes:
         operands: queries, keys, values and perhaps a mask.
+        mask: that in float32, if there is one.
         queries, keys: their words, of neighbouring elements.
         pairs, values: the words of an element of neighbouring values, and those turned around.
+        scores: the dots with a mask added.
         joined: the sums of all blocks.
         share: one over the total.
     """
@@ -171,7 +173,7 @@ def _dots(shape: Shape, queries: Tensor, keys: Tensor) -> Tensor:
     e = te.reduce_axis((0, shape.steps), "e")
 
     def dot(b: IterVar, h: IterVar, j: IterVar, i: IterVar) -> Expr:
-        pair = keys[b, shape.attention.group(h), j, e], queries[b, h, i, e]
+        pair = keys[b, attention.group(h), j, e], queries[b, h, i, e]
         return te.sum(te.dot(*pair, DTYPES), axis=e)
 
     return te.compute((attention.b, attention.heads, shape.all_keys, attention.m), dot, name="dots")
@@ -247,7 +249,9 @@ def schedule_amx(cfg: TemplateConfig, attention: Attention, lanes: int) -> tuple
     s[y].parallel(loop)
     _sum(s, shape, stages, loop)
     _weigh(s, shape, stages, loop, lanes)
-    _copy(s, shape, stages, loop, lanes)
+    _copy_keys(s, stages)
+    _copy_values(s, stages, lanes)
+    _copy_queries(s, shape, stages, loop, lanes)
     return s, [*stages.operands, y]
 
 
@@ -327,29 +331,37 @@ def _multiply(s: Schedule, sums: Tensor, product: TileProduct) -> None:
     s[sums].tensorize(i, tile_product(product))
 
 
-def _copy(s: Schedule, shape: Shape, stages: Stages, loop: IterVar, lanes: int) -> None:
-    """Keys and values of all heads ahead, a tile's queries where they are used, as tiles are read."""
-    keys = s.pack(stages.keys, stages.dots, {3: DEPTH})
+def _copy_keys(s: Schedule, stages: Stages) -> None:
+    """All ahead, in tiles."""
+    copied = s.pack(stages.keys, stages.dots, {3: DEPTH})
     s[stages.keys].compute_inline()
-    b, h, j, step = s[keys].op.axis
-    tiles, step = s[keys].split(step, DEPTH)
-    s[keys].reorder(b, h, j, tiles, step)
-    s[keys].vectorize(step)
-    s[keys].parallel(s[keys].fuse(b, h))
-    values = s.pack(stages.values, stages.sums, {3: DEPTH})
+    b, h, j, step = s[copied].op.axis
+    tiles, step = s[copied].split(step, DEPTH)
+    s[copied].reorder(b, h, j, tiles, step)
+    s[copied].vectorize(step)
+    s[copied].parallel(s[copied].fuse(b, h, j))
+
+
+def _copy_values(s: Schedule, stages: Stages, lanes: int) -> None:
+    """All ahead, in tiles: pairs of rows are joined to words, and those turned around in registers."""
+    copied, pairs = s.pack(stages.values, stages.sums, {3: DEPTH}), s[stages.pairs]
     s[stages.values].compute_inline()
-    b, h, o, u = s[values].op.axis
-    tiles, u = s[values].split(u, DEPTH)
-    rows, o = s[values].split(o, ROWS)
-    s[values].reorder(b, h, tiles, rows, o, u)
-    s[values].unroll(o)
-    s[values].vectorize(u)
-    loop_of_heads = s[values].fuse(b, h)
-    s[values].parallel(loop_of_heads)
-    s[stages.pairs].compute_at(s[values], loop_of_heads)
-    _, o = s[stages.pairs].split(s[stages.pairs].op.axis[-1], lanes)
-    s[stages.pairs].vectorize(o)
-    queries = s.pack(stages.queries, stages.dots, {2: shape.queries})
+    b, h, o, u = s[copied].op.axis
+    tiles, u = s[copied].split(u, DEPTH)
+    rows, o = s[copied].split(o, ROWS)
+    s[copied].reorder(b, h, tiles, rows, o, u)
+    s[copied].unroll(o)
+    s[copied].vectorize(u)
+    tile = s[copied].fuse(b, h, tiles)
+    s[copied].parallel(tile)
+    pairs.compute_at(s[copied], tile)
+    _, o = pairs.split(pairs.op.axis[-1], lanes)
+    pairs.vectorize(o)
+
+
+def _copy_queries(s: Schedule, shape: Shape, stages: Stages, loop: IterVar, lanes: int) -> None:
+    """Those of a tile where they are used, turned around in registers."""
+    copied = s.pack(stages.queries, stages.dots, {2: shape.queries})
     s[stages.queries].compute_inline()
-    copy_panel(s, queries, 2, shape.queries, lanes, parallel=False, is_turned=True)
-    s[queries].compute_at(s[stages.y], loop)
+    copy_panel(s, copied, 2, shape.queries, lanes, parallel=False, is_turned=True)
+    s[copied].compute_at(s[stages.y], loop)
