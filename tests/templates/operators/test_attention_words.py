@@ -70,6 +70,15 @@ def test_loops_mean_attention_and_code_computes_it(cpu: str, knobs: Params, para
         check(load_kernel(code)(*inputs), expected)
 
 
+@pytest.mark.parametrize("mask", [(), (1,), (16, 33)])
+def test_a_block_of_more_keys_than_there_are(mask: tuple[int, ...]) -> None:
+    params = {"m": 16, "n": 33, "d": 4, "mask": mask}
+    task = task_of(TILES, params)
+    inputs, expected = draw(task, params)
+    program = task.instantiate(task.space.from_values({"keys": 64}))
+    check(interpret(lower_for_target(program, task.target), inputs)[0], expected)
+
+
 @pytest.mark.skipif(not HAS_TILES, reason="needs AMX")
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("threads", [1, 2])

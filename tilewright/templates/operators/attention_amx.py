@@ -323,10 +323,9 @@ def _mask(s: Schedule, shape: Shape, stages: Stages, loop: IterVar, lanes: int) 
 def _multiply(s: Schedule, sums: Tensor, product: TileProduct) -> None:
     """One call for the sums of a block."""
     *_, i, j = s[sums].op.axis
-    if s[sums].op.axis[-2].extent > product.rows:
-        _, i = s[sums].split(i, product.rows)
+    s[sums].round_up(i)
+    _, i = s[sums].split(i, product.rows)
     q, r = s[sums].split(s[sums].op.reduce_axis[0], DEPTH)
-    s[sums].round_up(s[sums].op.axis[-2])
     s[sums].reorder(i, j, q, r)
     s[sums].tensorize(i, tile_product(product))
 
