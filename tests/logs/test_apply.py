@@ -122,9 +122,7 @@ def test_missing_and_foreign_files_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", [5, None, b"tune.db", object(), [5], ["tune.db"], {"a": 1}])
 def test_what_is_no_source_is_refused_when_it_is_given(source: Any) -> None:
-    with pytest.raises(
-        DatabaseError, match="is no source: give a database, a log or a"
-    ):
+    with pytest.raises(DatabaseError, match="is no source: give a database, a log or a"):
         apply_best(source)
 
 

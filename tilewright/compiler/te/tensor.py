@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tilewright.compiler.errors import ExpressionError
+from tilewright.compiler.te.depth import refused_depth
 from tilewright.compiler.te.expr import (
     DTYPES,
     Expr,
@@ -269,7 +270,9 @@ def compute(
     axes = tuple(IterVar(n, e) for n, e in zip(_axis_names(fcompute, len(extents)), extents, strict=True))
     body = as_expr(fcompute(*axes))
     parts = children(body) if isinstance(body, Reduce) else (body,)
-    if any(_contains_reduce(part) for part in parts):
+    with refused_depth([name]):
+        is_reduced_inside = any(_contains_reduce(part) for part in parts)
+    if is_reduced_inside:
         raise ExpressionError(f"{name}: a reduction must be the whole body; compute it in a stage of its own")
     seen = _check_argument_shape(name, extents, argument_shape)
     return Tensor(ComputeOp(name, axes, body, (attrs or {}).get("FLOP"), tag, seen))
