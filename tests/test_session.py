@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.fake_measurer import FakeMeasurer
@@ -164,6 +165,8 @@ def test_tuners_of_other_processes_leave_it_what_it_measures(measurer: type[Fake
     ("options", "message"),
     [
         ({"tuner": "best"}, "there is no tuner 'best'"),
+        ({"tuner": ""}, "there is no tuner ''"),
+        ({"tuner": []}, r"there is no tuner \[\]"),
         ({"seed": -1}, "seed must be an integer from 0"),
         ({"on_trial": 3}, "on_trial must be a function"),
         ({"threads": 0}, "threads must be a positive integer"),
@@ -176,3 +179,46 @@ def test_wrong_options_are_refused_before_anything_is_written(
     with pytest.raises(TilewrightError, match=message):
         Session(scaling, **{"n": 64, "db": db, **options})
     assert not db.exists()
+
+
+@pytest.mark.parametrize("count", [1.5, "3", None, True, -1, [1]])
+def test_what_is_no_number_of_configurations_cannot_be_asked_for(
+    measurer: type[FakeMeasurer], db: Path, count: Any
+) -> None:
+    with session(db, tuner="grid") as opened:
+        with pytest.raises(TilewrightError, match="ask: count must be an integer from 0, not "):
+            opened.ask(count)
+        assert opened.ask(0) == []
+        assert opened.ask(np.int64(1)) == [opened.default]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("configs", [5, None, "default", {"factor": 4}])
+def test_what_is_no_list_of_configurations_is_refused(
+    measurer: type[FakeMeasurer], db: Path, configs: Any
+) -> None:
+    with session(db) as opened, pytest.raises(ConfigError, match="configs must be a list of configurations"):
+        opened.measure_all(configs)
+
+
+@pytest.mark.parametrize("config", [1.5, "3", None, True, [], {1: 2, "width": 3}])
+def test_what_names_no_configuration_is_refused(measurer: type[FakeMeasurer], db: Path, config: Any) -> None:
+    with (
+        session(db) as opened,
+        pytest.raises(ConfigError, match=r"give .* an index, or values|there is no knob"),
+    ):
+        opened.measure(config)
+
+
+def test_a_closed_session_tells_what_it_knows_and_measures_nothing(
+    measurer: type[FakeMeasurer], db: Path
+) -> None:
+    with session(db, tuner="grid") as opened:
+        opened.measure(2)
+    for use in (opened.ask, opened.finish, opened.__enter__, lambda: opened.measure(2)):
+        with pytest.raises(TilewrightError, match=r"this session is closed .* make another Session"):
+            use()
+    opened.close()
+    assert [record.config for record in opened.records] == [{"factor": 4}]
+    assert (opened.best() is not None, opened.space.size, measurer.started) == (True, len(FACTORS), 1)
+    with RecordStore(db) as store:
+        assert not store.lease_owners(task_key(opened.task))

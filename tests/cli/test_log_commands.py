@@ -82,6 +82,36 @@ def test_merge_refuses_its_own_target_and_wants_sources(tilewright: Tilewright, 
     assert tilewright("log", "merge", "missing.db", "--into", "new.db").status == 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("merge", "a.db", "missing.db", "--into", "new.db"),
+        ("merge", "notes.txt", "--into", "new.db"),
+        ("import", "missing.jsonl", "--db", "new.db"),
+        ("import", "missing.jsonl", "--format", "jsonl", "--db", "new.db"),
+        ("import", "notes.txt", "--db", "new.db"),
+    ],
+)
+def test_a_source_that_cannot_be_read_makes_no_database(
+    tilewright: Tilewright, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    fill(tmp_path / "a.db", of("a", 1e-4))
+    (tmp_path / "notes.txt").write_text("no records, just notes")
+    answer = tilewright("log", *words)
+    assert (answer.status, answer.out) == (1, "")
+    assert ("missing" if "missing" in " ".join(words) else "notes.txt") in answer.err
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_a_database_that_is_there_is_looked_at_before_its_sources(
+    tilewright: Tilewright, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("not a database, just notes")
+    for words in (("merge", "missing.db", "--into"), ("import", "missing.jsonl", "--db")):
+        answer = tilewright("log", *words, "notes.txt")
+        assert (answer.status, "notes.txt is not a SQLite database" in answer.err) == (1, True)
+
+
 def test_prune_keeps_the_best_the_play_offs_and_the_causes(tilewright: Tilewright, tmp_path: Path) -> None:
     valid = [of("a", 1e-4 * (i + 1), config={"i": i}) for i in range(6)]
     crashes = [

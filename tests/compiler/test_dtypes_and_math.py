@@ -235,6 +235,33 @@ def test_prod_and_min_reduce() -> None:
         np.testing.assert_allclose(kernel(values), reference(values, axis=1), rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        lambda i, j: i == 0,
+        lambda i, j: i != 0,
+        lambda i, j: 0 == i,  # noqa: SIM300
+        lambda i, j: i * 0.5 == 1.5,
+        lambda i, j: i == np.int64(3),
+        lambda i, j: i == te.const(3, "int64"),
+        lambda i, j: i in (0, 3),
+        lambda i, j: i < 3,
+    ],
+)
+def test_a_comparison_with_a_number_is_a_condition_and_no_truth(
+    condition: Callable[[te.Expr, te.Expr], bool],
+) -> None:
+    with pytest.raises(ExpressionError, match=r"no truth value .* use te\.if_then_else"):
+        te.compute((4, 4), lambda i, j: 1.0 if condition(i, j) else 2.0)
+
+
+def test_expressions_are_told_apart_by_identity() -> None:
+    i, j = te.compute((4, 4), lambda i, j: i + j).op.axis
+    assert i in (j, i)
+    assert i not in [j, j + 1]
+    assert bool(i != j)
+
+
 def test_integers_have_no_true_division() -> None:
     x = te.placeholder((4,), "int32", name="x")
     with pytest.raises(ExpressionError, match="use // or cast"):

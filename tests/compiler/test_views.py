@@ -86,6 +86,10 @@ def test_the_stride_of_a_single_element_does_not_matter() -> None:
     ({"X": (1, 1)}, "'X' is no argument; they are A, B, C"),
     ({"A": (1,)}, "A has 2 dimensions, 1 are given"),
     ({"A": (-1, 1)}, "those of A are negative"),
+    ({"A": (1 << 63, 1)}, "those of A reach beyond all memory"),
+    ({"A": (1 << 64, 8)}, "those of A reach beyond all memory"),
+    ({"A": ((1 << 61) // (M - 1), 1)}, "those of A reach beyond all memory"),
+    ({"C": (1 << 62, 1)}, "those of C reach beyond all memory"),
     ({"A": 5}, "those of A must be integers, one a dimension, not 5"),
     ({"A": "ab"}, "those of A must be integers, one a dimension, not 'ab'"),
     ({"A": (200.5, 1)}, "those of A must be integers"),
@@ -96,6 +100,14 @@ def test_the_stride_of_a_single_element_does_not_matter() -> None:
 def test_strides_that_no_kernel_can_use(strides: Any, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         build("matmul", m=M, n=N, k=K, strides=strides, threads=1)
+
+
+def test_strides_of_single_elements_reach_no_further_than_numpys() -> None:
+    widest = (1 << 61) - 1  # elements of four bytes
+    kernel = build("matmul", m=1, n=N, k=K, strides={"A": (widest, 1)}, threads=1)
+    assert kernel.code.program.strides == {"A": (widest, 1)}
+    with pytest.raises(ArgumentError, match="those of A reach beyond all memory"):
+        build("matmul", m=1, n=N, k=K, strides={"A": (widest + 1, 1)}, threads=1)
 
 
 def test_strides_may_be_a_numpy_array() -> None:

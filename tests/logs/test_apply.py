@@ -120,6 +120,12 @@ def test_missing_and_foreign_files_are_named(tmp_path: Path) -> None:
         apply_best()
 
 
+@pytest.mark.parametrize("source", [5, None, b"tune.db", object(), [5], ["tune.db"], {"a": 1}])
+def test_what_is_no_source_is_refused_when_it_is_given(source: Any) -> None:
+    with pytest.raises(DatabaseError, match="is no source: give a database, a log or a"):
+        apply_best(source)
+
+
 @pytest.fixture
 def failures(tmp_path: Path) -> Iterator[RecordStore]:
     with RecordStore(tmp_path / "tune.db") as store:

@@ -142,6 +142,12 @@ def test_registering_from_another_module_names_both() -> None:
         template("tests/taken")(namespace["taken"])
 
 
+@pytest.mark.parametrize("name", [len, None, 5, ["mine"]])
+def test_a_name_that_is_none_is_refused(name: Any) -> None:
+    with pytest.raises(TemplateError, match=r'name must be a string, as in @template\("mine"\), not '):
+        template(name)
+
+
 def test_an_operator_name_is_taken() -> None:
     with pytest.raises(TemplateError, match=r"already registered by module tilewright\.templates\.operators"):
         template("matmul")(lambda n=1: n)

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 
 from tilewright.compiler.backends.llvm_module import ModuleText, write_module
 from tilewright.compiler.errors import CompileError
-from tilewright.compiler.ir.loops import For, LoopKind, LoopNest, Stmt, Store, constant_extent
+from tilewright.compiler.ir.loops import (
+    Alloc,
+    For,
+    LoopKind,
+    LoopNest,
+    Stmt,
+    Store,
+    allocated,
+    constant_extent,
+)
 from tilewright.compiler.ir.visit import parts, statements
 from tilewright.compiler.lower import lower_schedule
 from tilewright.compiler.lower.accumulators import hold_accumulators, is_accumulation
@@ -17,6 +26,7 @@ from tilewright.compiler.lower.plain_loops import tile_plain_loops
 from tilewright.compiler.program import Program, TensorSpec
 from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.target import Target
+from tilewright.compiler.te.depth import refused_depth
 from tilewright.compiler.te.tensor import Tensor
 
 LINE_LIMIT = 3000
@@ -80,6 +90,8 @@ def _accumulates_in_a_tail(stmt: Stmt, in_tail: bool) -> bool:
             is_written_out = stmt.kind in (LoopKind.UNROLL, LoopKind.VECTORIZE)
             is_tail = is_written_out and constant_extent(stmt) is None
             return _accumulates_in_a_tail(stmt.body, in_tail or is_tail)
+        case Alloc():
+            return _accumulates_in_a_tail(allocated(stmt)[1], in_tail)
         case _:
             return any(_accumulates_in_a_tail(part, in_tail) for part in parts(stmt))
 
@@ -122,9 +134,10 @@ def compile_program(
         specs = (program.inputs, program.outputs)
         return ObjectCode(b"", *specs, 0, 0, threads, False, 0, backend, target, program)
     start = time.perf_counter()
-    nest = lower_for_target(program, target)
-    lowered = time.perf_counter()
-    module = write_module(nest, target, line_limit, threads, program.constants)
+    with refused_depth(spec.name for spec in program.outputs):
+        nest = lower_for_target(program, target)
+        lowered = time.perf_counter()
+        module = write_module(nest, target, line_limit, threads, program.constants)
     return ObjectCode(
         object=emit_object(module.text, target, has_plain_loop(nest.body), module.linked),
         inputs=program.inputs,

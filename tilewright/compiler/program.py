@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import index
 from typing import Any
 
@@ -15,10 +15,13 @@ import msgspec
 
 from tilewright.compiler.errors import ArgumentError, ExpressionError, ScheduleError
 from tilewright.compiler.schedule import Schedule, Step
+from tilewright.compiler.schedule.schedule import check_arguments, topological_order
+from tilewright.compiler.te.expr import BYTES
 from tilewright.compiler.te.graph_json import MALFORMED, decode_graph, encode_graph
 from tilewright.compiler.te.tensor import PlaceholderOp, Tensor
 
 Json = Any
+_MEMORY_BYTES = (1 << 63) - 1  # addresses, and NumPy's strides, are signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,8 @@ class Program:
 
         What it computes from the inputs named ``constants`` alone can be done once: see ``Kernel.bind``.
         """
-        graph = _graph(schedule)
+        check_arguments(schedule, args)
+        graph = topological_order(schedule.outputs)
         known = {tensor.op for tensor in graph}
         for tensor in args:
             if tensor.op not in known:
@@ -174,7 +178,10 @@ def _read_steps(name: str, steps: Sequence[int]) -> tuple[int, ...]:
 def check_strides(
     strides: Mapping[str, tuple[int, ...]], inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
 ) -> None:
-    """Refuse strides that no kernel can use: of nothing, negative, or of outputs whose elements coincide."""
+    """Refuse strides that no kernel can use.
+
+    They are of nothing, negative, further apart than memory reaches, or of outputs whose elements coincide.
+    """
     specs = {spec.name: spec for spec in (*inputs, *outputs)}
     for name, steps in strides.items():
         if name not in specs:
@@ -184,6 +191,10 @@ def check_strides(
             raise ArgumentError(f"strides: {name} has {len(spec.shape)} dimensions, {len(steps)} are given")
         if min(steps, default=0) < 0:
             raise ArgumentError(f"strides: those of {name} are negative, {steps}; pass a copy of the array")
+        if max(replace(spec, strides=steps).span, *steps, 0) * BYTES[spec.dtype] > _MEMORY_BYTES:
+            raise ArgumentError(
+                f"strides: those of {name} reach beyond all memory, {steps}; give elements between neighbours"
+            )
         if spec in outputs and not _is_distinct(spec.shape, steps):
             raise ArgumentError(f"strides: elements of the output {name} would coincide, with {steps}")
 
@@ -214,9 +225,3 @@ def _spec(tensor: Tensor, strides: Mapping[str, Sequence[int]]) -> TensorSpec:
     steps = tuple(strides.get(tensor.name, ()))
     values = tensor.op.values if isinstance(tensor.op, PlaceholderOp) else None
     return TensorSpec(tensor.name, tensor.op.argument_shape, tensor.dtype, steps, values)
-
-
-def _graph(schedule: Schedule) -> list[Tensor]:
-    from tilewright.compiler.schedule.schedule import topological_order
-
-    return topological_order(schedule.outputs)

@@ -3,7 +3,7 @@
 import bisect
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -144,6 +144,17 @@ def check_source(argument: SourceArgument) -> None:
         text = os.fspath(argument)
         if "://" not in text and not Path(text).is_file():
             raise DatabaseError(f"apply_best: {text} does not exist; tune first, or give another file")
+    elif isinstance(argument, Mapping | bytes) or not _gives_records(argument):
+        raise DatabaseError(
+            f"apply_best: {argument!r} is no source: give a database, a log or a collection of records"
+        )
+
+
+def _gives_records(argument: object) -> bool:
+    """Whether it is a collection of records, as far as that shows before it is read, or a store of them."""
+    if isinstance(argument, Collection):
+        return all(isinstance(record, Record) for record in argument)
+    return isinstance(argument, Iterable) or hasattr(argument, "best_trials")
 
 
 def _read_log(path: str) -> RecordTable:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from tilewright.logs.engine import locate
 from tilewright.logs.errors import DatabaseError, RecordError
 from tilewright.logs.formats.lines import Line
 from tilewright.logs.formats.registry import FORMATS, SPACE, detect_format
@@ -66,6 +67,16 @@ def opened(source: PathArgument) -> "Iterator[tuple[Iterator[Line[Record]], list
     with RecordStore(source, read_only=True) as store:
         trials = (Line(number, record) for number, record in enumerate(store.iter_trials(), 1))
         yield trials, store.playoffs()
+
+
+def is_unmade(target: PathArgument) -> bool:
+    """Whether a database is a file that opening it would make.
+
+    Sources are looked at before such a target is opened, so that a mistyped one leaves nothing behind; a
+    target that is there is looked at first.
+    """
+    path = locate(target).path
+    return path is not None and not path.exists()
 
 
 def refuse_same(source: PathArgument, target: PathArgument, command: str) -> None:

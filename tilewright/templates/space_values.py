@@ -53,7 +53,8 @@ def config_from_values(space: "ConfigSpace", values: Values) -> Config:
         return config
     unknown, missing = set(values) - set(space.names), set(space.names) - set(values)
     if unknown:
-        raise ConfigError(f"there is no knob {_list(sorted(unknown))}; the space has {_list(space.names)}")
+        named = sorted(map(str, unknown))
+        raise ConfigError(f"there is no knob {_list(named)}; the space has {_list(space.names)}")
     if missing:
         raise ConfigError(f"no value is given for knob {_list(sorted(missing))}")
     return space.config(space.knob_to_point([knob.ordinal_of(values[knob.name]) for knob in space.knobs]))

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from tilewright.templates.collector import active_config, use_config
 from tilewright.templates.dispatch import config_of_call
+from tilewright.templates.errors import TemplateError
 from tilewright.templates.parameters import Parameter, parameters_of
 from tilewright.templates.registry import register_template
 
@@ -96,6 +97,8 @@ def template(
 
     Without `positive`, every integer, or sequence of integers, that has no default must be positive.
     """
+    if not isinstance(name, str):
+        raise TemplateError(f'template: name must be a string, as in @template("mine"), not {name!r}')
 
     def register(function: Callable[..., Any]) -> Template:
         found = parameters_of(function, name)

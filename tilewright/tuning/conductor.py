@@ -169,7 +169,7 @@ def check_options(trials: object, seconds: object, patience: object, tuner: obje
         raise TilewrightError(f"seconds must be a positive number, not {seconds!r}")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise TilewrightError(f"seed must be an integer from 0, not {seed!r}")
-    if tuner not in TUNERS:
+    if not isinstance(tuner, str) or tuner not in TUNERS:
         raise TunerError(f"there is no tuner {tuner!r}; choose one of {', '.join(TUNERS)}")
 
 

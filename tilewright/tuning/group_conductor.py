@@ -99,10 +99,11 @@ def tune_all(
         member.task.default_config  # noqa: B018 - a faulty template or default is reported before anything else
     budget = Budget(TRIALS * len(members) if trials is None else trials, seconds)
     searcher = partial(make_searcher, tuner, seed=seed, transfer=transfer)
+    follow = choose_group_progress(progress)
     limits, owner, size = Budget(None, None, patience), name_owner(), round_size(budget.trials, len(members))
     with Salvage() as salvage, ExitStack() as stack:
         interruption = stack.enter_context(Interruption())
-        store, follow = stack.enter_context(RecordStore(db)), choose_group_progress(progress)
+        store = stack.enter_context(RecordStore(db))
         histories = [open_history(member.task, store) for member in members]
         rounds = [costs_by_round(history.records, size) for history in histories]
         scheduler = _make_scheduler(strategy, members, rounds, objective, seed)
@@ -172,7 +173,7 @@ def _judge(result: TuneAllResult, interruption: Interruption, histories: Sequenc
 
 
 def _check_strategy(strategy: object, objective: object) -> None:
-    if strategy not in STRATEGIES:
+    if not isinstance(strategy, str) or strategy not in STRATEGIES:
         raise TilewrightError(f"there is no strategy {strategy!r}; choose one of {', '.join(STRATEGIES)}")
     if objective is not None and not callable(objective):
         raise TilewrightError(f"objective must be a function of a list of seconds, not {objective!r}")

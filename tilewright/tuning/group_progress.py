@@ -12,6 +12,7 @@ from tilewright.measure.machine_facts import read_machine
 from tilewright.templates.task import Task
 from tilewright.tuners import Budget
 from tilewright.tuning.group_tally import GroupTally
+from tilewright.tuning.progress import check_follower
 from tilewright.tuning.tally import describe_time
 from tilewright.tuning.weighted_workloads import WeightedTask
 
@@ -137,6 +138,7 @@ class GroupLines:
 def choose_group_progress(progress: GroupProgress | bool) -> GroupProgress:
     """The display that is asked for: ``True`` is a live one on a terminal, lines elsewhere."""
     if not isinstance(progress, bool):
+        check_follower(progress)
         return progress
     if not progress:
         return QuietGroup()

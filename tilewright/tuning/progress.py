@@ -4,12 +4,15 @@ import sys
 from collections.abc import Sequence
 from typing import Protocol
 
+from tilewright.compiler.errors import TilewrightError
 from tilewright.logs.brief_record import KnownTrial
 from tilewright.logs.record import Record
 from tilewright.measure.findings import disturbances
 from tilewright.measure.machine_facts import read_machine
 from tilewright.templates.task import Task
 from tilewright.tuners import Budget
+
+_TOLD = ("start", "trial", "stage", "finish")  # of Progress, and of GroupProgress
 
 
 class Progress(Protocol):
@@ -47,6 +50,7 @@ class Quiet:
 def choose_progress(progress: Progress | bool) -> Progress:
     """The display that is asked for: ``True`` is a live one on a terminal, lines elsewhere."""
     if not isinstance(progress, bool):
+        check_follower(progress)
         return progress
     if not progress:
         return Quiet()
@@ -58,3 +62,17 @@ def choose_progress(progress: Progress | bool) -> Progress:
     from tilewright.tuning.line_progress import LineProgress
 
     return LineProgress(sys.stderr, warnings)
+
+
+def check_follower(progress: object) -> None:
+    """Refuse an object that cannot follow a run.
+
+    Raises:
+        TilewrightError: naming what it lacks.
+    """
+    missing = [name for name in _TOLD if not callable(getattr(progress, name, None))]
+    if missing:
+        raise TilewrightError(
+            f"progress must be True, False or an object with the methods {', '.join(_TOLD)},"
+            f" not {progress!r}, which lacks {', '.join(missing)}"
+        )

@@ -1,9 +1,10 @@
 """Tuning that somebody else conducts: configurations in, verified and recorded costs out."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
+from numbers import Integral
 from typing import Any, Self
 
 from tilewright.compiler.errors import TilewrightError
@@ -13,6 +14,7 @@ from tilewright.logs.record import Record
 from tilewright.logs.store import RecordStore
 from tilewright.measure.result import MeasureInput, failed
 from tilewright.templates.config import Config
+from tilewright.templates.errors import ConfigError
 from tilewright.templates.space import ConfigSpace
 from tilewright.templates.template import Template
 from tilewright.tuners import Budget
@@ -37,7 +39,7 @@ class Session:
 
     What is measured is verified, timed and recorded as a trial of :func:`tune`, and nothing is measured
     twice: a configuration that the database has is answered from there. Workers start with the first trial;
-    `close`, or leaving `with`, ends them.
+    `close`, or leaving `with`, ends them. A closed session still tells what it knows, and measures nothing.
     """
 
     def __init__(
@@ -69,20 +71,23 @@ class Session:
         Raises:
             TilewrightError: the operator, a parameter, an option or the database is wrong.
         """
-        check_options(None, None, None, tuner or "random", seed)
+        chosen = "random" if tuner is None else tuner
+        check_options(None, None, None, chosen, seed)
         check_outlets(db, on_trial)
         self.task = make_task(op, target, granted_threads(threads), params)
         self._has_tuner = tuner is not None
+        self._is_closed = False
         self._resources = ExitStack()  # holds also what is opened later
         history = open_history(self.task, self._resources.enter_context(RecordStore(db)))
         limits, told = Budget(None), Quiet()
         workers = Workers(self.task.target, self.task.threads, self._resources, told.stage)
-        make = partial(make_searcher, tuner or "random", history, seed=seed, transfer=transfer)
+        make = partial(make_searcher, chosen, history, seed=seed, transfer=transfer)
         self._run = Run(
             self.task, history, make, limits, seed, told, on_trial, Interruption(), self._resources, workers
         )
 
     def __enter__(self) -> Self:
+        self._check_open()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -90,6 +95,7 @@ class Session:
 
     def close(self) -> None:
         """End the workers and close the database."""
+        self._is_closed = True
         self._resources.close()
 
     @property
@@ -111,11 +117,14 @@ class Session:
         """What the session's tuner would measure next, the default first; nothing when nothing is left.
 
         Raises:
-            TilewrightError: the session has no tuner.
+            TilewrightError: the session has no tuner, or is closed, or `count` is no number of them.
         """
+        self._check_open()
+        if isinstance(count, bool) or not isinstance(count, Integral) or count < 0:
+            raise TilewrightError(f"ask: count must be an integer from 0, not {count!r}")
         if not self._has_tuner:
             raise TilewrightError('this session has no tuner to ask; give it one, such as tuner="xgb"')
-        return self._run.ask(count)
+        return self._run.ask(int(count))
 
     def measure(self, config: ConfigChoice) -> Record:
         """Build, verify, time and record a configuration, unless it is known.
@@ -125,6 +134,7 @@ class Session:
 
         Raises:
             ConfigError: the space has no such configuration.
+            TilewrightError: the session is closed.
         """
         return self.measure_all([config])[0]
 
@@ -133,7 +143,11 @@ class Session:
 
         Raises:
             ConfigError: the space has no such configuration; nothing is measured then.
+            TilewrightError: the session is closed.
         """
+        self._check_open()
+        if isinstance(configs, (str, bytes, Mapping)) or not isinstance(configs, Iterable):
+            raise ConfigError(f"measure_all: configs must be a list of configurations, not {configs!r}")
         wanted = [read_config(self.task, config) for config in configs]
         known = self._known()
         fresh = list({config.index: config for config in wanted if config.index not in known}.values())
@@ -147,9 +161,22 @@ class Session:
         return self._run.result().best
 
     def finish(self) -> TuneResult:
-        """Hold the play-off among the best few and the default, which settles what ships; what was found."""
+        """Hold the play-off among the best few and the default, which settles what ships; what was found.
+
+        Raises:
+            TilewrightError: the session is closed.
+        """
+        self._check_open()
         self._run.decide()
         return self._run.result()
+
+    def _check_open(self) -> None:
+        """Refuse what needs workers or leases, which nobody would end or give back any more."""
+        if self._is_closed:
+            raise TilewrightError(
+                "this session is closed and measures nothing more: make another Session with the same db,"
+                " which knows the trials of this one"
+            )
 
     def _measure(self, configs: Sequence[Config]) -> None:
         run = self._run

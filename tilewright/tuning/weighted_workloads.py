@@ -68,18 +68,26 @@ def weighted_tasks(
     Raises:
         WorkloadError: there is no workload, or one is wrong.
     """
-    entries = list(workloads)
+    entries = _items(workloads, "workloads", f"each (op, parameters) or {_FORM}")
     if not entries:
         raise WorkloadError("there is no workload to tune")
-    if weights is not None and len(weights) != len(entries):
-        raise WorkloadError(f"there are {len(weights)} weights for {len(entries)} workloads")
+    given = None if weights is None else _items(weights, "weights", "one number for each workload")
+    if given is not None and len(given) != len(entries):
+        raise WorkloadError(f"there are {len(given)} weights for {len(entries)} workloads")
     found: dict[Task, float] = {}
     for place, entry in enumerate(entries):
         op, params, weight = _split(entry, place)
         task = make_task(op, target, threads, params)
-        weight = _check_weight(weight if weights is None else weights[place], task)
+        weight = _check_weight(weight if given is None else given[place], task)
         found[task] = found.get(task, 0.0) + weight
     return [WeightedTask(task, weight) for task, weight in found.items()]
+
+
+def _items(given: object, name: str, form: str) -> list[Any]:
+    """What is listed; a word and a mapping list something else than is meant."""
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise WorkloadError(f"{name} must be a list, {form}, not {given!r}")
+    return list(given)
 
 
 def _split(entry: WorkloadEntry, place: int) -> tuple[str | Template, Mapping[str, Any], object]:

@@ -9,8 +9,12 @@ from tilewright.cli.output import print_json
 
 def _merge(sources: tuple[str, ...], db: str, as_json: bool) -> None:
     from tilewright.logs.merging import merge_into
+    from tilewright.logs.sources import is_unmade, opened
     from tilewright.logs.store import RecordStore
 
+    for source in sources if is_unmade(db) else ():
+        with opened(source):
+            pass
     with RecordStore(db) as store:
         report = merge_into(store, sources)
     if as_json:

@@ -1,5 +1,6 @@
 """``tilewright log export`` and ``log import``."""
 
+import os
 import sys
 
 import click
@@ -38,8 +39,11 @@ def _export(file: str | None, db: str, format_name: str) -> None:
 
 def _import(file: str, db: str, as_json: bool, format_name: str | None) -> None:
     from tilewright.logs.formats.registry import FORMATS, detect_format, import_file
+    from tilewright.logs.sources import is_unmade
     from tilewright.logs.store import RecordStore
 
+    if is_unmade(db):
+        _look_at(file, format_name)
     with RecordStore(db) as store:
         name = format_name or detect_format(file)
         report = import_file(store, file, name)
@@ -53,6 +57,18 @@ def _import(file: str, db: str, as_json: bool, format_name: str | None) -> None:
         current_invocation().warn(f"line {line['line']}: {line['reason']}")
     if len(skipped) > _SHOWN_SKIPS:
         current_invocation().warn(f"{len(skipped) - _SHOWN_SKIPS} more; --json lists them all")
+
+
+def _look_at(file: str, format_name: str | None) -> None:
+    """Refuse a file that is not there or, where its format is to be found, is in none."""
+    from tilewright.logs.formats.files import explained
+    from tilewright.logs.formats.registry import detect_format
+
+    if format_name is None:
+        detect_format(file)
+        return
+    with explained(file):
+        os.stat(file)  # not opened: a pipe is read once
 
 
 def _format_option(default: str | None, text: str) -> click.Option:

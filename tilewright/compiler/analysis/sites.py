@@ -17,6 +17,7 @@ from tilewright.compiler.ir.loops import (
     LoopNest,
     Stmt,
     Store,
+    allocated,
 )
 from tilewright.compiler.lower.constants import divide_constants
 from tilewright.compiler.te.expr import Expr, Var
@@ -100,7 +101,7 @@ def _visit(stmt: Stmt, place: _Place) -> Iterator[Site]:
             for part in stmt.body if isinstance(stmt, Block) else stmt.stores:
                 yield from _visit(part, place)
         case Alloc():
-            yield from _visit(stmt.body, place)
+            yield from _visit(allocated(stmt)[1], place)
         case Intrinsic():
             yield from _visit(stmt.body, replace(place, is_called=True))
         case If():

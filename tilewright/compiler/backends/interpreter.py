@@ -25,6 +25,7 @@ from tilewright.compiler.ir.loops import (
     LoopNest,
     Stmt,
     Store,
+    allocated,
 )
 from tilewright.compiler.te.expr import (
     FLOATS,
@@ -92,8 +93,9 @@ class _Interpreter:
             case Intrinsic():
                 self.run(stmt.body)
             case Alloc():
-                self.arrays[stmt.buffer] = _poisoned(stmt.buffer)
-                self.run(stmt.body)
+                buffers, body = allocated(stmt)
+                self.arrays |= {buffer: _poisoned(buffer) for buffer in buffers}
+                self.run(body)
 
     def assign(self, stmt: Assign) -> None:
         values = [self.evaluate(store.value) for store in stmt.stores]

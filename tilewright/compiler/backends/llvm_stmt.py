@@ -28,6 +28,7 @@ from tilewright.compiler.ir.loops import (
     Prefetch,
     Stmt,
     Store,
+    allocated,
     constant_extent,
 )
 from tilewright.compiler.ir.visit import statements, variables
@@ -115,8 +116,17 @@ class StmtWriter:
     # -- memory ---------------------------------------------------------------------------------
 
     def _alloc(self, stmt: Stmt) -> None:
-        assert isinstance(stmt, Alloc)
-        buffer = stmt.buffer
+        buffers, body = allocated(stmt)
+        top = self.scratch_top
+        for buffer in buffers:
+            self._provide(buffer)
+        self.write(body)
+        self.scratch_top = top
+        for buffer in buffers:
+            self.memory.spread.pop(buffer, None)
+
+    def _provide(self, buffer: Buffer) -> None:
+        """Memory for one buffer."""
         width = self.lanes.count if self.lanes is not None else 0
         count = buffer.size
         if buffer.scope == "register" and not (width or buffer.aligns) and buffer.dtype != "bool":
@@ -124,15 +134,11 @@ class StmtWriter:
         size = padded_bytes(buffer, count) * max(1, width)
         if width:
             self.memory.spread[buffer] = width
-        top = self.scratch_top
         if size <= STACK_LIMIT_BYTES:
             self.memory.pointers[buffer] = self._stack(buffer, size)
         else:
             self.memory.pointers[buffer] = self._scratch(size)
         self.memory.touch(buffer)
-        self.write(stmt.body)
-        self.scratch_top = top
-        self.memory.spread.pop(buffer, None)
 
     def _prefetch(self, stmt: Stmt) -> None:
         assert isinstance(stmt, Prefetch)

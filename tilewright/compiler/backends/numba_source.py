@@ -24,6 +24,7 @@ from tilewright.compiler.ir.loops import (
     Prefetch,
     Stmt,
     Store,
+    allocated,
 )
 from tilewright.compiler.te.expr import FLOATS, Binary, Call, Cast, Const, Expr, Load, Select, Unary, Var
 from tilewright.compiler.te.words import dot_dtypes
@@ -101,9 +102,11 @@ class _SourceWriter:
             case Prefetch():
                 return [f"{pad}pass"]
             case Alloc():
-                b = stmt.buffer
-                made = f"{pad}{self.name(b)} = np.empty({b.shape}, np.{_numpy_name(b.dtype)})"
-                return [made, *self.lines(stmt.body, depth)]
+                buffers, body = allocated(stmt)
+                made = [
+                    f"{pad}{self.name(b)} = np.empty({b.shape}, np.{_numpy_name(b.dtype)})" for b in buffers
+                ]
+                return [*made, *self.lines(body, depth)]
             case _:
                 raise TypeError(f"not a statement: {type(stmt).__name__}")
 

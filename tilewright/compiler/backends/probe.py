@@ -83,13 +83,10 @@ class Traits:
 def traits_of(cpu: str, features: str, triple: str) -> Traits:
     """What a CPU has, found from the instructions that LLVM gives it.
 
-    It is found in a process of its own, since LLVM ends the process for some names that it does not know.
-
     Raises:
         TargetError: LLVM does not know the CPU, a feature or the triple.
     """
-    command = [sys.executable, "-c", _PROGRAM, cpu, features, triple, _FUNCTIONS]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    done = _ask_llvm(_PROGRAM, cpu, features, triple, _FUNCTIONS)
     if done.returncode or "not a recognized" in done.stderr:
         lines = done.stderr.strip().splitlines() or ["it cannot be compiled for"]
         reason = lines[-1] if lines[0].startswith("Traceback") else lines[0]
@@ -110,9 +107,14 @@ def has_all_of(host: tuple[str, str], other: tuple[str, str], triple: str) -> bo
     features = ",".join(part for part in (other[1], never_used) if part)
     names = {"cpu": other[0], "features": features, "host_cpu": host[0], "host_features": host[1]}
     text = _INLINED.format(triple=triple, **names)
-    command = [sys.executable, "-c", _INLINE, *host, triple, text]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    done = _ask_llvm(_INLINE, *host, triple, text)
     return done.returncode == 0 and "@one" not in done.stdout
+
+
+def _ask_llvm(program: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in a process of its own, since LLVM ends the process for some names that it knows not."""
+    command = [sys.executable, "-c", program, *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
 
 
 def _body(assembly: str, name: str) -> str:

@@ -224,6 +224,25 @@ class Alloc(Stmt):
         self.body = body
 
 
+def allocated(stmt: Stmt) -> tuple[list[Buffer], Stmt]:
+    """The buffers that a statement has memory for before anything else, and what runs in it.
+
+    A program has one for each of its stages: whoever goes through them does it in a loop.
+    """
+    buffers: list[Buffer] = []
+    while isinstance(stmt, Alloc):
+        buffers.append(stmt.buffer)
+        stmt = stmt.body
+    return buffers, stmt
+
+
+def allocate(buffers: Sequence[Buffer], body: Stmt) -> Stmt:
+    """Memory for buffers, the first outermost, while ``body`` runs."""
+    for buffer in reversed(buffers):
+        body = Alloc(buffer, body)
+    return body
+
+
 class LoopNest:
     """A lowered program: its argument buffers, inputs first and outputs last, and its body.
 

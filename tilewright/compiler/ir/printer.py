@@ -15,6 +15,7 @@ from tilewright.compiler.ir.loops import (
     Prefetch,
     Stmt,
     Store,
+    allocated,
 )
 from tilewright.compiler.te.expr import (
     Binary,
@@ -111,7 +112,8 @@ def _lines(stmt: Stmt, indent: int) -> list[str]:
             level = f", level={stmt.level}" if stmt.level > 1 else ""
             return [f"{pad}prefetch({format_expr(stmt.element)}{level})"]
         case Alloc():
-            return [f"{pad}{_format_alloc(stmt.buffer)}", *_lines(stmt.body, indent)]
+            buffers, body = allocated(stmt)
+            return [*(f"{pad}{_format_alloc(buffer)}" for buffer in buffers), *_lines(body, indent)]
         case _:
             raise TypeError(f"not a statement: {type(stmt).__name__}")
 

@@ -15,6 +15,8 @@ from tilewright.compiler.ir.loops import (
     Prefetch,
     Stmt,
     Store,
+    allocate,
+    allocated,
     block,
 )
 from tilewright.compiler.te.expr import Binary, Call, Cast, Expr, Load, Reduce, Select, Unary, Var, children
@@ -112,8 +114,9 @@ def map_stmt(stmt: Stmt, on_expr: ExprMap, on_stmt: StmtMap) -> Stmt:
         case Intrinsic():
             return _map_intrinsic(stmt, on_expr, on_stmt)
         case Alloc():
-            inner = on_stmt(stmt.body)
-            return stmt if inner is stmt.body else Alloc(stmt.buffer, inner)
+            buffers, inside = allocated(stmt)
+            inner = on_stmt(inside)
+            return stmt if inner is inside else allocate(buffers, inner)
         case _:
             raise TypeError(f"not a statement: {type(stmt).__name__}")
 

@@ -12,6 +12,8 @@ from tilewright.compiler.lower.nest import write_nest
 from tilewright.compiler.lower.partition import partition_loops
 from tilewright.compiler.lower.regions import infer_regions
 from tilewright.compiler.schedule import Schedule
+from tilewright.compiler.schedule.schedule import check_arguments
+from tilewright.compiler.te.depth import refused_depth
 from tilewright.compiler.te.tensor import Tensor
 
 
@@ -26,9 +28,17 @@ def lower_schedule(
     Without ``partition`` the tails of loops are left in their bounds, as the schedule wrote them. ``strides``
     are those of arguments that are views.
     """
+    check_arguments(schedule, args)
+    with refused_depth(tensor.name for tensor in schedule.outputs):
+        return _lower(schedule, args, partition, strides or {})
+
+
+def _lower(
+    schedule: Schedule, args: Sequence[Tensor], partition: bool, strides: Mapping[str, Sequence[int]]
+) -> LoopNest:
     bodies = inline_stages(schedule)
     regions = infer_regions(schedule, bodies)
-    nest = write_nest(schedule, regions, args, strides or {})
+    nest = write_nest(schedule, regions, args, strides)
     nest.body = hoist_conditions(nest.body)
     if partition:
         nest = LoopNest(nest.inputs, nest.outputs, partition_loops(nest.body, regions.ranges))

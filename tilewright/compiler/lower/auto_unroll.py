@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tilewright.compiler.ir.loops import Alloc, Block, For, If, LoopKind, Stmt, block
+from tilewright.compiler.ir.loops import Alloc, Block, For, If, LoopKind, Stmt, allocate, allocated, block
 from tilewright.compiler.te.expr import Const
 
 DEFAULTS: dict[str, int] = {
@@ -43,8 +43,9 @@ def _visit(stmt: Stmt, settings: Mapping[str, int]) -> _Done:
             sides = [_visit(s, settings) for s in (stmt.then, stmt.otherwise) if s is not None]
             return _together(If(stmt.condition, *(side.stmt for side in sides)), sides)
         case Alloc():
-            body = _visit(stmt.body, settings)
-            return _together(Alloc(stmt.buffer, body.stmt), [body])
+            buffers, inner = allocated(stmt)
+            body = _visit(inner, settings)
+            return _together(allocate(buffers, body.stmt), [body])
         case _:
             return _Done(stmt)
 

@@ -12,7 +12,17 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from tilewright.compiler.ir.loops import Alloc, Block, Buffer, LoopNest, Stmt, Store, block
+from tilewright.compiler.ir.loops import (
+    Alloc,
+    Block,
+    Buffer,
+    LoopNest,
+    Stmt,
+    Store,
+    allocate,
+    allocated,
+    block,
+)
 from tilewright.compiler.ir.visit import own_exprs, statements, walk
 from tilewright.compiler.te.expr import Load
 
@@ -28,20 +38,13 @@ class Divided:
 
 def divide_constants(nest: LoopNest, constants: Collection[str]) -> Divided:
     """Take the stages at the root that read constants alone, and one another, out of a nest."""
-    allocated: list[Buffer] = []
-    body = nest.body
-    while isinstance(body, Alloc):
-        allocated.append(body.buffer)
-        body = body.body
+    buffers, body = allocated(nest.body)
     parts = body.body if isinstance(body, Block) else (body,)
     known = {buffer for buffer in nest.inputs if buffer.name in constants}
-    prepare, run = _divide(parts, known, set(allocated))
+    prepare, run = _divide(parts, known, set(buffers))
     written = {buffer for part in prepare for buffer in _written(part)}
-    main: Stmt = block(run)
-    for buffer in reversed(allocated):
-        if buffer not in written:
-            main = Alloc(buffer, main)
-    return Divided(tuple(b for b in allocated if b in written), block(prepare), main)
+    main = allocate([buffer for buffer in buffers if buffer not in written], block(run))
+    return Divided(tuple(b for b in buffers if b in written), block(prepare), main)
 
 
 def _divide(

@@ -28,6 +28,7 @@ from tilewright.compiler.ir.loops import (
     LoopNest,
     Stmt,
     Store,
+    allocate,
     block,
     constant_extent,
 )
@@ -51,10 +52,7 @@ def _visit(stmt: Stmt, nest: LoopNest) -> Stmt:
     if isinstance(stmt, For) and (FUSE_LOOPS, 1) in stmt.pragmas:
         buffers: list[Buffer] = []
         parts = _flatten(_visit(stmt.body, nest), buffers)
-        body = block(_join_all(parts, nest))
-        for buffer in reversed(buffers):
-            body = Alloc(buffer, body)
-        return stmt.replace(body=body)
+        return stmt.replace(body=allocate(buffers, block(_join_all(parts, nest))))
     return map_stmt(stmt, lambda expr: expr, lambda inner: _visit(inner, nest))
 
 

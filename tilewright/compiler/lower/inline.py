@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tilewright.compiler.ir.visit import substitute, transform
 from tilewright.compiler.schedule import Schedule
+from tilewright.compiler.te.depth import refused_depth
 from tilewright.compiler.te.expr import Expr, Load
 from tilewright.compiler.te.tensor import ComputeOp
 
@@ -15,7 +16,8 @@ def inline_stages(schedule: Schedule) -> dict[str, Expr]:
     for stage in schedule.stages:
         if not isinstance(stage.op, ComputeOp):
             continue
-        body = transform(stage.op.body, lambda node: _expand(node, inlined))
+        with refused_depth([stage.name]):
+            body = transform(stage.op.body, lambda node: _expand(node, inlined))
         if stage.attach.kind == "inline":
             inlined[stage.name] = ComputeOp(stage.name, stage.op.axis, body)
         else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tilewright.compiler.errors import ScheduleError
 from tilewright.compiler.ir.affine import linear, simplify_index
-from tilewright.compiler.ir.loops import Alloc, Buffer, LoopKind, LoopNest, Stmt, block
+from tilewright.compiler.ir.loops import Buffer, LoopKind, LoopNest, Stmt, allocate, block
 from tilewright.compiler.ir.visit import map_children, variables, walk
 from tilewright.compiler.lower.regions import Placement, Regions
 from tilewright.compiler.lower.stage_loops import StageWriter
@@ -103,10 +103,8 @@ class NestWriter:
     def place(self, names: list[str], inside: Stmt | None = None) -> Stmt:
         """The named stages ahead of ``inside``; scratch memory lives as long."""
         body = block([*(self.write(name) for name in names), *(() if inside is None else (inside,))])
-        for name in reversed(names):
-            if self.buffers[name].scope != "global":
-                body = Alloc(self.buffers[name], body)
-        return body
+        buffers = [self.buffers[name] for name in names]
+        return allocate([buffer for buffer in buffers if buffer.scope != "global"], body)
 
 
 def write_nest(

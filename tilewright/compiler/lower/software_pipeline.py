@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tilewright.compiler.errors import ScheduleError
-from tilewright.compiler.ir.loops import Alloc, Buffer, For, Stmt, block
+from tilewright.compiler.ir.loops import Buffer, For, Stmt, allocate, block
 from tilewright.compiler.ir.visit import substitute_stmt
 from tilewright.compiler.lower.fuse_loops import FUSE_LOOPS
 from tilewright.compiler.schedule import Stage
@@ -43,10 +43,8 @@ def write_pipeline(loop: For, groups: Sequence[Stmt], buffers: Sequence[Buffer])
         inside = binary("min", binary("max", place, const(0)), const(count - 1))
         parts.insert(0, substitute_stmt(group, {loop.var: inside}))
     steps = const(count + len(groups) - 1)
-    result: Stmt = For(loop.var, const(0), steps, block(parts), pragmas=((FUSE_LOOPS, 1),))
-    for buffer in reversed(buffers):
-        result = Alloc(buffer, result)
-    return result
+    result = For(loop.var, const(0), steps, block(parts), pragmas=((FUSE_LOOPS, 1),))
+    return allocate(buffers, result)
 
 
 def check_groups(stage: Stage, axis: IterVar, groups: Sequence[Sequence[Stage]]) -> None:

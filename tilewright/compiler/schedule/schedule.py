@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tilewright.compiler.errors import ScheduleError
 from tilewright.compiler.schedule import steps
@@ -156,6 +156,18 @@ class Schedule:
         return stage_names(items)
 
 
+def check_arguments(schedule: object, args: object) -> None:
+    """Refuse what is no schedule, or no list of tensors to call its kernel with.
+
+    Raises:
+        ScheduleError: naming it.
+    """
+    if not isinstance(schedule, Schedule):
+        raise ScheduleError(f"schedule must be one that create_schedule made, not {schedule!r}")
+    if not isinstance(args, Sequence) or not all(isinstance(tensor, Tensor) for tensor in args):
+        raise ScheduleError(f"args must be a list of tensors, the inputs and the outputs, not {args!r}")
+
+
 def reads(stage: Stage, name: str) -> bool:
     """Whether a stage's body reads the stage of that name."""
     return isinstance(stage.op, ComputeOp) and any(load.source.name == name for load in loads(stage.op.body))
@@ -164,18 +176,22 @@ def reads(stage: Stage, name: str) -> bool:
 def topological_order(outputs: Sequence[Tensor]) -> list[Tensor]:
     """The tensors that the outputs need, each after those that it reads."""
     order: dict[Tensor, None] = {}
-
-    def visit(tensor: Tensor) -> None:
-        if tensor in order:
-            return
-        if isinstance(tensor.op, ComputeOp):
-            for source in tensor.op.inputs:
-                visit(source)
-        order[tensor] = None
-
     for output in outputs:
-        visit(output)
+        path = [] if output in order else [(output, _sources(output))]
+        while path:
+            tensor, sources = path[-1]
+            source = next((source for source in sources if source not in order), None)
+            if source is None:
+                order[tensor] = None
+                path.pop()
+            else:
+                path.append((source, _sources(source)))
     return list(order)
+
+
+def _sources(tensor: Tensor) -> Iterator[Tensor]:
+    """The tensors that a tensor reads."""
+    return iter(tensor.op.inputs if isinstance(tensor.op, ComputeOp) else ())
 
 
 def create_schedule(outputs: Operation | Tensor | Sequence[Operation | Tensor]) -> Schedule:

@@ -242,11 +242,10 @@ class Binary(Expr):
         self.dtype = "bool" if op in COMPARISONS or op in LOGICAL else a.dtype
 
     def __bool__(self) -> bool:
-        if self.op == "==":
-            return self.a is self.b
-        if self.op == "!=":
-            return self.a is not self.b
-        return super().__bool__()
+        """Identity, for the two equalities of expressions: Python asks for it in ``axis in axes``."""
+        if self.op not in ("==", "!=") or isinstance(self.a, Const) or isinstance(self.b, Const):
+            return super().__bool__()
+        return (self.a is self.b) == (self.op == "==")
 
 
 class Select(Expr):
