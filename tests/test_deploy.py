@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from tests.scaling import scaling
+from tilewright.compiler import te
 from tilewright.compiler.errors import ArgumentError, CompileError, TilewrightError
 from tilewright.compiler.kernel import Kernel
-from tilewright.deploy import build, check_parameter_names, choose_config, explain, make_task
+from tilewright.compiler.schedule import create_schedule
+from tilewright.deploy import build, build_schedule, check_parameter_names, choose_config, explain, make_task
 from tilewright.logs.apply import apply_best, task_key
 from tilewright.logs.record import Record, TemplateData, make_record, target_data
 from tilewright.measure.machine import granted_cores
@@ -106,6 +108,13 @@ def test_backends_agree(backend: str) -> None:
 def test_an_unknown_backend_is_refused() -> None:
     with pytest.raises(CompileError, match="unknown backend 'gpu'"):
         build_scaling(backend="gpu")
+
+
+def test_what_is_no_target_is_refused() -> None:
+    x = te.placeholder((4,), name="x")
+    y = te.compute((4,), lambda i: x[i] + 1.0, name="y")
+    with pytest.raises(TilewrightError, match=r"target must be a Target, .* not 'skylake'"):
+        build_schedule(create_schedule(y), [x, y], target="skylake")  # type: ignore[arg-type]
 
 
 def test_a_parameter_named_like_an_option_is_refused() -> None:

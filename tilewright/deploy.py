@@ -81,11 +81,16 @@ def make_task(
         TilewrightError: the operator, a parameter or the number of threads is wrong.
     """
     count = _check_threads(threads)
-    if target is not None and not isinstance(target, Target):
-        raise TilewrightError(f"target must be a Target, such as tilewright.Target.host(), not {target!r}")
+    machine = _check_target(target)
     template = find_template(op)
     check_parameter_names(template)
-    return Task.create(template, target or Target.host(), count, **params)
+    return Task.create(template, machine, count, **params)
+
+
+def _check_target(target: Target | None) -> Target:
+    if target is not None and not isinstance(target, Target):
+        raise TilewrightError(f"target must be a Target, such as tilewright.Target.host(), not {target!r}")
+    return target or Target.host()
 
 
 def _check_threads(threads: int | None) -> int:
@@ -159,7 +164,7 @@ def build_schedule(
     program, count = Program.from_schedule(schedule, args), _check_threads(threads)
     name = ", ".join(spec.name for spec in program.outputs)
     _explanations.append(Explanation(f"program of {name}", "-", "schedule", "written by hand", count))
-    return load_kernel(_compile(program, target or Target.host(), count, backend))
+    return load_kernel(_compile(program, _check_target(target), count, backend))
 
 
 def _compile(program: Program, target: Target, threads: int, backend: str) -> ObjectCode:

@@ -15,6 +15,7 @@ import msgspec
 
 from tilewright.compiler.errors import ArgumentError, ExpressionError, ScheduleError
 from tilewright.compiler.schedule import Schedule, Step
+from tilewright.compiler.schedule.schedule import check_arguments, topological_order
 from tilewright.compiler.te.expr import BYTES
 from tilewright.compiler.te.graph_json import MALFORMED, decode_graph, encode_graph
 from tilewright.compiler.te.tensor import PlaceholderOp, Tensor
@@ -63,7 +64,8 @@ class Program:
 
         What it computes from the inputs named ``constants`` alone can be done once: see ``Kernel.bind``.
         """
-        graph = _graph(schedule)
+        check_arguments(schedule, args)
+        graph = topological_order(schedule.outputs)
         known = {tensor.op for tensor in graph}
         for tensor in args:
             if tensor.op not in known:
@@ -223,9 +225,3 @@ def _spec(tensor: Tensor, strides: Mapping[str, Sequence[int]]) -> TensorSpec:
     steps = tuple(strides.get(tensor.name, ()))
     values = tensor.op.values if isinstance(tensor.op, PlaceholderOp) else None
     return TensorSpec(tensor.name, tensor.op.argument_shape, tensor.dtype, steps, values)
-
-
-def _graph(schedule: Schedule) -> list[Tensor]:
-    from tilewright.compiler.schedule.schedule import topological_order
-
-    return topological_order(schedule.outputs)

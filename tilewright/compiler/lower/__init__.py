@@ -12,6 +12,7 @@ from tilewright.compiler.lower.nest import write_nest
 from tilewright.compiler.lower.partition import partition_loops
 from tilewright.compiler.lower.regions import infer_regions
 from tilewright.compiler.schedule import Schedule
+from tilewright.compiler.schedule.schedule import check_arguments
 from tilewright.compiler.te.depth import refused_depth
 from tilewright.compiler.te.tensor import Tensor
 
@@ -27,6 +28,7 @@ def lower_schedule(
     Without ``partition`` the tails of loops are left in their bounds, as the schedule wrote them. ``strides``
     are those of arguments that are views.
     """
+    check_arguments(schedule, args)
     with refused_depth(tensor.name for tensor in schedule.outputs):
         return _lower(schedule, args, partition, strides or {})
 

@@ -156,6 +156,18 @@ class Schedule:
         return stage_names(items)
 
 
+def check_arguments(schedule: object, args: object) -> None:
+    """Refuse what is no schedule, or no list of tensors to call its kernel with.
+
+    Raises:
+        ScheduleError: naming it.
+    """
+    if not isinstance(schedule, Schedule):
+        raise ScheduleError(f"schedule must be one that create_schedule made, not {schedule!r}")
+    if not isinstance(args, Sequence) or not all(isinstance(tensor, Tensor) for tensor in args):
+        raise ScheduleError(f"args must be a list of tensors, the inputs and the outputs, not {args!r}")
+
+
 def reads(stage: Stage, name: str) -> bool:
     """Whether a stage's body reads the stage of that name."""
     return isinstance(stage.op, ComputeOp) and any(load.source.name == name for load in loads(stage.op.body))

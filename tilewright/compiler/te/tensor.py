@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -184,6 +184,8 @@ def loads(expr: Expr) -> Iterator[Load]:
 
 
 def _check_shape(name: str, shape: Sequence[object]) -> tuple[int, ...]:
+    if not isinstance(shape, Iterable):
+        raise ExpressionError(f"{name}: shape must be a list of extents, such as (4, 8), not {shape!r}")
     extents: list[int] = []
     for extent in shape:
         if isinstance(extent, Expr):
@@ -267,6 +269,8 @@ def compute(
     """
     extents = _check_shape(name, shape)
     check_name(name)
+    if not callable(fcompute):
+        raise ExpressionError(f"{name}: fcompute must be a function of the indices, not {fcompute!r}")
     axes = tuple(IterVar(n, e) for n, e in zip(_axis_names(fcompute, len(extents)), extents, strict=True))
     body = as_expr(fcompute(*axes))
     parts = children(body) if isinstance(body, Reduce) else (body,)
@@ -298,7 +302,10 @@ def _axis_names(fcompute: Callable[..., ExprLike], count: int) -> list[str]:
 
 def reduce_axis(dom: tuple[int, int], name: str = "k") -> IterVar:
     """An axis to reduce over, ``dom = (0, extent)``."""
-    begin, end = dom
+    try:
+        begin, end = dom
+    except (TypeError, ValueError):
+        raise ExpressionError(f"reduce_axis {name}: dom must be (0, extent), not {dom!r}") from None
     if begin != 0:
         raise ExpressionError(f"reduce_axis {name}: the domain must begin at 0, not {begin}; shift the index")
     return IterVar(check_name(name), _check_shape(name, (end,))[0], "reduce")
