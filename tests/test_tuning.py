@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -139,8 +140,6 @@ def test_a_play_off_that_was_cut_short_is_held_again(measurer: type[FakeMeasurer
 
 def _repeat(record: Record) -> Record:
     import datetime
-
-    import msgspec
 
     return msgspec.structs.replace(record, attempt=2, at=datetime.datetime.now(datetime.UTC))
 
@@ -297,7 +296,6 @@ def test_python_is_quiet_unless_asked(
 
 def test_another_target_is_another_key(measurer: type[FakeMeasurer], db: Path) -> None:
     tune_scaling(db)
-    import msgspec
 
     other = msgspec.structs.replace(Target.host(), cpu="another")
     assert tune_scaling(db, target=other).reused == 0
@@ -350,3 +348,19 @@ def test_a_run_bears_the_loss_of_its_model(
     warnings = [record for record in caplog.records if record.levelname == "WARNING"]
     assert len(warnings) == 1
     assert "the cost model failed" in warnings[0].getMessage()
+
+
+def test_trials_with_knobs_that_the_space_has_no_more_do_not_count(
+    measurer: type[FakeMeasurer], db: Path
+) -> None:
+    """What a template calls may have changed, which its own source does not show."""
+    tune_scaling(db, trials=2)
+    former = [
+        msgspec.structs.replace(record, config={"unknown": n}, kinds=None)
+        for n, record in enumerate(stored(db))
+    ]
+    with RecordStore(db) as store:
+        for record in former:
+            store.add(record)
+    again = tune_scaling(db, trials=4)
+    assert (again.trials, again.reused) == (2, 2)

@@ -34,6 +34,7 @@ class History:
         self.task = task
         self.store = store
         self.key = task_key(task)
+        self._knobs = frozenset(task.space.names)
         self.records: list[KnownTrial] = []
         self.best_seconds = float("inf")
         self.since_improvement = 0
@@ -106,7 +107,9 @@ class History:
             self.best_seconds = min(self.best_seconds, seconds)
 
     def _is_ours(self, record: KnownTrial) -> bool:
-        return record.template.source == self.task.template_hash
+        """Whether the template made it as it is now: what it calls may have other knobs since."""
+        is_same = record.template.source == self.task.template_hash
+        return is_same and record.config.keys() == self._knobs
 
     def config_of(self, record: KnownTrial) -> Config | None:
         """A record's configuration, if the space still has it."""
