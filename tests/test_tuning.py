@@ -296,7 +296,6 @@ def test_python_is_quiet_unless_asked(
 
 def test_another_target_is_another_key(measurer: type[FakeMeasurer], db: Path) -> None:
     tune_scaling(db)
-
     other = msgspec.structs.replace(Target.host(), cpu="another")
     assert tune_scaling(db, target=other).reused == 0
 

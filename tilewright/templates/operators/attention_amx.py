@@ -36,6 +36,7 @@ from tilewright.templates.operators.attention_words import (
 from tilewright.templates.operators.attention_workload import Attention
 from tilewright.templates.operators.lanes import greatest_number
 from tilewright.templates.operators.product_copies import copy_panel
+from tilewright.templates.operators.product_tiles import round_up
 
 KEYS_OF_DEPTH = DEPTH * PARTS
 BLOCKS = (32, 64, 128, 256, 512)  # of keys
@@ -61,7 +62,7 @@ def default_amx(attention: Attention, target: Target) -> dict[str, Any]:
 
 def _work(attention: Attention, keys: int) -> float:
     """The keys that a tile of queries goes over by such blocks, and what else a block takes, as keys."""
-    all_keys = _whole(attention.n, keys)
+    all_keys = round_up(attention.n, keys)
     # Of the last block under a causal mask much is in vain, and powers of a large one leave the first cache.
     seen = all_keys / 2 + keys / 2 if attention.causal else all_keys + keys / 16
     return seen * (1 + KEYS_OF_CALLS / keys)
@@ -99,16 +100,12 @@ class Shape:
     @property
     def steps(self) -> int:
         """The words of a query or a key, whole tiles."""
-        return _whole(-(-self.attention.d // PARTS), DEPTH)
+        return round_up(-(-self.attention.d // PARTS), DEPTH)
 
     @property
     def elements(self) -> int:
         """The rows of sums: a value's elements and the total, whole tiles."""
-        return _whole(self.attention.d + 1, ROWS)
-
-
-def _whole(extent: int, size: int) -> int:
-    return -(-extent // size) * size
+        return round_up(self.attention.d + 1, ROWS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from tilewright.templates.epilogue import apply_epilogue
 from tilewright.templates.operators.convolution import Convolution
 from tilewright.templates.operators.convolution_words import WordConvolution
 from tilewright.templates.operators.product import up_to
+from tilewright.templates.operators.product_tiles import round_up
 from tilewright.templates.operators.window import arrange, divide
 
 T = TypeVar("T")
@@ -107,7 +108,7 @@ def _power(extent: int) -> int:
 
 def _steps(conv: WordConvolution) -> int:
     """The steps of the reduction, whole tiles."""
-    return -(-conv.depth // DEPTH) * DEPTH
+    return round_up(conv.depth, DEPTH)
 
 
 def default_amx(conv: WordConvolution, target: Target) -> dict[str, Any]:
@@ -130,7 +131,7 @@ def default_amx(conv: WordConvolution, target: Target) -> dict[str, Any]:
 
 def _channels(conv: WordConvolution) -> list[int]:
     """The channels that a call may have, whole tiles; a block of columns where they are such."""
-    most = -(-conv.o // ROWS) * ROWS
+    most = round_up(conv.o, ROWS)
     choices = CHANNELS[:1] if conv.is_channels_last else CHANNELS
     return sorted({min(channels, most) for channels in choices})
 
@@ -169,7 +170,7 @@ class Stages:
             return te.sum(te.dot(*_turn(conv, (weight, pixel)), _types(conv)), axis=k)
 
         count = {"FLOP": conv.operations}
-        block = _turn(conv, (-(-conv.o // channels) * channels, shape.columns))
+        block = _turn(conv, (round_up(conv.o, channels), shape.columns))
         sums = te.compute((conv.n, shape.bands, shape.strips, *block), add, name="sums", attrs=count)
 
         def pixel(*index: IterVar) -> Expr:
@@ -222,19 +223,19 @@ def _tap(conv: WordConvolution, k: Expr) -> tuple[Expr, list[Expr]]:
 
 def _weight(conv: WordConvolution, weight: Tensor, channels: int) -> Tensor:
     """The weight as words, zeros past the last step; channels past the last repeat it."""
-    blocks = -(-conv.o // channels)
+    rows = round_up(conv.o, channels)
 
     def element(*at: IterVar) -> Expr:
         f, k = _turn(conv, at)
         word, taps = _tap(conv, k)
-        row = te.minimum(f, conv.o - 1) if blocks * channels > conv.o else f
+        row = te.minimum(f, conv.o - 1) if rows > conv.o else f
         value = conv.join(
             lambda channel: te.Load(weight, (row, channel, *taps)), te.const(0), word, conv.types.right
         )
         has_rest = _steps(conv) > conv.depth
         return te.if_then_else(k < conv.depth, value, te.const(0, WORD)) if has_rest else value
 
-    extents = _turn(conv, (blocks * channels, _steps(conv)))
+    extents = _turn(conv, (rows, _steps(conv)))
     return te.compute(extents, element, name="weight.words", attrs={"FLOP": 0})
 
 

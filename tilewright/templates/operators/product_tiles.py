@@ -56,13 +56,13 @@ def shape_tiles(product: Product, rows: int, high: int, columns: int) -> TileSha
     """Blocks of about the rows and columns asked for, as even as whole tiles can be."""
     count = -(-product.m // rows)
     block = -(-product.m // count)
-    high = _whole(-(-block // -(-block // high)), ROWS)
+    high = round_up(-(-block // -(-block // high)), ROWS)
     while high > product.m:
-        high = _whole(high // 2, ROWS)
-    block = _whole(block, high)
+        high = round_up(high // 2, ROWS)
+    block = round_up(block, high)
     panel = BLOCK if product.n >= BLOCK else COLUMNS
-    wide = _whole(min(columns, product.n), panel)
-    edges = (block * count, _whole(product.n, wide))
+    wide = round_up(min(columns, product.n), panel)
+    edges = (block * count, round_up(product.n, wide))
     return TileShape(block, high, wide, panel, depth_of(product), *edges)
 
 
@@ -71,7 +71,8 @@ def depth_of(product: Product) -> int:
     return -(-product.k // (DEPTH * parts_of(product.types.left)))
 
 
-def _whole(extent: int, size: int) -> int:
+def round_up(extent: int, size: int) -> int:
+    """The extent of whole tiles of a size."""
     return -(-extent // size) * size
 
 
