@@ -69,6 +69,7 @@ class TileProduct:
         dtypes: of the numbers in the words of the left and the right operand.
         is_packed: the left operand is stored as words, in slices that are a tile deep, instead of as it is.
         prefetches: what follows the right operand in memory comes to the second cache meanwhile.
+        has_turns: what is done with another product may run between the steps of this one.
     """
 
     rows: int
@@ -78,12 +79,23 @@ class TileProduct:
     dtypes: Dtypes
     is_packed: bool = True
     prefetches: bool = False
+    has_turns: bool = False
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of rows."""
+        return -(-self.rows // BLOCK)
+
+    @property
+    def turns(self) -> int:
+        """The steps of all blocks of rows."""
+        return self.blocks * self.depth if self.has_turns else 0
 
     @property
     def name(self) -> str:
         """The function's."""
         shape = f"{self.rows}x{self.columns}x{self.depth}by{self.part}"
-        marks = ["packed"] * self.is_packed + ["ahead"] * self.prefetches
+        marks = ["packed"] * self.is_packed + ["ahead"] * self.prefetches + ["turns"] * self.has_turns
         return "_".join(["amx", *self.dtypes, shape, *marks])
 
 
@@ -109,7 +121,10 @@ def tile_product(product: TileProduct) -> TensorIntrin:
         return te.sum(te.dot(left(i), b[q, r, j], product.dtypes), axis=(q, r))
 
     meaning = te.compute((product.rows, product.columns), element, name="c")
-    return te.decl_tensor_intrin(meaning, _Writer(product).write(), product.name, resets=True, state=STATE)
+    llvm_ir = _Writer(product).write()
+    return te.decl_tensor_intrin(
+        meaning, llvm_ir, product.name, resets=True, state=STATE, turns=product.turns
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +141,12 @@ class _Writer:
     @property
     def share(self) -> int:
         """The lines of a tile's depth of the next panel that each block of rows fetches."""
-        blocks = -(-self.product.rows // BLOCK)
-        return -(-self.wide * DEPTH // blocks) if self.product.prefetches else 0
+        return -(-self.wide * DEPTH // self.product.blocks) if self.product.prefetches else 0
+
+    @property
+    def turn(self) -> str:
+        """The parameters, if there are any, that say what runs meanwhile."""
+        return ", ptr %turn, ptr %frame" if self.product.has_turns else ""
 
     @property
     def has_parts(self) -> bool:
@@ -151,13 +170,14 @@ class _Writer:
         packed = self.product.is_packed
         left = "i64 %a.tile, i64 %a.row, i64 %a.word" if packed else "i64 %a.row, i64 %a.number"
         others = "ptr %b, i64 %b.tile, i64 %b.row, i64 %b.word, ptr %c, i64 %c.row, i64 %c.sum"
-        yield f"define void @{self.product.name}(ptr %a, {left}, {others}) {{"
+        inlined = "alwaysinline " if self.product.has_turns else ""
+        yield f"define void @{self.product.name}(ptr %a, {left}, {others}{self.turn}) {inlined}{{"
         yield "entry:"
         yield f"  %ar = mul i64 %a.row, {4 if packed else 4 // parts_of(self.product.dtypes[0])}"
         yield "  %aq = shl i64 %a.tile, 2" if packed else f"  %aq = add i64 0, {LINE_BYTES}"
         yield from (f"  %{step} = shl i64 %{stride}, 2" for step, stride in _STEPS)
         yield f"  %next = mul i64 %bq, {depth}"
-        yield from self.rows("zero", "entry", "%a", "%b", str(part))
+        yield from self.rows("zero", "entry", "0", ("%a", "%b", str(part)))
         if self.has_parts:
             yield "  br label %parts"
             yield "parts:"
@@ -168,7 +188,7 @@ class _Writer:
             for operand in "ab":
                 yield f"  %{operand}k.offset = mul i64 %k, %{operand}q"
                 yield f"  %{operand}k = getelementptr i8, ptr %{operand}, i64 %{operand}k.offset"
-            yield from self.rows("load", "parts", "%ak", "%bk", "%count")
+            yield from self.rows("load", "parts", "%k", ("%ak", "%bk", "%count"))
             yield "  %k.next = add i64 %k, %count"
             yield f"  %is.more = icmp ult i64 %k.next, {depth}"
             yield "  br i1 %is.more, label %parts, label %done"
@@ -176,21 +196,26 @@ class _Writer:
         yield "  ret void"
         yield "}"
 
-    def rows(self, start: str, before: str, a: str, b: str, count: str) -> Iterator[str]:
-        """A loop over whole blocks of rows, then what is left of them; ends in the block ``{start}.done``."""
+    def rows(self, start: str, before: str, done: str, operands: tuple[str, str, str]) -> Iterator[str]:
+        """A loop over whole blocks of rows, then what is left of them; ends in the block ``{start}.done``.
+
+        ``done`` tiles of the depth are done already.
+        """
+        if self.product.has_turns:
+            yield f"  %{start}.turns = mul i64 {done}, {self.product.blocks}"
         whole, rest = divmod(self.product.rows, BLOCK)
         if whole:
             row = f"%{start}.row"
             yield f"  br label %{start}.rows"
             yield f"{start}.rows:"
             yield f"  {row} = phi i64 [ 0, %{before} ], [ {row}.next, %{start}.rows ]"
-            yield from self.call(2, start, row, (a, b, count))
+            yield from self.call(2, start, row, operands)
             yield f"  {row}.next = add nuw nsw i64 {row}, {BLOCK}"
             yield f"  {row}.more = icmp ult i64 {row}.next, {whole * BLOCK}"
             yield f"  br i1 {row}.more, label %{start}.rows, label %{start}.last"
             yield f"{start}.last:"
         if rest:
-            yield from self.call(1, start, str(whole * BLOCK), (a, b, count))
+            yield from self.call(1, start, str(whole * BLOCK), operands)
         yield f"  br label %{start}.done"
         yield f"{start}.done:"
 
@@ -205,12 +230,20 @@ class _Writer:
         yield f"  %{start}.ahead{high} = add i64 %{start}.share{high}, %next"
         pointers = f"ptr %{start}.a{high}, ptr {b}, ptr %{start}.c{high}"
         given = f"{pointers}, {_STRIDES}, i64 {count}, i64 %{start}.ahead{high}"
+        if self.product.has_turns:
+            block, first = f"%{start}.block{high}", f"%{start}.turn{high}"
+            yield f"  {block} = udiv exact i64 {row}, {BLOCK}"
+            yield f"  {block}.turns = mul i64 {block}, {count}"
+            yield f"  {first} = add i64 %{start}.turns, {block}.turns"
+            given += f", i64 {first}{self.turn}"
         yield f"  call void @{self.product.name}.{start}{high}({given})"
 
     def block(self, high: int, start: str) -> Iterator[str]:
         """A function that multiplies into ``high`` tiles of sums down and all across, for one part."""
         sums = [(i, j, i * self.wide + j) for i in range(high) for j in range(self.wide)]
         arguments = f"ptr %a, ptr %b, ptr %c, {_STRIDES}, i64 %count, i64 %ahead"
+        if self.product.has_turns:
+            arguments += f", i64 %first{self.turn}"
         yield f"define internal void @{self.product.name}.{start}{high}({arguments}) alwaysinline {{"
         yield "entry:"
         yield "  %a.half = shl i64 %ar, 4"
@@ -264,6 +297,9 @@ class _Writer:
                 yield f"  call void @llvm.x86.tileloadd64(i8 {_RIGHT + j}, ptr %b{j}, i64 %br)"
             tiles = f"i8 {tile}, i8 {_LEFT + i}, i8 {_RIGHT + j}"
             yield f"  call void @llvm.x86.{instruction_of(self.product.dtypes)}({tiles})"
+            if self.product.has_turns and tile == 0:
+                yield "  %number = add i64 %first, %q"
+                yield "  call void %turn(ptr %frame, i64 %number)"
 
 
 def state_functions() -> Iterator[str]:

@@ -104,6 +104,8 @@ def _visit(stmt: Stmt, place: _Place) -> Iterator[Site]:
             yield from _visit(allocated(stmt)[1], place)
         case Intrinsic():
             yield from _visit(stmt.body, replace(place, is_called=True))
+            if stmt.meanwhile is not None:
+                yield from _visit(stmt.meanwhile, place)
         case If():
             yield from _visit_if(stmt, place)
         case For():

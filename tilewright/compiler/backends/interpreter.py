@@ -27,6 +27,7 @@ from tilewright.compiler.ir.loops import (
     Store,
     allocated,
 )
+from tilewright.compiler.ir.visit import parts
 from tilewright.compiler.te.expr import (
     FLOATS,
     INTEGER_LIMITS,
@@ -81,8 +82,8 @@ class _Interpreter:
                 self.store(stmt, self.evaluate(stmt.value))
             case Assign():
                 self.assign(stmt)
-            case Block():
-                for part in stmt.body:
+            case Block() | Intrinsic():
+                for part in parts(stmt):
                     self.run(part)
             case For():
                 for value in range(self.evaluate(stmt.begin), self.evaluate(stmt.end)):
@@ -90,8 +91,6 @@ class _Interpreter:
                     self.run(stmt.body)
             case If():
                 self.run_if(stmt)
-            case Intrinsic():
-                self.run(stmt.body)
             case Alloc():
                 buffers, body = allocated(stmt)
                 self.arrays |= {buffer: _poisoned(buffer) for buffer in buffers}

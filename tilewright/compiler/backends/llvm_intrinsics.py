@@ -26,9 +26,9 @@ class LinkedFunction:
         """The function that a call needs."""
         types = [("ptr", *["i64"] * len(argument.steps)) for argument in stmt.arguments]
         intrin = stmt.intrin
-        return LinkedFunction(
-            intrin.name, intrin.llvm_ir, tuple(t for group in types for t in group), intrin.state
-        )
+        turn = ("ptr", "ptr") if intrin.turns else ()
+        arguments = (*(t for group in types for t in group), *turn)
+        return LinkedFunction(intrin.name, intrin.llvm_ir, arguments, intrin.state)
 
     @property
     def around(self) -> tuple[str, ...]:

@@ -77,6 +77,7 @@ def _inline(module: Any, builder: Any) -> None:
         return
     passes = llvm.create_new_module_pass_manager()
     passes.add_always_inliner_pass()
+    passes.add_always_inliner_pass()  # what was given as an argument is known by then
     passes.run(module, builder)
 
 

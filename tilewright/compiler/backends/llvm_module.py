@@ -160,9 +160,12 @@ class ModuleWriter:
         attributes = f"attributes #0 = {{ nounwind {width} }}\n{inlined}\n{called}"
         return f"{attributes}\n{rolled}\n{unrolled}\n{streamed}"
 
-    def define(self, name: str, arguments: list[str], body: StmtWriter, linkage: str) -> None:
+    def define(
+        self, name: str, arguments: list[str], body: StmtWriter, linkage: str, attributes: str = "#0"
+    ) -> None:
         """Add a function whose body has been written."""
-        lines = [f"define {linkage}void @{name}({', '.join(arguments)}) #0 {{", "entry:", *body.text.allocas]
+        head = f"define {linkage}void @{name}({', '.join(arguments)}) {attributes} {{"
+        lines = [head, "entry:", *body.text.allocas]
         lines += [*body.text.scopes[0].lines, "  ret void", "}", ""]
         text = "\n".join(lines).replace(THREAD_SCRATCH, str(body.scratch_peak))
         self.functions.append(text)

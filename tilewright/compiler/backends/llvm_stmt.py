@@ -16,6 +16,8 @@ from tilewright.compiler.backends.llvm_intrinsics import state_functions
 from tilewright.compiler.backends.llvm_memory import Lanes, Memory
 from tilewright.compiler.backends.llvm_outline import PARALLEL, OutlinedBody, ParallelBody, captured
 from tilewright.compiler.backends.llvm_types import MEMORY
+from tilewright.compiler.backends.loop_bodies import has_loop, has_parallel, is_uniform, value_bytes, vectors
+from tilewright.compiler.ir.affine import FAR, bounds
 from tilewright.compiler.ir.loops import (
     Alloc,
     Assign,
@@ -31,8 +33,8 @@ from tilewright.compiler.ir.loops import (
     allocated,
     constant_extent,
 )
-from tilewright.compiler.ir.visit import statements, variables
-from tilewright.compiler.te.expr import BYTES, INDEX, Expr, IterVar, Load, children
+from tilewright.compiler.ir.visit import statements
+from tilewright.compiler.te.expr import BYTES, INDEX, Const, IterVar, Load, binary
 
 if TYPE_CHECKING:
     from tilewright.compiler.backends.llvm_module import ModuleWriter
@@ -150,6 +152,12 @@ class StmtWriter:
 
     def _intrinsic(self, stmt: Stmt) -> None:
         assert isinstance(stmt, Intrinsic)
+        turn = None if stmt.meanwhile is None else self._turn(stmt.intrin.turns, stmt.meanwhile)
+        if stmt.meanwhile is not None and turn is None:
+            self.write(stmt.meanwhile)
+        if stmt.intrin.turns and turn is None:
+            self.memory.declare("define internal void @turn(ptr %frame, i64 %number) #1 { ret void }")
+            turn = "ptr @turn, ptr null"
         arguments = []
         for argument in stmt.arguments:
             assert isinstance(argument.base.source, Buffer)
@@ -158,11 +166,42 @@ class StmtWriter:
             for steps in argument.steps:
                 stride = sum(step * apart for step, apart in zip(steps, strides, strict=True))
                 arguments.append(f"i64 {stride}")
+        arguments += [turn] if turn is not None else []
         self.text.line(f"  call void @{stmt.intrin.name}({', '.join(arguments)})")
         self.module.link(stmt)
         self.states |= {stmt.intrin.state} - {""}
-        self._touch_written(stmt.body)
+        for part in stmt.parts:
+            self._touch_written(part)
         self.module.count(self.text)
+
+    def _turn(self, turns: int, loop: Stmt) -> str | None:
+        """The function that runs a loop's share at a turn of a call, and its frame; None where none can."""
+        if not (isinstance(loop, For) and loop.kind is LoopKind.SERIAL and turns):
+            return None
+        most = bounds(loop.end, self.module.nest.ranges)[1]
+        if not isinstance(loop.begin, Const) or loop.begin.value or most >= FAR:
+            return None
+        share = -(-most // turns)
+        is_whole = constant_extent(loop) == share * turns
+        step = loop.body if is_whole else If(binary("<", loop.var, loop.end), loop.body)
+        inner = StmtWriter(self.module, self.written)
+        inner.is_outer, inner.memory.streamed = False, self.memory.streamed
+        body = ParallelBody(
+            captured(For(loop.var, loop.begin, loop.end, step), self.memory), self.memory, inner.memory
+        )
+        body.unpack(inner.text)
+        first = inner.text.pure(f"mul nuw nsw i64 %number, {share}", INDEX, 0)
+        for place in range(share):
+            inner.memory.variables[loop.var] = inner.text.pure(
+                f"add nuw nsw i64 {first.text}, {place}", INDEX, 0
+            )
+            inner.write(step)
+        if inner.scratch_peak:
+            return None
+        name = f"turn{len(self.module.functions)}"
+        self.module.define(name, ["ptr %frame", "i64 %number"], inner, "internal ", "#1")
+        self.module.lines += inner.text.lines_written
+        return f"ptr @{name}, ptr {body.pack(self.text)}"
 
     def _stack(self, buffer: Buffer, size: int) -> Operand:
         name = f"%{self.text.fresh('s')}"
@@ -215,11 +254,11 @@ class StmtWriter:
         trips = int(end.text) - int(begin.text) if known else -1
         if known and trips <= 0:
             return
-        if stmt.kind is LoopKind.VECTORIZE and self.lanes is None and _is_uniform(stmt):
+        if stmt.kind is LoopKind.VECTORIZE and self.lanes is None and is_uniform(stmt):
             self._vectorized(stmt, begin, end, trips)
         elif stmt.kind is LoopKind.PARALLEL and self.is_outer and self.lanes is None and trips != 1:
             self._parallel(stmt, begin, end)
-        elif stmt.outline and self.lanes is None and not _has_parallel(stmt.body):
+        elif stmt.outline and self.lanes is None and not has_parallel(stmt.body):
             self._outlined(stmt, begin, end)
         elif trips == 1 or (known and stmt.kind is LoopKind.UNROLL and stmt.factor == 0):
             self._written_out(stmt, int(begin.text), int(end.text))
@@ -243,7 +282,7 @@ class StmtWriter:
         """Whether what a step accumulates takes most registers: what it reads must not be kept in others."""
         is_reduction = isinstance(stmt.var, IterVar) and stmt.var.kind == "reduce"
         width = self._width(stmt.body)
-        return is_reduction and 2 * _vectors(stmt.body, width) > self.module.target.vector_registers
+        return is_reduction and 2 * vectors(stmt.body, width) > self.module.target.vector_registers
 
     def _unrolled(self, stmt: For, begin: Operand, end: Operand, trips: int) -> None:
         """A loop over groups of iterations, then one over what is left."""
@@ -293,7 +332,7 @@ class StmtWriter:
         self.memory.variables[stmt.var] = variable
         text.block = loop
         around = self.memory.is_around_loops
-        self.memory.is_around_loops = _has_loop(stmt.body)
+        self.memory.is_around_loops = has_loop(stmt.body)
         body()
         self.memory.is_around_loops = around
         inside, outside = text.pop(), text.pop()
@@ -369,7 +408,7 @@ class StmtWriter:
     def _width(self, body: Stmt) -> int:
         """Lanes of the target's vectors for the widest type that the loop writes."""
         stores = [s for s in statements(body) if isinstance(s, Store)]
-        widest = max((max(BYTES[s.buffer.dtype], _value_bytes(s.value)) for s in stores), default=4)
+        widest = max((max(BYTES[s.buffer.dtype], value_bytes(s.value)) for s in stores), default=4)
         return max(2, self.module.target.vector_bits // 8 // widest)
 
     # -- functions ------------------------------------------------------------------------------
@@ -422,51 +461,9 @@ class StmtWriter:
         self._touch_written(stmt.body)
 
 
-def _vectors(body: Stmt, lanes: int) -> int:
-    """How many vectors the loops of a body that are written out store."""
-    match body:
-        case Store():
-            return 1
-        case For():
-            extent = constant_extent(body) or 1
-            if body.kind is LoopKind.VECTORIZE:
-                return -(-extent // lanes)
-            return (extent if body.kind is LoopKind.UNROLL else 1) * _vectors(body.body, lanes)
-        case If():
-            return _vectors(body.then, lanes)
-        case Block():
-            return max((_vectors(part, lanes) for part in body.body), default=0)
-        case _:
-            return 0
-
-
-def _value_bytes(value: Expr) -> int:
-    """The size of the widest type in which a value is computed; indices do not count."""
-    if isinstance(value, Load):
-        return BYTES[value.dtype]
-    inside = max((_value_bytes(child) for child in children(value)), default=0)
-    return max(inside, 0 if value.dtype == INDEX and not inside else BYTES[value.dtype])
-
-
 def padded_bytes(buffer: Buffer, count: int) -> int:
     """Memory for a scratch buffer: a whole vector may be read at its last element."""
     return count * BYTES[buffer.dtype] + ALIGNMENT
-
-
-def _is_uniform(loop: For) -> bool:
-    """Whether the loops inside run alike in every lane; otherwise the loop cannot be vectorized."""
-    inner = [s for s in statements(loop.body) if isinstance(s, For)]
-    return not any(loop.var in variables(s.begin) | variables(s.end) for s in inner)
-
-
-def _has_loop(body: Stmt) -> bool:
-    """Whether loops inside stay loops in the code."""
-    written_out = (LoopKind.VECTORIZE, LoopKind.UNROLL)
-    return any(isinstance(s, For) and (s.kind not in written_out or s.factor > 0) for s in statements(body))
-
-
-def _has_parallel(body: Stmt) -> bool:
-    return any(isinstance(s, For) and s.kind is LoopKind.PARALLEL for s in statements(body))
 
 
 def _power_of_two(number: int) -> int:

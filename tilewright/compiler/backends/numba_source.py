@@ -26,6 +26,7 @@ from tilewright.compiler.ir.loops import (
     Store,
     allocated,
 )
+from tilewright.compiler.ir.visit import parts
 from tilewright.compiler.te.expr import FLOATS, Binary, Call, Cast, Const, Expr, Load, Select, Unary, Var
 from tilewright.compiler.te.words import dot_dtypes
 
@@ -84,8 +85,8 @@ class _SourceWriter:
             case Assign():
                 targets = ", ".join(self.element(s.buffer, s.indices) for s in stmt.stores)
                 return [f"{pad}{targets} = {', '.join(self.stored(s) for s in stmt.stores)}"]
-            case Block():
-                return [line for part in stmt.body for line in self.lines(part, depth)]
+            case Block() | Intrinsic():
+                return [line for part in parts(stmt) for line in self.lines(part, depth)]
             case For():
                 limits = f"{self.expr(stmt.begin)}, {self.expr(stmt.end)}"
                 return [
@@ -97,8 +98,6 @@ class _SourceWriter:
                 if stmt.otherwise is not None:
                     lines += [f"{pad}else:", *self.lines(stmt.otherwise, depth + 1)]
                 return lines
-            case Intrinsic():
-                return self.lines(stmt.body, depth)
             case Prefetch():
                 return [f"{pad}pass"]
             case Alloc():

@@ -204,14 +204,30 @@ class IntrinsicArgument:
 
 
 class Intrinsic(Stmt):
-    """A call of an intrinsic's function; ``body`` are the loops that it stands for."""
+    """A call of an intrinsic's function; ``body`` are the loops that it stands for.
 
-    __slots__ = ("arguments", "body", "intrin")
+    ``meanwhile``, if there is such, runs between the steps of the call, a share of it at each turn. Neither
+    needs what the other writes: one after the other they do the same.
+    """
 
-    def __init__(self, intrin: TensorIntrin, arguments: Sequence[IntrinsicArgument], body: Stmt) -> None:
+    __slots__ = ("arguments", "body", "intrin", "meanwhile")
+
+    def __init__(
+        self,
+        intrin: TensorIntrin,
+        arguments: Sequence[IntrinsicArgument],
+        body: Stmt,
+        meanwhile: Stmt | None = None,
+    ) -> None:
         self.intrin = intrin
         self.arguments = tuple(arguments)
         self.body = body
+        self.meanwhile = meanwhile
+
+    @property
+    def parts(self) -> tuple[Stmt, ...]:
+        """What it stands for, and what runs meanwhile."""
+        return (self.body,) if self.meanwhile is None else (self.body, self.meanwhile)
 
 
 class Alloc(Stmt):

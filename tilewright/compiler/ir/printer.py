@@ -106,8 +106,7 @@ def _lines(stmt: Stmt, indent: int) -> list[str]:
                 lines += [f"{pad}else:", *_lines(stmt.otherwise, indent + 1)]
             return lines
         case Intrinsic():
-            bases = ", ".join(format_expr(argument.base) for argument in stmt.arguments)
-            return [f"{pad}{stmt.intrin.name}({bases})"]
+            return _call_lines(stmt, indent)
         case Prefetch():
             level = f", level={stmt.level}" if stmt.level > 1 else ""
             return [f"{pad}prefetch({format_expr(stmt.element)}{level})"]
@@ -116,6 +115,14 @@ def _lines(stmt: Stmt, indent: int) -> list[str]:
             return [*(f"{pad}{_format_alloc(buffer)}" for buffer in buffers), *_lines(body, indent)]
         case _:
             raise TypeError(f"not a statement: {type(stmt).__name__}")
+
+
+def _call_lines(stmt: Intrinsic, indent: int) -> list[str]:
+    bases = ", ".join(format_expr(argument.base) for argument in stmt.arguments)
+    call = f"{'    ' * indent}{stmt.intrin.name}({bases})"
+    if stmt.meanwhile is None:
+        return [call]
+    return [f"{call}, meanwhile:", *_lines(stmt.meanwhile, indent + 1)]
 
 
 def _format_alloc(b: Buffer) -> str:

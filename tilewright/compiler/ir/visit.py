@@ -130,10 +130,12 @@ def _map_if(stmt: If, on_expr: ExprMap, on_stmt: StmtMap) -> Stmt:
 
 
 def _map_intrinsic(stmt: Intrinsic, on_expr: ExprMap, on_stmt: StmtMap) -> Stmt:
-    arguments, body = [_map_argument(argument, on_expr) for argument in stmt.arguments], on_stmt(stmt.body)
-    if body is stmt.body and all(a is b for a, b in zip(arguments, stmt.arguments, strict=True)):
+    arguments = [_map_argument(argument, on_expr) for argument in stmt.arguments]
+    parts = [on_stmt(part) for part in stmt.parts]
+    old = (*stmt.arguments, *stmt.parts)
+    if all(a is b for a, b in zip((*arguments, *parts), old, strict=True)):
         return stmt
-    return Intrinsic(stmt.intrin, arguments, body)
+    return Intrinsic(stmt.intrin, arguments, *parts)
 
 
 def _map_argument(argument: IntrinsicArgument, on_expr: ExprMap) -> IntrinsicArgument:
@@ -161,8 +163,10 @@ def parts(stmt: Stmt) -> tuple[Stmt, ...]:
     match stmt:
         case Block():
             return stmt.body
-        case For() | Alloc() | Intrinsic():
+        case For() | Alloc():
             return (stmt.body,)
+        case Intrinsic():
+            return stmt.parts
         case If():
             return (stmt.then,) if stmt.otherwise is None else (stmt.then, stmt.otherwise)
         case Assign():

@@ -11,6 +11,15 @@
 Later groups come first, so that what one hands to the next needs no second buffer. Before the first and after
 the last iteration a group repeats the nearest one that there is: what it computes then is computed again, or
 was computed before.
+
+A call that lets others run meanwhile (`TensorIntrin.turns`) does not have to come to an end first. It then
+writes two buffers in turn, and nothing is computed twice::
+
+    for p in range(n):           ->  sums[0] = call(0)
+        sums = call(p)               for p in range(n - 1):
+        for i: y[p, i] = sums[i]         sums[(p + 1) % 2] = call(p + 1), meanwhile:
+                                             for i: y[p, i] = sums[p % 2][i]
+                                     for i: y[n - 1, i] = sums[(n - 1) % 2][i]
 """
 
 from __future__ import annotations
@@ -18,11 +27,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tilewright.compiler.errors import ScheduleError
-from tilewright.compiler.ir.loops import Buffer, For, Stmt, allocate, block
-from tilewright.compiler.ir.visit import substitute_stmt
+from tilewright.compiler.ir.loops import (
+    Buffer,
+    For,
+    Intrinsic,
+    IntrinsicArgument,
+    Stmt,
+    Store,
+    allocate,
+    block,
+)
+from tilewright.compiler.ir.visit import map_stmt, substitute_stmt, transform
 from tilewright.compiler.lower.fuse_loops import FUSE_LOOPS
 from tilewright.compiler.schedule import Stage
-from tilewright.compiler.te.expr import Const, Expr, IterVar, binary, const
+from tilewright.compiler.te.expr import Const, Expr, IterVar, Load, binary, const
 from tilewright.compiler.te.tensor import ComputeOp, loads
 
 
@@ -32,11 +50,7 @@ def write_pipeline(loop: For, groups: Sequence[Stmt], buffers: Sequence[Buffer])
     Raises:
         ScheduleError: the loop does not run from 0 to a constant.
     """
-    if not (isinstance(loop.begin, Const) and loop.begin.value == 0 and isinstance(loop.end, Const)):
-        raise ScheduleError(
-            f"software_pipeline({loop.var.name}): the loop has a tail; split with tail='shift_inwards'"
-        )
-    count = int(loop.end.value)
+    count = _count(loop)
     parts: list[Stmt] = []
     for late, group in enumerate(groups):
         place: Expr = loop.var - late if late else loop.var
@@ -45,6 +59,58 @@ def write_pipeline(loop: For, groups: Sequence[Stmt], buffers: Sequence[Buffer])
     steps = const(count + len(groups) - 1)
     result = For(loop.var, const(0), steps, block(parts), pragmas=((FUSE_LOOPS, 1),))
     return allocate(buffers, result)
+
+
+def write_turns(loop: For, call: Stmt, rest: Stmt, buffer: Buffer) -> Stmt:
+    """The loop over calls that let the rest of the iteration before run meanwhile; they write ``buffer``.
+
+    Raises:
+        ScheduleError: the loop does not run from 0 to a constant.
+    """
+    last = _count(loop) - 1
+    aligns = [(d + 1, factor, offset) for d, factor, offset in buffer.aligns]
+    both = Buffer(buffer.name, (2, *buffer.shape), buffer.dtype, buffer.scope, aligns)
+
+    def of(stmt: Stmt, iteration: Expr) -> Stmt:
+        return substitute_stmt(_in_half(stmt, buffer, both, loop.var % 2), {loop.var: iteration})
+
+    following, current = of(call, loop.var + 1), of(rest, loop.var)
+    body = block([following, current])
+    if isinstance(following, Intrinsic):
+        body = Intrinsic(following.intrin, following.arguments, following.body, current)
+    parts = [of(call, const(0)), For(loop.var, const(0), const(last), body), of(rest, const(last))]
+    return allocate([both], block(parts))
+
+
+def _count(loop: For) -> int:
+    if not (isinstance(loop.begin, Const) and loop.begin.value == 0 and isinstance(loop.end, Const)):
+        raise ScheduleError(
+            f"software_pipeline({loop.var.name}): the loop has a tail; split with tail='shift_inwards'"
+        )
+    return int(loop.end.value)
+
+
+def _in_half(stmt: Stmt, buffer: Buffer, both: Buffer, half: Expr) -> Stmt:
+    """The statement with one half of a buffer twice as large in the place of ``buffer``."""
+
+    def moved(expr: Expr) -> Expr | None:
+        is_inside = isinstance(expr, Load) and expr.source is buffer
+        return Load(both, (half, *expr.indices)) if isinstance(expr, Load) and is_inside else None
+
+    stmt = map_stmt(stmt, lambda e: transform(e, moved), lambda s: _in_half(s, buffer, both, half))
+    match stmt:
+        case Store() if stmt.buffer is buffer:
+            return Store(both, (half, *stmt.indices), stmt.value, stmt.update)
+        case Intrinsic():
+            arguments = [
+                IntrinsicArgument(
+                    a.base, [(0, *step) for step in a.steps] if a.base.source is both else a.steps
+                )
+                for a in stmt.arguments
+            ]
+            return Intrinsic(stmt.intrin, arguments, stmt.body)
+        case _:
+            return stmt
 
 
 def check_groups(stage: Stage, axis: IterVar, groups: Sequence[Sequence[Stage]]) -> None:

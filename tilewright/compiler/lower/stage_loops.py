@@ -12,7 +12,7 @@ from tilewright.compiler.ir.loops import Alloc, Assign, Buffer, For, If, LoopKin
 from tilewright.compiler.ir.visit import substitute, variables, walk
 from tilewright.compiler.lower.prefetch import write_prefetches
 from tilewright.compiler.lower.regions import Limit, Placement, limit_condition
-from tilewright.compiler.lower.software_pipeline import check_groups, write_pipeline
+from tilewright.compiler.lower.software_pipeline import check_groups, write_pipeline, write_turns
 from tilewright.compiler.lower.tensorize import TensorizedLoops, write_call
 from tilewright.compiler.schedule.stage import LoopMark
 from tilewright.compiler.te.expr import Binary, Const, Expr, IterVar, Load, Reduce, Select, Var, binary, const
@@ -128,9 +128,18 @@ class StageWriter:
         loop = self._loop(axis, parts[-1], self.leaves, limits)
         if not isinstance(loop, For) or loop.var is not axis:
             return self.nest.place(attached, parts[-1])  # there is one iteration
-        result = write_pipeline(loop, parts, [self.nest.buffers[name] for name in attached])
+        buffers = [self.nest.buffers[name] for name in attached]
+        if self._has_turns(names):
+            return write_turns(loop, parts[0], parts[1], buffers[0])
+        result = write_pipeline(loop, parts, buffers)
         self.nest.regions.ranges[axis] = (0, self.placement.extents[axis] + len(names) - 1)
         return result
+
+    def _has_turns(self, groups: Sequence[Sequence[str]]) -> bool:
+        """Whether what is computed ahead is one call, which lets what follows run meanwhile."""
+        names = [name for group in groups for name in group]
+        stage = self.nest.schedule.stage(names[0])
+        return len(names) == 1 and stage.tensorized is not None and stage.tensorized[1].turns > 0
 
     def _call(self, depth: int) -> Stmt:
         """The intrinsic's call; the plain loops stay with it as its meaning."""

@@ -13,14 +13,14 @@ from tilewright.compiler.te.tensor import ComputeOp, Operation, PlaceholderOp, T
 
 SYMBOL = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*\Z")
 # Functions that every kernel has.
-TAKEN = re.compile(r"(kernel|prepare|bound|run_part|prepare_part|parallel\d*|outlined\d*|llvm\..*)\Z")
+TAKEN = re.compile(r"(kernel|prepare|bound|run_part|prepare_part|(parallel|outlined|turn)\d*|llvm\..*)\Z")
 
 
 class TensorIntrin(msgspec.Struct, frozen=True):
     """An intrinsic as plain data: ``pattern`` is its computation as JSON, ``llvm_ir`` its function.
 
     One that ``resets`` does the whole of its reduction, whatever was in its output. ``state`` names the
-    functions around its calls, if there are any.
+    functions around its calls, if there are any. ``turns`` is how often a call lets others run meanwhile.
     """
 
     name: str
@@ -28,6 +28,7 @@ class TensorIntrin(msgspec.Struct, frozen=True):
     llvm_ir: str
     resets: bool = False
     state: str = ""
+    turns: int = 0
 
     @property
     def op(self) -> ComputeOp:
@@ -51,6 +52,7 @@ def decl_tensor_intrin(
     name: str = "tensor_intrin",
     resets: bool = False,
     state: str = "",
+    turns: int = 0,
 ) -> TensorIntrin:
     """An intrinsic for ``tensorize``.
 
@@ -66,9 +68,34 @@ def decl_tensor_intrin(
         state: of the processor, that calls need and that is costly to bring about: ``llvm_ir`` defines
             ``void @<state>.enter()``, called once ahead of all calls by each thread that makes some, and
             ``void @<state>.leave()``, called after them. Intrinsics of the same state define the same.
+        turns: how often a call lets what ``software_pipeline`` puts beside it run: the function takes two
+            more arguments, ``ptr %turn, ptr %frame``, and each time that it is called it calls
+            ``void %turn(ptr %frame, i64 number)`` once with each number below ``turns``.
 
     Raises:
         ExpressionError: ``op`` is no such computation, or the name cannot be one.
+    """
+    compute = _meaning(op, name)
+    if resets and not isinstance(compute.body, Reduce):
+        raise ExpressionError(f"{name}: resets=True is for a reduction; {compute.name} is none")
+    if isinstance(turns, bool) or not isinstance(turns, int) or turns < 0:
+        raise ExpressionError(f"{name}: turns={turns!r}: give the number of turns of a call, a whole number")
+    for symbol in (name, state or name):
+        if not can_name(symbol):
+            raise ExpressionError(
+                f"{symbol}: an intrinsic's name must be one that a function of its own can have"
+            )
+    if not isinstance(llvm_ir, str):
+        raise ExpressionError(f"{name}: llvm_ir is {type(llvm_ir).__name__}, not the text of LLVM IR")
+    graph = encode_graph([*compute.inputs, Tensor(compute)])
+    return TensorIntrin(name, msgspec.json.encode(graph).decode(), llvm_ir, resets, state, turns)
+
+
+def _meaning(op: Operation | Tensor, name: str) -> ComputeOp:
+    """The computation that an intrinsic is to stand for.
+
+    Raises:
+        ExpressionError: it is none that one can.
     """
     compute = op.op if isinstance(op, Tensor) else op
     if not isinstance(compute, ComputeOp):
@@ -84,14 +111,4 @@ def decl_tensor_intrin(
             f"{name}: {compute.name} is a te.fold; an intrinsic sums, multiplies, or takes "
             "a maximum or minimum"
         )
-    if resets and not isinstance(compute.body, Reduce):
-        raise ExpressionError(f"{name}: resets=True is for a reduction; {compute.name} is none")
-    for symbol in (name, state or name):
-        if not can_name(symbol):
-            raise ExpressionError(
-                f"{symbol}: an intrinsic's name must be one that a function of its own can have"
-            )
-    if not isinstance(llvm_ir, str):
-        raise ExpressionError(f"{name}: llvm_ir is {type(llvm_ir).__name__}, not the text of LLVM IR")
-    graph = encode_graph([*compute.inputs, Tensor(compute)])
-    return TensorIntrin(name, msgspec.json.encode(graph).decode(), llvm_ir, resets, state)
+    return compute

@@ -31,6 +31,7 @@ from tilewright.templates.operators.product_tiles import (
     TileStages,
     can_stay,
     depth_of,
+    has_whole_steps,
     shape_tiles,
     write_tiles,
 )
@@ -74,12 +75,15 @@ def default_amx(product: Product, target: Target, threads: int) -> dict[str, Any
     heights = [height for height in up_to(ROWS_AT_ONCE, product.m) if height <= block]
     fetches = fetches_ahead(product)
     rows = nearest(heights, ROWS_OF_BLOCK if fetches else BLOCK * (1 + is_deep))
-    fits = can_stay(product) and shape_tiles(product, block, rows, COLUMNS).all_rows == product.m
+    columns = blocks[-1] if product.has_constant else nearest(blocks, wide)
+    shape = shape_tiles(product, block, rows, columns)
+    fits = can_stay(product) and shape.all_rows == product.m
     return {
         "block_m": block,
         "rows": rows,
-        "block_n": blocks[-1] if product.has_constant else nearest(blocks, wide),
+        "block_n": columns,
         "block_k": nearest(up_to(PARTS, depth), DEPTH_OF_PART) if is_deep else depth,
+        "overlap": has_whole_steps(product, shape),
         "pack": "b" if fits and product.n < COPIED_FROM else "ab",
         **({"prefetch": product.n * depth * LINE_BYTES > target.l2_bytes // 2} if fetches else {}),
     }
@@ -92,6 +96,7 @@ def define_amx(cfg: TemplateConfig, product: Product) -> TileShape:
     cfg.define_knob("block_n", up_to(COLUMN_BLOCKS, product.n))
     cfg.define_knob("block_k", up_to(PARTS, depth_of(product)))
     cfg.define_knob("pack", ["b", "ab"] if can_stay(product) else ["ab"])
+    cfg.define_knob("overlap", [False, True])
     if fetches_ahead(product):
         cfg.define_knob("prefetch", [False, True])
     cfg.constrain(("block_m", "rows"), lambda block, rows: rows.val <= block.val)
@@ -99,6 +104,13 @@ def define_amx(cfg: TemplateConfig, product: Product) -> TileShape:
         ("block_m", "rows", "pack"),
         lambda block, rows, pack: (
             pack.val == "ab" or shape_tiles(product, block.val, rows.val, COLUMNS).all_rows == product.m
+        ),
+    )
+    cfg.constrain(
+        ("block_m", "rows", "block_n", "overlap"),
+        lambda block, rows, columns, overlap: (
+            not overlap.val
+            or has_whole_steps(product, shape_tiles(product, block.val, rows.val, columns.val))
         ),
     )
     return shape_tiles(product, cfg["block_m"].val, cfg["rows"].val, cfg["block_n"].val)
@@ -122,12 +134,19 @@ def schedule_amx(cfg: TemplateConfig, product: Product) -> tuple[Schedule, list[
     high, i = stage.split(i, shape.high, tail="guard")
     stage.reorder(*batch, block_n, block_m, panel, high, i, vectors, j)
     stage.vectorize(j)
+    has_turns = cfg["overlap"].val
+    if has_turns:
+        high = stage.fuse(panel, high)
     stage.parallel(stage.fuse(*batch) if batch else block_m)
     s[stages.sums].compute_at(stage, high)
+    if has_turns:
+        stage.software_pipeline(high, [stages.sums])
+        stage.unroll(vectors)
     is_packed = cfg["pack"].val == "ab"
     types = (product.types.left, product.types.right)
     is_ahead = fetches_ahead(product) and cfg["prefetch"].val
-    tile = TileProduct(shape.high, shape.panel, shape.depth, cfg["block_k"].val, types, is_packed, is_ahead)
+    marks = (is_packed, is_ahead, has_turns)
+    tile = TileProduct(shape.high, shape.panel, shape.depth, cfg["block_k"].val, types, *marks)
     multiply_tiles(s, stages.sums, tile)
     if is_packed:
         copy_left(s, stages, output, block_m)

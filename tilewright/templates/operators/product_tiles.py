@@ -61,9 +61,15 @@ def shape_tiles(product: Product, rows: int, high: int, columns: int) -> TileSha
         high = round_up(high // 2, ROWS)
     block = round_up(block, high)
     panel = BLOCK if product.n >= BLOCK else COLUMNS
-    wide = round_up(min(columns, product.n), panel)
-    edges = (block * count, round_up(product.n, wide))
-    return TileShape(block, high, wide, panel, depth_of(product), *edges)
+    across = -(-product.n // columns)
+    wide = round_up(-(-product.n // across), panel)
+    return TileShape(block, high, wide, panel, depth_of(product), block * count, wide * across)
+
+
+def has_whole_steps(product: Product, shape: TileShape) -> bool:
+    """Whether each block has as many panels, and as many groups of rows, as the first."""
+    has_panels = shape.all_columns == round_up(product.n, shape.panel)
+    return has_panels and shape.all_rows - product.m < shape.high
 
 
 def depth_of(product: Product) -> int:
