@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import ml_dtypes
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +13,12 @@ from tilewright.compiler import amx, te
 from tilewright.compiler.amx import TileProduct, multiplies_tiles, tile_product
 from tilewright.compiler.backends.interpreter import interpret
 from tilewright.compiler.backends.llvm_jit import emit_assembly
-from tilewright.compiler.build import compile_program, lower_program, write_llvm
+from tilewright.compiler.build import compile_program, lower_for_target, lower_program, write_llvm
 from tilewright.compiler.kernel import load_kernel
 from tilewright.compiler.program import Program
 from tilewright.compiler.schedule import create_schedule
 from tilewright.compiler.target import Target
+from tilewright.compiler.te import Expr, IterVar
 
 Dtypes = tuple[str, str]
 BYTES = [(a, b) for a in ("int8", "uint8") for b in ("int8", "uint8")]
@@ -79,6 +82,54 @@ def test_tiles_are_multiplied_as_their_words_are(
         np.testing.assert_allclose(
             interpret(lower_program(program), [x, y])[0], expected, rtol=1e-5, atol=1e-4
         )
+
+
+def products_of(shape: tuple[int, int, int, int], dtypes: Dtypes, count: int) -> Program:
+    """Several products, the doubles of one written while the next is computed."""
+    rows, columns, depth, part = shape
+    a = te.placeholder((count, depth, rows, 16), "int32", name="A")
+    b = te.placeholder((depth, 16, columns), "int32", name="B")
+    q, r = te.reduce_axis((0, depth), "q"), te.reduce_axis((0, 16), "r")
+
+    def element(p: IterVar, i: IterVar, j: IterVar) -> Expr:
+        return te.sum(te.dot(a[p, q, i, r], b[q, r, j], dtypes), axis=(q, r))
+
+    c = te.compute((count, rows, columns), element, name="C")
+    y = te.compute((count, rows, columns), lambda p, i, j: c[p, i, j] * 2, name="Y")
+    s = create_schedule(y)
+    s[c].compute_at(s[y], y.op.axis[0])
+    product = TileProduct(rows, columns, depth, part, dtypes, has_turns=True)
+    s[c].tensorize(c.op.axis[1], tile_product(product))
+    s[y].software_pipeline(y.op.axis[0], [c])
+    return Program.from_json(Program.from_schedule(s, [a, b, y]).to_json())
+
+
+@pytest.mark.skipif(not HAS_TILES, reason="needs AMX")
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtypes", [("uint8", "int8"), HALVES])
+def test_each_row_is_written_at_one_turn_of_the_next_product(
+    dtypes: Dtypes, shape: tuple[int, int, int, int]
+) -> None:
+    rows, columns, depth, _ = shape
+    x, y = draw((3, depth, rows, 16), dtypes, 0), draw((depth, 16, columns), dtypes, 1)
+    expected = 2 * np.einsum("nqirp,qrjp->nij", parts_of_words(x, dtypes[0]), parts_of_words(y, dtypes[1]))
+    found = load_kernel(compile_program(products_of(shape, dtypes, 3), Target.host()))(x, y)
+    if dtypes == HALVES:
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+    else:
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.skipif(not IS_X86, reason="names of x86 CPUs")
+def test_rows_are_written_between_the_instructions_of_a_step() -> None:
+    target = Target.named("sapphirerapids")
+    program = products_of((64, 32, 4, 4), ("uint8", "int8"), 3)
+    assert "meanwhile" in str(lower_for_target(program, target))
+    text, full = write_llvm(program, target, 1)
+    assembly = emit_assembly(text.text, target, full, text.linked)
+    steps = re.findall(r"tdpbusd[^\n]*%tmm0\n(.*?)tdpbusd[^\n]*%tmm1\n", assembly, flags=re.DOTALL)
+    # The first call has nothing to write beside it.
+    assert [step.count("%zmm") > 0 for step in steps] == [False, True]
 
 
 @pytest.mark.skipif(not IS_X86, reason="names of x86 CPUs")

@@ -72,7 +72,7 @@ def write_turns(loop: For, call: Stmt, rest: Stmt, buffer: Buffer) -> Stmt:
     both = Buffer(buffer.name, (2, *buffer.shape), buffer.dtype, buffer.scope, aligns)
 
     def of(stmt: Stmt, iteration: Expr) -> Stmt:
-        return substitute_stmt(_in_half(stmt, buffer, both, loop.var % 2), {loop.var: iteration})
+        return _in_half(substitute_stmt(stmt, {loop.var: iteration}), buffer, both, iteration % 2)
 
     following, current = of(call, loop.var + 1), of(rest, loop.var)
     body = block([following, current])
