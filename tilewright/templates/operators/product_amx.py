@@ -42,7 +42,9 @@ ROWS_AT_ONCE = (32, 64, 128, 256)
 PARTS = (4, 8, 16, 32)  # of the reduction, in tiles
 # What a default takes: of the first cache for a panel of B, of the second for a block of B.
 PANEL_SHARE, BLOCK_SHARE = 0.5, 0.5
-MOST_COLUMNS, ROWS_OF_BLOCK, DEPTH_OF_PART = 1024, 128, 8
+MOST_COLUMNS, ROWS_OF_BLOCK = 1024, 128
+# By the numbers in a word: of bytes, a product leaves more to write beside it.
+DEPTH_OF_PART = {2: 16, 4: 8}
 # Columns, from which on A is copied to where tiles are whole cache lines: large arrays seldom begin at one,
 # and each line of a tile that crosses two takes twice as long.
 COPIED_FROM = 256
@@ -62,9 +64,10 @@ def default_amx(product: Product, target: Target, threads: int) -> dict[str, Any
 
     A block is half of B if that is not too wide, for each copies A again; A has fewer rows at a time where
     both share the cache. A constant B is not in blocks: its panels are fetched in order, once for a block of
-    rows.
+    rows. What a panel gives is written while the next one is multiplied.
     """
     depth = depth_of(product)
+    part = DEPTH_OF_PART[parts_of(product.types.left)]
     is_deep = BLOCK * LINE_BYTES * depth > PANEL_SHARE * target.l1_bytes
     columns = int(BLOCK_SHARE * target.l2_bytes) // (depth * LINE_BYTES)
     share = -(-product.m // (threads if product.batch is None else 1))
@@ -82,7 +85,7 @@ def default_amx(product: Product, target: Target, threads: int) -> dict[str, Any
         "block_m": block,
         "rows": rows,
         "block_n": columns,
-        "block_k": nearest(up_to(PARTS, depth), DEPTH_OF_PART) if is_deep else depth,
+        "block_k": nearest(up_to(PARTS, depth), part) if is_deep else depth,
         "overlap": has_whole_steps(product, shape),
         "pack": "b" if fits and product.n < COPIED_FROM else "ab",
         **({"prefetch": product.n * depth * LINE_BYTES > target.l2_bytes // 2} if fetches else {}),
