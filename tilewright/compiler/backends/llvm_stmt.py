@@ -198,6 +198,7 @@ class StmtWriter:
             inner.write(step)
         if inner.scratch_peak:
             return None
+        self.states |= inner.states
         name = f"turn{len(self.module.functions)}"
         self.module.define(name, ["ptr %frame", "i64 %number"], inner, "internal ", "#1")
         self.module.lines += inner.text.lines_written
