@@ -1,5 +1,6 @@
 """Replaying a recorded space counts evaluations as a run would."""
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import pstdev
@@ -12,7 +13,8 @@ from tilewright.logs.formats.recorded_space import RecordedSpace, options_space
 from tilewright.logs.formats.spaces import read_recorded_space
 from tilewright.templates.config import Config
 from tilewright.tuners import Observation
-from tilewright.tuners.registry import TUNERS, TunerError
+from tilewright.tuners.errors import TunerError
+from tilewright.tuners.registry import TUNERS
 from tilewright.tuners.tuner import Tuner
 from tilewright.tuning.replay import Curve, ReplayResult, Search, replay, search, summarize
 
@@ -166,3 +168,14 @@ def test_a_recorded_convolution_takes_few_evaluations() -> None:
     shares = {name: result.fraction_of_optimum[25] or 0.0 for name, result in found.items()}
     assert shares["xgb"] > 0.98
     assert shares["xgb"] > shares["random"]
+
+
+def test_recordings_are_left_aside_without_a_model(
+    recorded: RecordedSpace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "xgboost", None)
+    result = replay(recorded, "xgb", trials=6, seeds=1, warm=[recorded, recorded])
+    assert len(result.curves[0]) == 6
+    assert [r.message for r in caplog.records if "left aside" in r.message] == [
+        "the recordings of other machines are left aside: import of xgboost halted; None in sys.modules"
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from tilewright.compiler.build import LINE_LIMIT_MOST, ObjectCode, compile_program
@@ -198,11 +199,14 @@ def read_config(task: Task, config: str | int | Config | Mapping[str, Any]) -> C
         return task.space.from_values(config.to_json())
     if isinstance(config, Mapping):
         return task.space.from_values(dict(config))
-    if isinstance(config, int) and not isinstance(config, bool):
+    if isinstance(config, Integral) and not isinstance(config, bool):
+        config = int(config)
         if not 0 <= config < task.space.range_length or not task.space.is_valid(config):
             size = task.space.size_text
             raise ConfigError(
                 f"{task.workload}: there is no valid configuration {config}; the space has {size}"
             )
         return task.space.config(config)
-    raise ConfigError(f"config={config!r}: give 'best', 'default', an index, or values by knob")
+    raise ConfigError(
+        f"config={config!r}: give 'default', an index, or values by knob; build also takes 'best'"
+    )

@@ -41,3 +41,34 @@ def test_what_is_no_schedule_and_no_list_of_tensors_is_refused(use: Callable[...
     for args in (5, None, x, "x", ["x"], [x, 5]):
         with pytest.raises(ScheduleError, match=r"args must be a list of tensors, .*, not"):
             use(s, args)
+
+
+@pytest.mark.parametrize(
+    ("init", "update", "finish", "merge", "message"),
+    [
+        ((0.0,), lambda s: (s, s), lambda s: s, None, r"update gives \(.*\), where a state has 1 values"),
+        ((0.0,), lambda s: s, lambda s: s, None, "update gives .*, where a state has 1 values as a tuple"),
+        ((0.0, 0.0), lambda s: (s, s), lambda s, t: s, None, "update is called with 2 arguments: too many"),
+        ((0.0,), lambda s: (s,), lambda s, t: s, None, "finish is called with 1 arguments: missing"),
+        (
+            (0.0,),
+            lambda s: (s,),
+            lambda s: s,
+            lambda a, b: (a[0], b[0]),
+            r"merge gives \(.*\), where a state",
+        ),
+        (0.0, lambda s: (s,), lambda s: s, None, "init=0.0: give the values of the state"),
+        ((), lambda: (), lambda: 0.0, None, r"init=\(\): give the values of the state"),
+    ],
+)
+def test_functions_of_a_fold_have_the_state_that_there_is(
+    init: Any, update: Any, finish: Any, merge: Any, message: str
+) -> None:
+    k = te.reduce_axis((0, 8), "k")
+    with pytest.raises(ExpressionError, match=f"te.fold: {message}"):
+        te.fold(k, init, update, finish, merge)
+
+
+def test_a_fold_goes_over_reduce_axes() -> None:
+    with pytest.raises(ExpressionError, match=r"te\.fold: 3 is not a reduce_axis"):
+        te.fold(3, (0.0,), lambda s: (s,), lambda s: s)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """What every tuner must satisfy, whatever it does to search."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -127,3 +128,41 @@ class TestTunerContract:
 def test_an_unknown_tuner_is_an_error() -> None:
     with pytest.raises(TunerError, match="no tuner 'sa'; choose one of xgb, ga, random, grid, descent"):
         make_tuner("sa", gemm(), 0)
+
+
+@pytest.mark.parametrize("cost", [float("nan"), float("inf"), 0.0, -1.0, "x"])
+@pytest.mark.parametrize("name", TUNERS)
+def test_a_cost_is_a_time_or_none(name: str, cost: Any) -> None:
+    space = gemm()
+    tuner = make_tuner(name, space, 0)
+    first, second = tuner.next_batch(2)
+    with pytest.raises(
+        TunerError, match=r"the cost of .* is .*: give seconds above 0, or None where it failed"
+    ):
+        tuner.update([Observation(first, 1.0), Observation(second, cost)])
+    assert not tuner.costs
+
+
+@pytest.mark.parametrize("seed", [-1, True, 2.5, "0"])
+def test_a_seed_is_an_integer_from_zero(seed: Any) -> None:
+    with pytest.raises(TunerError, match="seed must be an integer from 0"):
+        make_tuner("random", gemm(), seed)
+
+
+def test_a_name_is_a_string() -> None:
+    with pytest.raises(TunerError, match=r"there is no tuner \['xgb'\]"):
+        make_tuner(["xgb"], gemm(), 0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["xgb", "ga", "random", "descent"])
+def test_a_search_goes_on_where_draws_find_nothing(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    # One in 10^8 is valid, which nothing but a test of whole configurations tells.
+    knobs = tuple(option_knob(name, range(100)) for name in "abcdefgh")
+    space = ConfigSpace(knobs, (Constraint(lambda e: len({e[name].val for name in "abcde"}) == 1),))
+    start = space.from_values(dict.fromkeys("abcdefgh", 5))
+    tuner = make_tuner(name, space, 0, start=[start])
+    visited = run(tuner, 12, batch=4)
+    assert len(set(visited)) == 12
+    assert all(space.is_valid(index) for index in visited)
+    warned = [record.message for record in caplog.records if "random draws find no valid" in record.message]
+    assert len(warned) == 1

@@ -163,3 +163,19 @@ def test_bounds_come_in_order() -> None:
 def test_vectors_run_along_the_given_channel() -> None:
     result = finish(np.zeros((2, 3, 4)), ("bias",), [np.arange(3.0)], channel=1)
     assert (result == np.arange(3.0)[None, :, None]).all()
+
+
+@pytest.mark.parametrize(
+    "name", ["leaky_relu:0.1", "gelu", "gelu_tanh", "sigmoid", "sqrt", "hardswish", "clip:-1.5:2"]
+)
+def test_integers_are_not_made_floats(name: str) -> None:
+    with pytest.raises(tw.TilewrightError, match=f"epilogue: {name}: it makes floats of int32"):
+        tw.build("matmul", m=4, n=4, k=4, dtype="int8", epilogue=("bias", name), threads=1)
+
+
+def test_integers_stay_exact() -> None:
+    names = ("bias", "relu", "clip:0:2147483647", "abs")
+    kernel = tw.build("matmul", m=1, n=3, k=1, dtype="int8", epilogue=names, threads=1)
+    bias = np.array([2**31 - 1, 2**24 + 1, -5], np.int32)
+    found = kernel(np.ones((1, 1), np.int8), np.zeros((1, 3), np.int8), bias)
+    assert found.tolist() == [[2**31 - 1, 2**24 + 1, 0]]

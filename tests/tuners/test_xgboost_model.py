@@ -1,6 +1,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tilewright.tuners.acquisition import Opinion, fill_space, pick_batch
 from tilewright.tuners.pending_picks import UnrelatedPicks
@@ -67,3 +68,21 @@ def test_each_pick_of_a_batch_follows_its_own_opinion() -> None:
 def test_filling_takes_points_far_from_the_known_and_each_other() -> None:
     points = np.array([[0.0], [1.0], [5.0], [10.0]], dtype=np.float32)
     assert fill_space(points, points[:1], 2).tolist() == [3, 2]
+
+
+def test_any_seed_will_do() -> None:
+    points = Points.of_features(np.arange(20.0, dtype=np.float32)[:, None])
+    model = XGBoostModel(2**63)
+    model.fit(points, np.arange(20.0))
+    assert np.isfinite(model.predict(points)[0]).all()
+
+
+def test_a_chance_to_fail_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    import xgboost
+
+    points = Points.of_features(np.arange(20.0, dtype=np.float32)[:, None])
+    model = FailureModel(0)
+    model.fit(points, (np.arange(20) > 9).astype(np.float64))
+    monkeypatch.setattr(xgboost.Booster, "predict", lambda self, data: np.full(20, np.nan))
+    with pytest.raises(ArithmeticError, match="no finite chance"):
+        model.predict(points)

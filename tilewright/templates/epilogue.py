@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewright.compiler import te
+from tilewright.compiler.errors import ExpressionError
 from tilewright.compiler.te import Tensor
+from tilewright.compiler.te.expr import FLOATS
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.expression_size import check_size
 from tilewright.templates.functions import CLIP, FUNCTIONS, LEAKY_RELU, Function
@@ -91,7 +93,7 @@ def apply_epilogue(
     tensor's own unless it is given.
 
     Raises:
-        WorkloadError: the epilogue is none, or too long.
+        WorkloadError: the epilogue is none, too long, or makes floats of integers.
     """
     steps = parse_epilogue(epilogue)
     dtype = dtype or tensor.dtype
@@ -102,10 +104,10 @@ def apply_epilogue(
 
     def element(*index: te.IterVar) -> te.Expr:
         value: te.Expr = tensor[index]
-        for step, given in zip(steps, operands, strict=True):
+        for label, step, given in zip(epilogue, steps, operands, strict=True):
             read = [_read(operand, index, places) for operand in given]
             if isinstance(step, Function):
-                value = step.express(value)
+                value = _express(label, step, value)
             elif isinstance(step, Operand):
                 value = step.join(value, te.cast(tensor.dtype, read[0]))
             else:
@@ -116,6 +118,26 @@ def apply_epilogue(
     name = f"{tensor.name}.finished"
     output = te.compute(tensor.shape, element, name=name, argument_shape=seen)
     return Finished(output, tuple(operand for given in operands for operand in given))
+
+
+def _express(label: str, step: Function, value: te.Expr) -> te.Expr:
+    """A function of a value; integers are to stay such, or the result would be what a cast leaves of it.
+
+    Raises:
+        WorkloadError: they do not.
+    """
+    if value.dtype in FLOATS:
+        return step.express(value)
+    try:
+        found = step.express(value)
+    except ExpressionError:
+        found = None
+    if found is None or found.dtype != value.dtype:
+        raise WorkloadError(
+            f"epilogue: {label}: it makes floats of {value.dtype}; leave it out, and compute it of the result"
+            " with elementwise, or of what requantize has made"
+        )
+    return found
 
 
 def _placeholders(step: Step, tensor: Tensor, channel: int, dtype: str) -> tuple[Tensor, ...]:
@@ -170,7 +192,7 @@ def _step(name: str) -> Step:
     low, high = float(match[1]), float(match[2])
     if low > high:
         raise WorkloadError(f"epilogue: {name!r}: the lower bound comes first")
-    return _fix(CLIP, low, high)
+    return _fix(CLIP, *(int(bound) if bound.is_integer() else bound for bound in (low, high)))
 
 
 def _fix(function: Function, *numbers: float) -> Function:

@@ -3,6 +3,8 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from math import isfinite
+from numbers import Real
 from typing import ClassVar
 
 import numpy as np
@@ -11,11 +13,24 @@ from tilewright.templates.config import Config
 from tilewright.templates.constraints import Ordinals
 from tilewright.templates.errors import ConfigError
 from tilewright.templates.space import ConfigSpace
+from tilewright.tuners.errors import TunerError
 from tilewright.tuners.features import FeatureMap, knob_features
 from tilewright.tuners.observation import Observation
 from tilewright.tuners.prior import Prior
 
+# Known configurations around which a search looks where draws find none.
+_KNOWN = 16
+
 _log = logging.getLogger(__name__)
+
+
+def _checked(observation: Observation) -> Observation:
+    cost = observation.cost_seconds
+    if cost is not None and not (isinstance(cost, Real) and isfinite(cost) and cost > 0):
+        raise TunerError(
+            f"the cost of {observation.config} is {cost!r}: give seconds above 0, or None where it failed"
+        )
+    return observation
 
 
 class Tuner(ABC):
@@ -56,6 +71,7 @@ class Tuner(ABC):
         self.hope = 1.0
         self.costs: dict[int, float | None] = {}
         self._proposed: set[int] = set()
+        self._has_warned = False
         self._start = [index for config in start if (index := self._index_of(config)) is not None]
         self.update(history)
 
@@ -76,9 +92,13 @@ class Tuner(ABC):
         return [self.space.config(index) for index in batch]
 
     def update(self, observations: Iterable[Observation]) -> None:
-        """Learn from costs; those of configurations outside the space are passed over."""
+        """Learn from costs; those of configurations outside the space are passed over.
+
+        Raises:
+            TunerError: a cost is no positive finite number, nor None; nothing is learned then.
+        """
         fresh = []
-        for observation in observations:
+        for observation in [_checked(observation) for observation in observations]:
             index = self._index_of(observation.config)
             if index is not None:
                 self._proposed.add(index)
@@ -100,8 +120,32 @@ class Tuner(ABC):
         """Take note of indices whose cost is new."""
 
     def _explore(self, count: int) -> list[int]:
-        """Return random valid indices that were not seen; fewer when the space is exhausted."""
-        return self.space.sample(count, self.rng, self._proposed, self.bounds)
+        """Return random valid indices that were not seen; fewer when the space is exhausted.
+
+        Of a large space with few valid ones, which draws miss, those near known ones.
+        """
+        found = self.space.sample(count, self.rng, self._proposed, self.bounds)
+        if len(found) == count or self.space.valid_points is not None:
+            return found
+        if not found and not self._has_warned:
+            self._has_warned = True
+            _log.warning(
+                "random draws find no valid configuration any more, the search goes on near known ones: "
+                "declare what makes so many invalid with constrain((knobs), f)"
+            )
+        return [*found, *self._nearby(count - len(found), found)]
+
+    def _nearby(self, count: int, taken: Sequence[int]) -> list[int]:
+        """Return unseen valid indices one knob away from known ones, the fastest of which come first."""
+        found: dict[int, None] = {}
+        for known in dict.fromkeys([*self.best_indices(_KNOWN), *sorted(self._proposed)[:_KNOWN]]):
+            near = self._unseen(np.array(self.space.neighbours(known), dtype=self.space.index_dtype))
+            found.update(
+                dict.fromkeys(index for index in self.rng.permutation(near).tolist() if index not in taken)
+            )
+            if len(found) >= count:
+                break
+        return list(found)[:count]
 
     def _unseen(self, indices: Ordinals) -> Ordinals:
         """Return the distinct indices that were not seen, in their order."""

@@ -62,12 +62,18 @@ class FailureModel:
             self._booster = xgboost.train(settings, data, num_boost_round=_FAILURE_ROUNDS)
 
     def predict(self, points: Points) -> Vector:
-        """Return the chance of each point to fail."""
+        """Return the chance of each point to fail.
+
+        Raises:
+            ArithmeticError: one is not finite.
+        """
         import xgboost
 
         if self._booster is None:
             return np.zeros(len(points))
         chances = self._booster.predict(xgboost.DMatrix(points.columns, nthread=1))
+        if not np.isfinite(chances).all():
+            raise ArithmeticError("it predicts no finite chance to fail")
         return np.asarray(chances, dtype=np.float64)
 
 
@@ -79,6 +85,6 @@ def _settings(seed: int) -> dict[str, object]:
         "colsample_bytree": 0.8,
         "lambda": 1.0,
         "nthread": 1,
-        "seed": seed,
+        "seed": seed % (1 << 31),
         "verbosity": 0,
     }

@@ -1,8 +1,9 @@
 """Tuners on recorded spaces: what they would have found, without measuring anything."""
 
+import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean, median, pstdev
@@ -15,6 +16,8 @@ from tilewright.tuners.transfer import TransferPrior
 
 MARKS = (25, 50, 100, 200)
 GOAL = 0.95
+
+_log = logging.getLogger(__name__)
 
 Curve = list[float]
 TunerMaker = Callable[..., Tuner]
@@ -97,20 +100,26 @@ def replay(
         TunerError: there is no such tuner.
         RecordError: a recording in `warm` has other knobs.
     """
-    priors = tuple(_prior(recorded, source) for source in warm)
+    priors = tuple(_priors(recorded, warm))
     searches = list(run(partial(search, recorded, tuner, trials, priors=priors, make=make), range(seeds)))
     return summarize(recorded, tuner, searches, trials)
 
 
-def _prior(recorded: RecordedSpace, source: RecordedSpace) -> Prior:
-    trials = [(source.space.config(index).to_json(), cost) for index, cost in source.costs.items()]
-    prior = TransferPrior.fit(recorded.space, trials)
-    if prior is None:
-        raise RecordError(
-            f"{source.name} cannot warm a search of {recorded.name}: it has too few trials, or its knobs are "
-            f"{', '.join(source.space.names)} and not {', '.join(recorded.space.names)}"
-        )
-    return prior
+def _priors(recorded: RecordedSpace, warm: Sequence[RecordedSpace]) -> Iterator[Prior]:
+    """What other recordings tell; nothing more, with a warning, once a model of them fails."""
+    for source in warm:
+        trials = [(source.space.config(index).to_json(), cost) for index, cost in source.costs.items()]
+        try:
+            prior = TransferPrior.fit(recorded.space, trials)
+        except Exception as error:  # a search without them is better than none
+            _log.warning("the recordings of other machines are left aside: %s", error)
+            return
+        if prior is None:
+            raise RecordError(
+                f"{source.name} cannot warm a search of {recorded.name}: it has too few trials, or its knobs "
+                f"are {', '.join(source.space.names)} and not {', '.join(recorded.space.names)}"
+            )
+        yield prior
 
 
 def search(

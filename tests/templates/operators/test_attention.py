@@ -107,3 +107,9 @@ def test_memory_for_scores_does_not_grow_with_the_keys() -> None:
 def test_workloads_that_make_no_sense_are_refused(params: dict[str, Any], message: str) -> None:
     with pytest.raises(WorkloadError, match=message):
         tw.build("attention", b=1, heads=3, m=4, n=4, d=8, threads=1, **params)
+
+
+@pytest.mark.parametrize("scale", [float("nan"), float("inf")])
+def test_the_scale_is_a_number(scale: float) -> None:
+    with pytest.raises(tw.TilewrightError, match=r"attention: scale=.* must be a finite number"):
+        tw.build("attention", b=1, heads=1, m=4, n=4, d=8, scale=scale, threads=1)

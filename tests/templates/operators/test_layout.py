@@ -29,6 +29,7 @@ CASES: list[tuple[str, dict[str, Any], Any]] = [
         lambda x: x[:, 1::2, -1:0:-3],
     ),
     ("slice", {"start": (1, 0, 0), "stop": (5, 9, 37)}, lambda x: x[1:5]),
+    ("slice", {"start": (4, -1, 0), "step": (-2, -1, 3)}, lambda x: x[4::-2, ::-1, ::3]),
     (
         "pad",
         {"padding": (1, 0, 2, 0, 3, 1), "mode": "edge"},

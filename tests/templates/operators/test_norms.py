@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,3 +77,11 @@ def test_a_row_is_read_once_for_both_moments(pipeline: int, passes: int) -> None
 def test_operations_are_those_of_the_definition(op: str, params: dict[str, int]) -> None:
     """Not those of the way that it is computed."""
     assert Task.create(op, Target.host(), shape=(4, 6, 10), **params).flops == 8 * 4 * 6 * 10
+
+
+@pytest.mark.parametrize("epsilon", [float("nan"), float("inf"), -1.0])
+@pytest.mark.parametrize("op", ["layer_norm", "rms_norm", "group_norm", "batch_norm"])
+def test_epsilon_is_a_number_from_zero(op: str, epsilon: float) -> None:
+    groups: dict[str, Any] = {"groups": 2} if op == "group_norm" else {}
+    with pytest.raises(tw.TilewrightError, match=f"{op}: epsilon=.* must be a finite number from 0"):
+        tw.build(op, shape=(2, 4, 8), epsilon=epsilon, threads=1, **groups)

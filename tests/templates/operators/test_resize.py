@@ -32,6 +32,11 @@ def coordinate(place: int, extent: int, places: int, mode: str) -> Fraction:
     match mode:
         case "half_pixel":
             return (place + HALF) / scale - HALF
+        case "half_pixel_symmetric":
+            adjustment = places / (scale * extent)
+            return extent * HALF * (1 - adjustment) + (place + HALF) / scale - HALF
+        case "tf_half_pixel_for_nn":
+            return (place + HALF) / scale
         case "pytorch_half_pixel":
             return (place + HALF) / scale - HALF if places > 1 else Fraction(0)
         case "align_corners":
@@ -76,3 +81,23 @@ def test_the_nearest_pixels_are_copied_bit_by_bit() -> None:
     kernel = tw.build("resize", n=1, c=1, h=2, w=3, size=(4, 6), mode="nearest", threads=1)
     expected = image.repeat(2, axis=2).repeat(2, axis=3)
     assert kernel(image).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "int64", "float64"])
+def test_the_nearest_pixels_may_be_of_any_type(dtype: str, layout: str) -> None:
+    image = np.random.default_rng(0).integers(-100, 100, (2, 5, 9, 3)).astype(dtype)
+    extents = dict(zip(layout.lower(), image.shape, strict=True))
+    kernel = tw.build("resize", **extents, size=11, mode="nearest", layout=layout, dtype=dtype, threads=1)
+    rows, columns = ([*layout].index(side) for side in "HW")
+    places = [
+        [ceil(coordinate(p, image.shape[a], 11, "half_pixel") - HALF) for p in range(11)]
+        for a in (rows, columns)
+    ]
+    kept = [np.clip(at, 0, image.shape[axis] - 1) for at, axis in zip(places, (rows, columns), strict=True)]
+    np.testing.assert_array_equal(kernel(image), image.take(kept[0], rows).take(kept[1], columns))
+
+
+def test_pixels_of_integers_are_not_joined() -> None:
+    with pytest.raises(tw.TilewrightError, match="mode='bilinear' is for floats, not dtype=uint8"):
+        tw.build("resize", n=1, c=1, h=4, w=4, size=8, dtype="uint8", threads=1)

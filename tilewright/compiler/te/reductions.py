@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,7 +28,7 @@ State = tuple[Expr, ...]
 
 
 def _axes(name: str, axis: Axes) -> tuple[IterVar, ...]:
-    axes = (axis,) if isinstance(axis, IterVar) else tuple(axis)
+    axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
     if not axes:
         raise ExpressionError(f"te.{name}: give at least one reduce_axis")
     for a in axes:
@@ -114,6 +115,9 @@ def fold(
         merge: the state of two parts joined, which lets the fold run in parallel.
         where: steps for which it does not hold leave the state as it is.
 
+    Raises:
+        ExpressionError: a function does not take, or give, as many values as there are in ``init``.
+
     Example, the position of a row's greatest element::
 
         k = te.reduce_axis((0, n), "k")
@@ -122,18 +126,43 @@ def fold(
             lambda best, at: (te.maximum(best, A[i, k]), te.if_then_else(A[i, k] > best, k, at)),
             lambda best, at: at))
     """
+    axes = _axes("fold", axis)
+    if not isinstance(init, Sequence) or isinstance(init, str) or not init:
+        raise ExpressionError(f"te.fold: init={init!r}: give the values of the state, such as (0.0, 0.0)")
     start = tuple(as_expr(value) for value in init)
     state = tuple(Var(f"state{n}", value.dtype) for n, value in enumerate(start))
-    step = tuple(as_expr(value, like) for value, like in zip(update(*state), start, strict=True))
+    step = _states("update", update, state, start)
     step = tuple(cast(like.dtype, value) for value, like in zip(step, start, strict=True))
     if where is not None:
         step = tuple(if_then_else(where, value, old) for value, old in zip(step, state, strict=True))
     merged = None
     if merge is not None:
         other = tuple(Var(f"other{n}", value.dtype) for n, value in enumerate(start))
-        both = tuple(as_expr(value, like) for value, like in zip(merge(state, other), start, strict=True))
-        merged = (other, both)
-    return Reduce("fold", _axes("fold", axis), start, step, state, as_expr(finish(*state)), merged)
+        merged = (other, _states("merge", merge, (state, other), start))
+    return Reduce("fold", axes, start, step, state, as_expr(_call("finish", finish, state)), merged)
+
+
+def _states(
+    name: str, function: Callable[..., Sequence[ExprLike]], given: Sequence[Any], start: Sequence[Expr]
+) -> tuple[Expr, ...]:
+    """What a function of a fold makes of states: another, with as many values as ``start`` has."""
+    found = _call(name, function, given)
+    if not isinstance(found, (tuple, list)) or len(found) != len(start):
+        raise ExpressionError(
+            f"te.fold: {name} gives {found!r}, where a state has {len(start)} values as a tuple"
+        )
+    return tuple(as_expr(value, like) for value, like in zip(found, start, strict=True))
+
+
+def _call(name: str, function: Callable[..., Any], given: Sequence[Any]) -> Any:
+    """What a function of a fold gives for the values of a state, or for two states."""
+    try:
+        inspect.signature(function).bind(*given)
+    except TypeError as error:
+        raise ExpressionError(f"te.fold: {name} is called with {len(given)} arguments: {error}") from None
+    except ValueError:
+        pass  # some builtins tell nothing of what they take
+    return function(*given)
 
 
 class Reducer(Protocol):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tilewright.compiler import te
 from tilewright.compiler.te import IterVar, Tensor
 from tilewright.templates.errors import WorkloadError
+from tilewright.templates.operators.literal import check_finite
 
 Shape = tuple[int, ...]
 
@@ -66,7 +67,9 @@ class Attention:
         full = (b, heads, m, n)
         if len(mask) > 4 or any(e not in (1, size) for e, size in zip(mask[::-1], full[::-1], strict=False)):
             raise WorkloadError(f"attention: mask={mask} does not broadcast to {full}")
-        return cls(b, heads, m, n, d, groups, causal, mask, d**-0.5 if scale is None else scale, dtype)
+        scale = d**-0.5 if scale is None else scale
+        check_finite("attention", "scale", scale)
+        return cls(b, heads, m, n, d, groups, causal, mask, scale, dtype)
 
     @property
     def sum(self) -> str:

@@ -15,6 +15,7 @@ from tilewright.compiler.te import Tensor
 from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import get_config
 from tilewright.templates.operators.axes import normalize_axes
+from tilewright.templates.operators.literal import check_finite
 from tilewright.templates.operators.product import Dtype
 from tilewright.templates.operators.sweep import default_sweep, sweep
 from tilewright.templates.template import template
@@ -51,6 +52,7 @@ def batch_norm(
     shape: tuple[int, ...], axis: int = 1, epsilon: float = 1e-5, dtype: Dtype = "float32"
 ) -> tuple[Schedule, list[Tensor]]:
     """``(x - mean) / sqrt(variance + epsilon) * gamma + beta``; a channel's factor is computed once."""
+    check_finite("batch_norm", "epsilon", epsilon, least=0)
     cfg, extents = get_config(), _extents(shape, axis)
     lanes = cfg.target.lanes(BYTES[dtype])
     x = te.placeholder(extents, dtype, name="x", argument_shape=shape)

@@ -12,7 +12,15 @@ from typing import Any, Literal
 
 from tilewright.compiler import te
 
-CoordinateMode = Literal["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"]
+# ONNX's transformations but for tf_crop_and_resize. By sizes, half_pixel_symmetric is half_pixel.
+CoordinateMode = Literal[
+    "half_pixel",
+    "half_pixel_symmetric",
+    "asymmetric",
+    "align_corners",
+    "pytorch_half_pixel",
+    "tf_half_pixel_for_nn",
+]
 NearestMode = Literal["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"]
 
 
@@ -41,6 +49,8 @@ class Coordinates:
             return cls(extent, places, extent, 0, places)
         if mode == "align_corners":
             return cls(extent, places, *((extent - 1, 0, places - 1) if places > 1 else (0, 0, 1)))
+        if mode == "tf_half_pixel_for_nn":
+            return cls(extent, places, 2 * extent, extent, 2 * places)
         if mode == "pytorch_half_pixel" and places == 1:
             return cls(extent, places, 0, 0, 1)
         return cls(extent, places, 2 * extent, extent - places, 2 * places)

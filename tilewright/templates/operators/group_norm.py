@@ -14,6 +14,7 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import get_config
 from tilewright.templates.errors import WorkloadError
+from tilewright.templates.operators.literal import check_finite
 from tilewright.templates.operators.moments import moments, norm_flops
 from tilewright.templates.operators.product import Dtype
 from tilewright.templates.operators.rows import Passes, Rows, default_rows, schedule_rows
@@ -57,6 +58,7 @@ def group_norm(
     shape: tuple[int, ...], groups: int, epsilon: float = 1e-5, dtype: Dtype = "float32"
 ) -> Program:
     """``(x - mean) / sqrt(variance + epsilon) * gamma + beta``, with a mean and a variance for each group."""
+    check_finite("group_norm", "epsilon", epsilon, least=0)
     passes = Passes(_rows(shape, groups, dtype))
     rows, size, channels = passes.rows, prod(shape[2:]), shape[1] // groups
     x = te.placeholder(rows.full, dtype, name="x", argument_shape=shape)

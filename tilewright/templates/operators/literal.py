@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,17 @@ def literal(owner: str, name: str, value: float, dtype: str) -> te.Expr:
     if dtype != "bool":
         _check(owner, name, value, np.dtype(dtype))
     return te.const(value, dtype)
+
+
+def check_finite(owner: str, name: str, value: float, least: float = -inf) -> None:
+    """Refuse a parameter that is no finite number, or below the least.
+
+    Raises:
+        WorkloadError: it is such.
+    """
+    if not (isfinite(value) and value >= least):
+        allowed = "a finite number" if least == -inf else f"a finite number from {least:g}"
+        raise WorkloadError(f"{owner}: {name}={value} must be {allowed}")
 
 
 def _check(owner: str, name: str, value: float, dtype: np.dtype[Any]) -> None:

@@ -13,6 +13,7 @@ from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import get_config
 from tilewright.templates.operators.axes import Axes, normalize_axes
+from tilewright.templates.operators.literal import check_finite
 from tilewright.templates.operators.moments import default_norm, moments, norm_flops
 from tilewright.templates.operators.product import Dtype
 from tilewright.templates.operators.rows import Passes, Rows, default_rows, schedule_rows
@@ -60,6 +61,7 @@ def layer_norm(
     shape: tuple[int, ...], axis: Axes = -1, epsilon: float = 1e-5, dtype: Dtype = "float32"
 ) -> Program:
     """``(x - mean) / sqrt(variance + epsilon) * gamma + beta`` along an axis, or along neighbouring ones."""
+    check_finite("layer_norm", "epsilon", epsilon, least=0)
     passes = Passes(Rows.of("layer_norm", shape, axis, dtype))
     rows, row = passes.rows, passes.rows.row
     x, gamma, beta = rows.placeholder("x"), rows.weights("gamma"), rows.weights("beta")
@@ -79,6 +81,7 @@ def rms_norm(
     shape: tuple[int, ...], axis: Axes = -1, epsilon: float = 1e-5, dtype: Dtype = "float32"
 ) -> Program:
     """``x / sqrt(mean(x * x) + epsilon) * gamma`` along an axis, or along neighbouring ones."""
+    check_finite("rms_norm", "epsilon", epsilon, least=0)
     passes = Passes(Rows.of("rms_norm", shape, axis, dtype))
     rows, row = passes.rows, passes.rows.row
     x, gamma = rows.placeholder("x"), rows.weights("gamma")

@@ -18,12 +18,12 @@ from tilewright.compiler import te
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
-from tilewright.compiler.te.expr import BYTES
+from tilewright.compiler.te.expr import BYTES, FLOATS
 from tilewright.templates.collector import TemplateConfig, get_config
+from tilewright.templates.errors import WorkloadError
 from tilewright.templates.operators.coordinates import CoordinateMode, Coordinates, NearestMode
 from tilewright.templates.operators.lanes import vectors_of
-from tilewright.templates.operators.product import Dtype
-from tilewright.templates.operators.sweep import FEW
+from tilewright.templates.operators.sweep import FEW, ElementDtype
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
@@ -74,7 +74,15 @@ class Resize:
         layout: Layout,
         dtype: str,
     ) -> Resize:
-        """From the operator's parameters."""
+        """From the operator's parameters.
+
+        Raises:
+            WorkloadError: pixels are to be joined of integers.
+        """
+        if mode != "nearest" and dtype not in FLOATS:
+            raise WorkloadError(
+                f"resize: mode={mode!r} is for floats, not dtype={dtype}; mode='nearest' takes any"
+            )
         height, width = (size, size) if isinstance(size, int) else size
         is_last = layout == "NHWC"
         seen, result = (
@@ -160,7 +168,7 @@ def resize(
     coordinate_mode: CoordinateMode = "half_pixel",
     nearest_mode: NearestMode = "round_prefer_floor",
     layout: Layout = "NCHW",
-    dtype: Dtype = "float32",
+    dtype: ElementDtype = "float32",
 ) -> tuple[Schedule, list[Tensor]]:
     """Images of ``h`` by ``w`` pixels as images of ``size``; pixels beyond an edge are those at the edge."""
     work = Resize.of(n, c, h, w, size, mode, coordinate_mode, nearest_mode, layout, dtype)

@@ -42,7 +42,8 @@ class Slices:
             WorkloadError: there is not one for each dimension, a step is 0, or nothing is left.
         """
         rank = len(shape)
-        steps, ends = step or (1,) * rank, stop if stop is not None else shape
+        steps = step or (1,) * rank
+        ends: tuple[int | None, ...] = stop if stop is not None else (None,) * rank
         if not len(start) == len(ends) == len(steps) == rank or 0 in steps:
             raise WorkloadError(
                 f"slice: start, stop and step must have a number for each dimension of shape={shape}, and no "
