@@ -271,6 +271,13 @@ def test_configurations_with_other_knobs_are_left_out_of_a_space(
     assert "1 configurations are left out" in caplog.text
 
 
+def test_most_results_say_what_the_knobs_are(tmp_path: Path) -> None:
+    results = [t4_result(point, [2.0]) for point in POINTS]
+    results[0]["configuration"] = {**results[0]["configuration"], "else": 1}
+    assert len(POINTS) > 2
+    assert len(read_space(write(tmp_path / "a.json", t4_document(results))).costs) == len(POINTS) - 1
+
+
 def test_an_origin_that_is_not_t4s_is_named(document: Path, tmp_path: Path) -> None:
     record = records(document)[0]
     assert record.origin is not None

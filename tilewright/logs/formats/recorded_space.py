@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,7 @@ def options_space(
     from tilewright.templates.knobs import option_knob
 
     kept = list(trials)
-    names = list(values or (kept[0][0] if kept else ()))
+    names = list(values or _usual_names(kept))
     fitting = _fitting(name, names, kept)
     try:
         choices = {
@@ -73,6 +74,14 @@ def options_space(
     except SpaceError as error:
         raise RecordError(f"{name}: {error}") from None
     return points_space(name, knobs, fitting)
+
+
+def _usual_names(trials: Sequence[Trial]) -> Iterable[str]:
+    """The knobs that most trials have, in the order of the first such."""
+    if not trials:
+        return ()
+    [(usual, _)] = Counter(frozenset(config) for config, _ in trials).most_common(1)
+    return next(config for config, _ in trials if config.keys() == usual)
 
 
 def points_space(name: str, knobs: "Sequence[Knob]", trials: Sequence[Trial]) -> RecordedSpace:
