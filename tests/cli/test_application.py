@@ -1,6 +1,7 @@
 """The program as a whole: help, version, and what becomes of errors."""
 
 import importlib
+import logging
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ import tilewright as package
 from tests.cli.conftest import Tilewright
 from tilewright.cli.application import COMMANDS
 from tilewright.cli.commands import Command, Group
+from tilewright.cli.invocation import begin_invocation
 
 
 def test_help_lists_every_command(tilewright: Tilewright) -> None:
@@ -114,3 +116,12 @@ def test_windows_is_refused_in_one_line(tilewright: Tilewright, monkeypatch: pyt
     answer = tilewright("best")
     assert answer.status == 1
     assert answer.err == "error: Tilewright runs on Linux and macOS, not on Windows\n"
+
+
+def test_a_warning_is_said_once_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("tilewright.somewhere")
+    for _ in range(2):
+        begin_invocation()
+        for message in ("no model", "no model", "no memory"):
+            log.warning(message)
+        assert capsys.readouterr().err == "warning: no model\nwarning: no memory\n"

@@ -31,17 +31,28 @@ class Invocation:
 
 
 class _StderrHandler(logging.Handler):
-    """Writes to what standard error is now: a live display may stand in for it."""
+    """Writes to what standard error is now: a live display may stand in for it.
+
+    A warning that several searches of a command have is said once.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        sys.stderr.write(f"{record.levelname.lower()}: {record.getMessage()}\n")
+        line = f"{record.levelname.lower()}: {record.getMessage()}\n"
+        if record.levelno < logging.WARNING or line not in self.said:
+            self.said.add(line)
+            sys.stderr.write(line)
 
 
 def begin_invocation() -> Invocation:
     """An invocation, with the package's log on standard error."""
     logger = logging.getLogger("tilewright")
-    if not any(isinstance(handler, _StderrHandler) for handler in logger.handlers):
-        logger.addHandler(_StderrHandler())
+    for handler in [handler for handler in logger.handlers if isinstance(handler, _StderrHandler)]:
+        logger.removeHandler(handler)
+    logger.addHandler(_StderrHandler())
     invocation = Invocation()
     invocation.apply()
     return invocation

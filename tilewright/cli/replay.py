@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilewright.cli.commands import Command, json_option
-from tilewright.cli.invocation import current_invocation
+from tilewright.cli.invocation import begin_invocation, current_invocation
 from tilewright.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _processes(names: list[str], seeds: int) -> Iterator[Callable[..., Any]]:
         yield map
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _ignore_interrupts) as pool:
+    with ProcessPoolExecutor(workers, context, _begin_worker) as pool:
         try:
             yield pool.map
         except BaseException:
@@ -77,8 +77,9 @@ def _processes(names: list[str], seeds: int) -> Iterator[Callable[..., Any]]:
             raise
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C ends the command, which ends its processes."""
+def _begin_worker() -> None:
+    """Log as the command does; Ctrl-C ends that, which ends its processes."""
+    begin_invocation()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
