@@ -127,3 +127,23 @@ def test_a_program_keeps_the_turns() -> None:
     assert str(lower_for_target(Program.from_json(program.to_json()), Target.host())) == str(
         lower_for_target(program, Target.host())
     )
+
+
+def test_a_pipeline_of_turns_may_lie_in_another() -> None:
+    rows, places = 3, 4
+    a, b = te.placeholder((rows, STEPS), name="a"), te.placeholder((LANES, STEPS), name="b")
+    e = te.placeholder((rows, places, STEPS), name="e")
+    k, r = te.reduce_axis((0, STEPS), "k"), te.reduce_axis((0, STEPS), "r")
+    d = te.compute((rows, LANES), lambda i, j: te.sum(a[i, k] * b[j, k], axis=k), name="d")
+    c = te.compute((rows, places, LANES), lambda i, t, j: te.sum(e[i, t, r] * b[j, r], axis=r), name="c")
+    y = te.compute((rows, places, LANES), lambda i, t, j: c[i, t, j] + d[i, j], name="y")
+    s = create_schedule(y)
+    for sums, axis in ((d, y.op.axis[0]), (c, y.op.axis[1])):
+        s[sums].compute_at(s[y], axis)
+        s[sums].tensorize(sums.op.axis[-1], yielding())
+        s[y].software_pipeline(axis, [sums])
+    args = [a, b, e, y]
+    x, w, z = (np.random.default_rng(1).uniform(-1, 1, t.shape).astype("f4") for t in args[:-1])
+    expected = z @ w.T + (x @ w.T)[:, None]
+    for name, found in results(Program.from_schedule(s, args), [x, w, z], with_numba=True).items():
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6, err_msg=name)

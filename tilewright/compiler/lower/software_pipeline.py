@@ -36,11 +36,12 @@ from tilewright.compiler.ir.loops import (
     Store,
     allocate,
     block,
+    constant_extent,
 )
 from tilewright.compiler.ir.visit import map_stmt, substitute_stmt, transform
 from tilewright.compiler.lower.fuse_loops import FUSE_LOOPS
 from tilewright.compiler.schedule import Stage
-from tilewright.compiler.te.expr import Const, Expr, IterVar, Load, binary, const
+from tilewright.compiler.te.expr import Expr, IterVar, Load, binary, const
 from tilewright.compiler.te.tensor import ComputeOp, loads
 
 
@@ -83,19 +84,21 @@ def write_turns(loop: For, call: Stmt, rest: Stmt, buffer: Buffer) -> Stmt:
 
 
 def _count(loop: For) -> int:
-    if not (isinstance(loop.begin, Const) and loop.begin.value == 0 and isinstance(loop.end, Const)):
+    count = constant_extent(loop)
+    if count is None:
         raise ScheduleError(
             f"software_pipeline({loop.var.name}): the loop has a tail; split with tail='shift_inwards'"
         )
-    return int(loop.end.value)
+    return count
 
 
 def _in_half(stmt: Stmt, buffer: Buffer, both: Buffer, half: Expr) -> Stmt:
     """The statement with one half of a buffer twice as large in the place of ``buffer``."""
 
     def moved(expr: Expr) -> Expr | None:
-        is_inside = isinstance(expr, Load) and expr.source is buffer
-        return Load(both, (half, *expr.indices)) if isinstance(expr, Load) and is_inside else None
+        if isinstance(expr, Load) and expr.source is buffer:
+            return Load(both, (half, *expr.indices))
+        return None
 
     stmt = map_stmt(stmt, lambda e: transform(e, moved), lambda s: _in_half(s, buffer, both, half))
     match stmt:
@@ -108,7 +111,7 @@ def _in_half(stmt: Stmt, buffer: Buffer, both: Buffer, half: Expr) -> Stmt:
                 )
                 for a in stmt.arguments
             ]
-            return Intrinsic(stmt.intrin, arguments, stmt.body)
+            return Intrinsic(stmt.intrin, arguments, *stmt.parts)
         case _:
             return stmt
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,7 +28,7 @@ State = tuple[Expr, ...]
 
 
 def _axes(name: str, axis: Axes) -> tuple[IterVar, ...]:
-    axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    axes = tuple(axis) if isinstance(axis, Iterable) else (axis,)
     if not axes:
         raise ExpressionError(f"te.{name}: give at least one reduce_axis")
     for a in axes:
