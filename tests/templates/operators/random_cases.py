@@ -39,13 +39,13 @@ STEPS = (
 LEAST = 0.1
 
 # Of a product: the operands' type, and where there is a choice the result's.
-PRODUCT_TYPES = st.sampled_from(
+NARROW_TYPES = st.sampled_from(
     [
-        *({"dtype": dtype} for dtype in ("float32", "float32", "float64", "float64")),
         *({"dtype": dtype} for dtype in ("uint8", "int8", "bfloat16", "float16")),
         *({"dtype": dtype, "out_dtype": "float32"} for dtype in ("bfloat16", "float16")),
     ]
 )
+PLAIN_TYPES = st.sampled_from([{"dtype": dtype} for dtype in ("float32", "float64")])
 # What is exact for sums of integers.
 INTEGER_STEPS = ("bias", "add", "mul", "relu", "abs")
 INTEGER_EPILOGUES = st.one_of(st.just(()), st.lists(st.sampled_from(INTEGER_STEPS), max_size=2).map(tuple))
@@ -91,13 +91,18 @@ def products(draw: Draw, names: Sequence[str]) -> Params:
     extra: dict[str, st.SearchStrategy[Any]]
     extra = {"b": st.integers(1, 4), "transpose_a": st.booleans(), "transpose_b": st.booleans()}
     extra["constant"] = CONSTANTS
-    types = draw(PRODUCT_TYPES)
+    types = draw(st.one_of(PLAIN_TYPES, NARROW_TYPES))
     return {
         **dict(zip("mnk", draw(SHAPES), strict=True)),
         **types,
-        "epilogue": draw(INTEGER_EPILOGUES if "int" in types["dtype"] else EPILOGUES),
+        "epilogue": draw(epilogues_of(types)),
         **{name: draw(extra[name]) for name in names},
     }
+
+
+def epilogues_of(types: Params) -> st.SearchStrategy[tuple[str, ...]]:
+    """The epilogues of operands of these types."""
+    return INTEGER_EPILOGUES if "int" in types["dtype"] else EPILOGUES
 
 
 def one_each(draw: Draw, sizes: st.SearchStrategy[int], rank: int) -> tuple[int, ...]:
@@ -131,11 +136,9 @@ def convolutions(draw: Draw, rank: int) -> Params:
         "o": groups * draw(st.integers(1, 50)),
     }
     params |= draw_rest(draw, rank) | {"epilogue": draw(EPILOGUES), "constant": draw(CONSTANTS)}
-    if rank == 2 and draw(st.integers(0, 3)) == 0:
-        return params | {
-            "dtype": draw(st.sampled_from(["uint8", "int8"])),
-            "epilogue": draw(INTEGER_EPILOGUES),
-        }
+    if draw(st.integers(0, 2)) == 0:
+        types = draw(NARROW_TYPES)
+        return params | types | {"epilogue": draw(epilogues_of(types))}
     if rank == 2 and draw(st.booleans()):
         # All that the algorithms other than the direct one can do.
         least = {"kernel": 3, "stride": 1, "dilation": 1, "groups": 1}

@@ -11,16 +11,18 @@ from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import get_config
-from tilewright.templates.operators import convolution_direct
-from tilewright.templates.operators.convolution import Constant, Convolution, reference
-from tilewright.templates.operators.product import Dtype
+from tilewright.templates.operators import convolution_algorithms
+from tilewright.templates.operators.convolution import Constant, reference
+from tilewright.templates.operators.convolution_narrow import make_convolution
+from tilewright.templates.operators.product_types import OutDtype, ProductDtype, WeightDtype
 from tilewright.templates.operators.window import Faces, Layout3d, Triple
 from tilewright.templates.template import template
 
 
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
     """The untuned configuration."""
-    return convolution_direct.default(Convolution.of("conv3d", arguments), target, threads)
+    conv = make_convolution("conv3d", arguments, target)
+    return convolution_algorithms.default(conv, target, threads)
 
 
 @template(
@@ -42,11 +44,12 @@ def conv3d(
     dilation: Triple = 1,
     groups: int = 1,
     layout: Layout3d = "NCDHW",
-    dtype: Dtype = "float32",
+    dtype: ProductDtype = "float32",
     epilogue: tuple[str, ...] = (),
     constant: Constant = ("weight",),
+    weight_dtype: WeightDtype = None,
+    out_dtype: OutDtype = None,
 ) -> tuple[Schedule, list[Tensor]]:
     """Pixels of a row by vectors of channels, accumulated in registers over the whole reduction."""
-    conv = Convolution.of("conv3d", locals())
-    convolution_direct.define_space(get_config(), conv)
-    return convolution_direct.schedule(get_config(), conv)
+    arguments, cfg = locals(), get_config()
+    return convolution_algorithms.schedule(cfg, make_convolution("conv3d", arguments, cfg.target))

@@ -96,6 +96,11 @@ class Convolution:
         return BYTES[self.dtype]
 
     @property
+    def result(self) -> str:
+        """The type of the result, unless its epilogue makes bytes."""
+        return self.dtype
+
+    @property
     def places(self) -> tuple[int, ...]:
         """The extents of a result."""
         return self.window.output(self.extents)

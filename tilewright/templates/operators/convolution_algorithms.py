@@ -15,7 +15,7 @@ from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.operators import convolution_amx, convolution_direct, winograd
 from tilewright.templates.operators.convolution import Convolution
-from tilewright.templates.operators.convolution_words import WordConvolution
+from tilewright.templates.operators.convolution_narrow import NarrowConvolution
 from tilewright.templates.operators.winograd_transforms import ALGORITHMS
 
 DIRECT = "direct"
@@ -29,12 +29,12 @@ def allowed(conv: Convolution, accuracy: float) -> list[str]:
     """
     if not accuracy >= 0:
         raise WorkloadError(f"{conv.owner}: accuracy must be at least 0, it is {accuracy}")
-    if isinstance(conv, WordConvolution) or not winograd.applies(conv):
+    if isinstance(conv, NarrowConvolution) or not winograd.applies(conv):
         return []
     return [name for name in ALGORITHMS if winograd.error_bound(conv, name) <= accuracy]
 
 
-def default(conv: Convolution, accuracy: float, target: Target, threads: int) -> dict[str, Any]:
+def default(conv: Convolution, target: Target, threads: int, accuracy: float = 0.0) -> dict[str, Any]:
     """The untuned configuration: the algorithm and the tile that should take the fewest cycles."""
     in_tiles = convolution_amx.in_tiles(conv, target)
     if in_tiles is not None:
@@ -50,7 +50,7 @@ def default(conv: Convolution, accuracy: float, target: Target, threads: int) ->
     return {"algorithm": DIRECT if is_direct else fastest, **direct, **tiles}
 
 
-def schedule(cfg: TemplateConfig, conv: Convolution, accuracy: float) -> tuple[Schedule, list[Tensor]]:
+def schedule(cfg: TemplateConfig, conv: Convolution, accuracy: float = 0.0) -> tuple[Schedule, list[Tensor]]:
     """The convolution by the algorithm that the configuration names."""
     names = allowed(conv, accuracy)
     in_tiles = convolution_amx.in_tiles(conv, cfg.target)

@@ -1,17 +1,18 @@
-"""Convolutions of bytes in tiles that the processor multiplies whole (AMX).
+"""Convolutions of bytes or bfloat16 numbers in tiles that the processor multiplies whole (AMX).
 
 With the channels first:
 
 ::
 
-    image[n, q, y, x]                  words of four channels, zeros around
+    image[n, q, y, x]                  words of neighbouring channels, zeros around
     panels[n, band, strip, k, j]       what step k multiplies, for each pixel j of a panel
     sums[n, band, strip, f, j]         sum(dot(weight[f, k], panels[n, band, strip, k, j]))
     y[n, f, i, j]                      the sums, in the order of the result
 
 A panel has 16 or 32 pixels: a strip of a line, or of a band of neighbouring lines where those are short.
-Steps are the words of all taps, those of one tap after another. With the channels last the matrices lie the
-other way round, and pixels are the rows of the product.
+Steps are the words of all taps, those of one tap after another, and zeros that fill tiles. With the channels
+last the matrices lie the other way round, and pixels are the rows of the product; there zeros follow each run
+of words that are neighbours in memory, those of a row of taps or of one tap.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from tilewright.compiler.dot_instructions import Dtypes
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Expr, IterVar, Tensor
-from tilewright.compiler.te.words import WORD
+from tilewright.compiler.te.words import WORD, parts_of
 from tilewright.templates.analytic import nearest
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.epilogue import apply_epilogue
 from tilewright.templates.operators.convolution import Convolution
-from tilewright.templates.operators.convolution_words import WordConvolution
+from tilewright.templates.operators.convolution_narrow import NarrowConvolution
 from tilewright.templates.operators.product import up_to
 from tilewright.templates.operators.product_tiles import round_up
 from tilewright.templates.operators.window import arrange, divide
@@ -46,26 +47,32 @@ PARTS = (4, 8, 16, 32)  # of the reduction, in tiles
 PANEL_SHARE, READ_SHARE = 0.5, 0.5
 # Channels of the result for each step of the reduction, from which on it is the result that takes the time.
 MANY_CHANNELS = 4
+MOST_DIMENSIONS = 2
+# The least share of words in a run, the rest of which is zeros, by the numbers in a word: bytes are
+# multiplied faster without tiles.
+FULL = {2: 0.125, 4: 0.5}
 
 
-def in_tiles(conv: Convolution, target: Target) -> WordConvolution | None:
+def in_tiles(conv: Convolution, target: Target) -> NarrowConvolution | None:
     """The convolution as tiles multiply it; None where the processor has none for it, or it fills none."""
-    if not isinstance(conv, WordConvolution) or conv.groups > 1:
+    if not isinstance(conv, NarrowConvolution) or not multiplies_tiles(target, _types(conv)):
         return None
-    if conv.is_channels_last and conv.words % DEPTH:
-        return None  # words of a tap lie side by side in memory, and are copied by whole rows of tiles
+    if conv.groups > 1 or conv.window.rank > MOST_DIMENSIONS:
+        return None
+    conv = replace(conv, parts=parts_of(conv.dtype), is_biased=False)
+    runs = Runs.of(conv)
+    is_sparse = conv.is_channels_last and runs.length < FULL[conv.parts] * runs.padded
     fills = conv.o >= ROWS and Panels.of(conv).columns >= COLUMNS
-    has_tiles = multiplies_tiles(target, _types(conv))
-    return replace(conv, is_biased=False) if fills and has_tiles else None
+    return conv if fills and not is_sparse else None
 
 
-def _types(conv: WordConvolution) -> Dtypes:
+def _types(conv: NarrowConvolution) -> Dtypes:
     """Of the words that are multiplied: those of the weight are the left ones, but with the channels last."""
     types = conv.types.right, conv.types.left
     return _turn(conv, types)
 
 
-def _turn(conv: WordConvolution, pair: Sequence[T]) -> tuple[T, T]:
+def _turn(conv: NarrowConvolution, pair: Sequence[T]) -> tuple[T, T]:
     """What belongs to rows and columns of a matrix, the other way round with the channels last."""
     row, column = pair
     return (column, row) if conv.is_channels_last else (row, column)
@@ -106,12 +113,39 @@ def _power(extent: int) -> int:
     return 1 << (extent - 1).bit_length()
 
 
-def _steps(conv: WordConvolution) -> int:
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The steps of the reduction, in runs of whole tiles.
+
+    Attributes:
+        taps: whose words are in a run.
+        length: of a run; ``padded`` with the zeros that follow.
+    """
+
+    taps: int
+    length: int
+    padded: int
+
+    @classmethod
+    def of(cls, conv: NarrowConvolution) -> Runs:
+        """All steps; with the channels last those of which the words are neighbours in the image."""
+        taps = prod(conv.taps)
+        if conv.is_channels_last:
+            taps = conv.taps[-1] if conv.window.dilation[-1] == 1 else 1
+        return cls(taps, taps * conv.words, round_up(taps * conv.words, DEPTH))
+
+    def count(self, conv: NarrowConvolution) -> int:
+        """How many there are."""
+        return prod(conv.taps) // self.taps
+
+
+def _steps(conv: NarrowConvolution) -> int:
     """The steps of the reduction, whole tiles."""
-    return round_up(conv.depth, DEPTH)
+    runs = Runs.of(conv)
+    return runs.count(conv) * runs.padded
 
 
-def default_amx(conv: WordConvolution, target: Target) -> dict[str, Any]:
+def default_amx(conv: NarrowConvolution, target: Target) -> dict[str, Any]:
     """All channels for one panel after another, unless the weight or the result is too large for that.
 
     A weight that the second cache cannot hold is read once. A large result of few steps, with an image for
@@ -129,14 +163,14 @@ def default_amx(conv: WordConvolution, target: Target) -> dict[str, Any]:
     }
 
 
-def _channels(conv: WordConvolution) -> list[int]:
+def _channels(conv: NarrowConvolution) -> list[int]:
     """The channels that a call may have, whole tiles; a block of columns where they are such."""
     most = round_up(conv.o, ROWS)
     choices = CHANNELS[:1] if conv.is_channels_last else CHANNELS
     return sorted({min(channels, most) for channels in choices})
 
 
-def define_amx(cfg: TemplateConfig, conv: WordConvolution) -> None:
+def define_amx(cfg: TemplateConfig, conv: NarrowConvolution) -> None:
     """The knobs: the outer loop, the channels of a call, the tiles of a part of the reduction."""
     cfg.define_knob("order", ["pixels", "channels"])
     cfg.define_knob("channels", _channels(conv))
@@ -156,7 +190,7 @@ class Stages:
     y: Tensor
 
     @classmethod
-    def of(cls, conv: WordConvolution, shape: Panels, channels: int) -> Stages:
+    def of(cls, conv: NarrowConvolution, shape: Panels, channels: int) -> Stages:
         """The stages, by blocks of so many channels."""
         x, weight = conv.operands()
         image, words = _image(conv, x, shape), _weight(conv, weight, channels)
@@ -185,7 +219,7 @@ class Stages:
         return cls(x, weight, image, words, panels, sums, y)
 
 
-def _image(conv: WordConvolution, x: Tensor, shape: Panels) -> Tensor:
+def _image(conv: NarrowConvolution, x: Tensor, shape: Panels) -> Tensor:
     """The image as words, with zeros wherever a panel reads past its edges."""
     window = conv.window
     counts = (*((shape.bands * shape.lines,) * (window.rank - 1)), shape.strips * shape.width)
@@ -206,62 +240,73 @@ def _image(conv: WordConvolution, x: Tensor, shape: Panels) -> Tensor:
     return te.compute(shape_of_words, element, name="x.words", attrs={"FLOP": 0})
 
 
-def _read(conv: WordConvolution, image: Tensor, b: Expr, places: Sequence[Expr], channel: Expr) -> Expr:
+def _read(conv: NarrowConvolution, image: Tensor, b: Expr, places: Sequence[Expr], channel: Expr) -> Expr:
     """A channel, or a word of channels, of a pixel."""
     return te.Load(image, arrange(conv.layout, b, channel, places))
 
 
-def _tap(conv: WordConvolution, k: Expr) -> tuple[Expr, list[Expr]]:
-    """The word and the tap of a step; steps past the last are that one again."""
-    k = te.minimum(k, conv.depth - 1) if _steps(conv) > conv.depth else k
-    tap, word = k // conv.words, k % conv.words
+def _place(conv: NarrowConvolution, k: Expr) -> tuple[Expr, list[Expr], list[Expr]]:
+    """The word and the tap of a step, and the condition, if there is one, under which it has them."""
+    runs, (*_, across) = Runs.of(conv), conv.taps
+    run, r = (k // runs.padded, k % runs.padded) if runs.count(conv) > 1 else (te.const(0), k)
+    tap = run if runs.taps == 1 else run * runs.taps + r // conv.words
+    word = r if runs.taps == 1 else r % conv.words
+    tests = [r < runs.length] if runs.padded > runs.length else []
     if conv.window.rank == 1:
-        return word, [tap]
-    across = conv.window.kernel[-1]
-    return word, [tap // across, tap % across]
+        return word, [tap], tests
+    if runs.taps == across:
+        return word, [run, r // conv.words], tests
+    return word, [tap // across, tap % across], tests
 
 
-def _weight(conv: WordConvolution, weight: Tensor, channels: int) -> Tensor:
-    """The weight as words, zeros past the last step; channels past the last repeat it."""
+def _unless_past(tests: Sequence[Expr], value: Expr) -> Expr:
+    """The word, or zero where the tests fail; zeros on one side alone would make NaN of infinite numbers."""
+    return te.if_then_else(te.all(*tests), value, te.const(0, WORD)) if tests else value
+
+
+def _weight(conv: NarrowConvolution, weight: Tensor, channels: int) -> Tensor:
+    """The weight as words, zeros where steps have none; channels past the last repeat it."""
     rows = round_up(conv.o, channels)
 
     def element(*at: IterVar) -> Expr:
         f, k = _turn(conv, at)
-        word, taps = _tap(conv, k)
+        word, taps, tests = _place(conv, k)
         row = te.minimum(f, conv.o - 1) if rows > conv.o else f
-        value = conv.join(
-            lambda channel: te.Load(weight, (row, channel, *taps)), te.const(0), word, conv.types.right
-        )
-        has_rest = _steps(conv) > conv.depth
-        return te.if_then_else(k < conv.depth, value, te.const(0, WORD)) if has_rest else value
+        read = partial(_read_weight, weight, row, taps)
+        return _unless_past(tests, conv.join(read, te.const(0), word, conv.types.right))
 
     extents = _turn(conv, (rows, _steps(conv)))
     return te.compute(extents, element, name="weight.words", attrs={"FLOP": 0})
 
 
-def _panels(conv: WordConvolution, image: Tensor, shape: Panels) -> Tensor:
-    """What each step multiplies; the weights of steps past the last are zero."""
+def _read_weight(weight: Tensor, row: Expr, taps: Sequence[Expr], channel: Expr) -> Expr:
+    return te.Load(weight, (row, channel, *taps))
+
+
+def _panels(conv: NarrowConvolution, image: Tensor, shape: Panels) -> Tensor:
+    """What each step multiplies, zeros where it has no word."""
     window = conv.window
 
     def element(b: IterVar, band: IterVar, strip: IterVar, *at: IterVar) -> Expr:
         k, j = _turn(conv, at)
-        word, taps = _tap(conv, k)
+        word, taps, tests = _place(conv, k)
         line, column = band * shape.lines + j // shape.width, strip * shape.width + j % shape.width
         places = [line, column][-window.rank :]
         steps = zip(places, window.stride, taps, window.dilation, strict=True)
-        return _read(conv, image, b, [place * step + tap * apart for place, step, tap, apart in steps], word)
+        read = [place * step + tap * apart for place, step, tap, apart in steps]
+        return _unless_past(tests, _read(conv, image, b, read, word))
 
     extents = (conv.n, shape.bands, shape.strips, *_turn(conv, (_steps(conv), shape.columns)))
     return te.compute(extents, element, name="panels", attrs={"FLOP": 0})
 
 
-def schedule_amx(cfg: TemplateConfig, conv: WordConvolution) -> tuple[Schedule, list[Tensor]]:
+def schedule_amx(cfg: TemplateConfig, conv: NarrowConvolution) -> tuple[Schedule, list[Tensor]]:
     """The schedule that the knobs say, and its arguments."""
     define_amx(cfg, conv)
     shape, lanes = Panels.of(conv), cfg.target.lanes(conv.item)
     channels, by_pixels = cfg["channels"].val, cfg["order"].val == "pixels"
     stages = Stages.of(conv, shape, channels)
-    finished = apply_epilogue(stages.y, conv.epilogue, conv.channel_axis)
+    finished = apply_epilogue(stages.y, conv.epilogue, conv.channel_axis, conv.result)
     s, output = create_schedule(finished.output), finished.output
     if output is not stages.y:
         s[stages.y].compute_inline()
@@ -278,7 +323,7 @@ def schedule_amx(cfg: TemplateConfig, conv: WordConvolution) -> tuple[Schedule, 
 def _loop_over_result(
     s: Schedule,
     y: Tensor,
-    conv: WordConvolution,
+    conv: NarrowConvolution,
     shape: Panels,
     channels: int,
     lanes: int,
@@ -307,7 +352,7 @@ def _loop_over_result(
 
 
 def _multiply(
-    s: Schedule, stages: Stages, shape: Panels, channels: int, conv: WordConvolution, part: int
+    s: Schedule, stages: Stages, shape: Panels, channels: int, conv: NarrowConvolution, part: int
 ) -> None:
     """The sums of a panel and a block of channels by one call."""
     sums = stages.sums
@@ -323,7 +368,7 @@ def _multiply(
     s[sums].tensorize(row, tile_product(product))
 
 
-def _copy_operands(s: Schedule, stages: Stages, conv: WordConvolution, channels: int) -> None:
+def _copy_operands(s: Schedule, stages: Stages, conv: NarrowConvolution, channels: int) -> None:
     """The weight as tiles are read, and the image as words unless panels have each pixel once."""
     width = channels if conv.is_channels_last else DEPTH
     packed = s.pack(stages.words, stages.sums, {1: width})
@@ -341,7 +386,7 @@ def _copy_operands(s: Schedule, stages: Stages, conv: WordConvolution, channels:
 
 
 def _copy_panels(
-    s: Schedule, stages: Stages, shape: Panels, conv: WordConvolution, lanes: int, is_inside: bool
+    s: Schedule, stages: Stages, shape: Panels, conv: NarrowConvolution, lanes: int, is_inside: bool
 ) -> Tensor:
     """The copies: vectors of neighbours, all panels ahead unless each is made where it is used."""
     copied = stages.panels
@@ -351,13 +396,15 @@ def _copy_panels(
     panels = s[copied]
     b, band, strip, *at = panels.op.axis
     k, j = _turn(conv, at)
-    tap, k = panels.split(k, conv.words)
     line, j = panels.split(j, shape.width)
     if conv.is_channels_last:
+        run, k = panels.split(k, Runs.of(conv).padded)
         vector, k = panels.split(k, DEPTH)
-        panels.reorder(b, band, strip, line, j, tap, vector, k)
+        panels.reorder(b, band, strip, line, j, run, vector, k)
+        panels.loop_partition(vector)
         panels.vectorize(k)
     else:
+        tap, k = panels.split(k, conv.words)
         vector, j = panels.split(j, lanes)
         panels.reorder(b, band, strip, tap, k, line, vector, j)
         panels.unroll(line)

@@ -267,7 +267,7 @@ def schedule(cfg: TemplateConfig, conv: Convolution) -> tuple[Schedule, list[Ten
     x, weight = conv.operands()
     padded, filters = conv.image(x, cfg["border"].val != "skip"), conv.filters(weight)
     sums, y = conv.compute(padded, filters, cfg["lanes"].val)
-    finished = apply_epilogue(y, conv.epilogue, conv.channel_axis)
+    finished = apply_epilogue(y, conv.epilogue, conv.channel_axis, conv.result)
     s = create_schedule(finished.output)
     chosen = Tile(cfg["lanes"].val, cfg["rows"].val, cfg["vectors"].val, cfg["lines"].val)
     held = s.cache_write(sums, "call") if is_costly(conv.epilogue) else sums
