@@ -12,13 +12,14 @@ import numpy.typing as npt
 import pytest
 
 from tilewright.compiler import te
-from tilewright.compiler.backends.interpreter import interpret, storage_dtype
+from tilewright.compiler.backends.interpreter import interpret
 from tilewright.compiler.build import compile_program, lower_program, write_llvm
 from tilewright.compiler.errors import ExpressionError
 from tilewright.compiler.kernel import Kernel, load_kernel
 from tilewright.compiler.program import Program
 from tilewright.compiler.schedule import create_schedule
 from tilewright.compiler.target import Target
+from tilewright.compiler.te.storage import storage_dtype
 
 Array = npt.NDArray[Any]
 N = 37

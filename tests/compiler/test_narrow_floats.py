@@ -9,12 +9,12 @@ import numpy.typing as npt
 import pytest
 
 from tilewright.compiler import te
-from tilewright.compiler.backends.interpreter import storage_dtype
 from tilewright.compiler.build import compile_program
 from tilewright.compiler.kernel import Kernel, load_kernel
 from tilewright.compiler.program import Program
 from tilewright.compiler.schedule import create_schedule
 from tilewright.compiler.target import Target
+from tilewright.compiler.te.storage import storage_dtype
 
 Array = npt.NDArray[Any]
 COUNT = 1 << 16

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 import tilewright as tw
+from tilewright.compiler.te.storage import SHORT_FLOATS, storage_dtype
 from tilewright.templates.chain import KNOWN, parse_chain
 from tilewright.templates.errors import WorkloadError
 
@@ -70,6 +71,30 @@ def test_the_result_has_the_type_of_the_chain(chain: str, dtype: str, wanted: Ar
     assert (found == wanted).all()
 
 
+@pytest.mark.parametrize("dtype", SHORT_FLOATS)
+def test_16_bits_are_computed_in_32_and_rounded_once(dtype: str) -> None:
+    kind = storage_dtype(dtype)
+    rng = np.random.default_rng(0)
+    x, y, z = (rng.uniform(-2, 2, 1000).astype(kind) for _ in range(3))
+    wide = [operand.astype(np.float32) for operand in (x, y, z)]
+    kernel = tw.build("elementwise", shape=(1000,), chain="(x - y) * 3 + z", dtype=dtype, threads=1)
+    found = kernel(x, y, z)
+    assert found.dtype == kind
+    np.testing.assert_array_equal(found, ((wide[0] - wide[1]) * 3 + wide[2]).astype(kind))
+    assert (found != (x - y) * np.array(3, kind) + z).any()  # as it is where each step is rounded
+
+
+def test_16_bits_meet_other_types() -> None:
+    x, y = np.array([1.5, -2.25], np.float16), np.array([0.25, 3], storage_dtype("bfloat16"))
+    operands = ("x:float16", "y:bfloat16")
+    for chain, wanted in (("x + y", np.array([1.75, 0.75], np.float32)), ("x < y", np.array([False, True]))):
+        found = tw.build("elementwise", shape=(2,), chain=chain, operands=operands, threads=1)(x, y)
+        assert found.dtype == wanted.dtype
+        np.testing.assert_array_equal(found, wanted)
+    cast = tw.build("elementwise", shape=(2,), chain="cast(x * 3, bfloat16)", threads=1)
+    assert cast(np.array([1, 2], np.float32)).dtype == storage_dtype("bfloat16")
+
+
 def test_operands_come_in_the_order_of_the_text_with_shapes_and_types_of_their_own() -> None:
     operands = ("s:64x1", "mask:1x7:bool", "n:int32", "k:1")
     chain = "where(mask, y * s, n) + k"
@@ -108,6 +133,7 @@ def test_dimensions_that_are_broadcast_alike_are_one(operands: tuple[str, ...], 
         ("[x]", "known are"),
         ("'x'", "known are"),
         ("x % y", "known operators are"),
+        ("cast(x, float16) + y", "a cast to float16 must be around all of the chain"),
         ("0 < x < 1", "one comparison at a time"),
         ("clip(x, 1)", "clip has 3 arguments, not 2"),
         ("relu(x=y)", "known are"),

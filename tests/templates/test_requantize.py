@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tilewright.compiler.backends.interpreter import storage_dtype
 from tilewright.compiler.build import LINE_LIMIT_MOST, compile_program
 from tilewright.compiler.kernel import Kernel, load_kernel
 from tilewright.compiler.target import Target
+from tilewright.compiler.te.storage import storage_dtype
 from tilewright.templates.errors import TemplateError, WorkloadError
 from tilewright.templates.option import OtherOptionEntity
 from tilewright.templates.task import Task

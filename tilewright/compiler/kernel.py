@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewright.compiler.backends import call_wrapper
-from tilewright.compiler.backends.interpreter import interpret, storage_dtype
+from tilewright.compiler.backends.interpreter import interpret
 from tilewright.compiler.backends.llvm_jit import Loaded
 from tilewright.compiler.build import ObjectCode, lower_for_target, lower_program, write_llvm
 from tilewright.compiler.errors import ArgumentError, CompileError, TargetError
 from tilewright.compiler.program import TensorSpec
 from tilewright.compiler.runtime import repeat_function
 from tilewright.compiler.target import Target
+from tilewright.compiler.te.storage import storage_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tilewright.compiler.backends.interpreter import storage_dtype
 from tilewright.compiler.build import LINE_LIMIT_MOST, compile_program
 from tilewright.compiler.ir.visit import map_children
 from tilewright.compiler.kernel import load_kernel
@@ -17,6 +16,7 @@ from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.schedule.schedule import topological_order
 from tilewright.compiler.target import Target
 from tilewright.compiler.te.expr import FLOATS, Call, Cast, Const, Expr, Load, Reduce, Var, rebuild_as
+from tilewright.compiler.te.storage import storage_dtype
 from tilewright.compiler.te.tensor import ComputeOp, PlaceholderOp, Tensor
 from tilewright.compiler.te.words import dot_dtypes
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewright.compiler.te.storage import storage_dtype
 from tilewright.measure.buffers import Buffer, Place, allocate
 from tilewright.measure.result import MeasureSetupError
 
 if TYPE_CHECKING:
     Array = NDArray[np.generic]
 
-_NARROW_FLOATS = ("bfloat16",)
 _INTEGER_LIMIT = 8
 _BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
 
@@ -47,13 +47,8 @@ def make_buffers(specs: Sequence[Spec], seed: int = 0, place: Place = "start") -
 
 def numpy_dtype(name: str) -> np.dtype[np.generic]:
     """The NumPy type of a tensor's dtype, `bfloat16` included."""
-    if name in _NARROW_FLOATS:
-        import ml_dtypes
-
-        narrow: np.dtype[np.generic] = np.dtype(getattr(ml_dtypes, name))
-        return narrow
     try:
-        return np.dtype(name)
+        return storage_dtype(name)
     except TypeError as error:
         raise MeasureSetupError(f"dtype {name!r}: NumPy has no such type") from error
 

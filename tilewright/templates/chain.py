@@ -16,6 +16,7 @@ import numpy as np
 from tilewright.compiler import te
 from tilewright.compiler.errors import TilewrightError
 from tilewright.compiler.te.expr import DTYPES
+from tilewright.compiler.te.storage import SHORT_FLOATS, computed_dtype, storage_dtype
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.expression_size import check_size
 from tilewright.templates.functions import FUNCTIONS, FUNCTIONS_OF_SEVERAL, Function
@@ -89,14 +90,17 @@ class Chain:
     is_costly: bool
 
     def express(self, values: Mapping[str, te.Expr]) -> te.Expr:
-        """The chain as an expression.
+        """The chain as an expression: that of 16-bit floats is computed in float32, and rounded once.
 
         Raises:
             WorkloadError: a function cannot take the types of its arguments, or the expression is too long.
         """
         found: te.Expr = self.evaluate(values, lambda apply: apply.function.express)
         check_size(found, f"chain {self.text!r}")
-        return found
+        if all(value.dtype not in SHORT_FLOATS for value in values.values()):
+            return found
+        wide = {name: te.cast(computed_dtype(value.dtype), value) for name, value in values.items()}
+        return te.cast(found.dtype, self.evaluate(wide, lambda apply: apply.function.express))
 
     def compute(self, arrays: Mapping[str, Any]) -> Any:
         """The chain in NumPy."""
@@ -130,9 +134,10 @@ def parse_chain(text: str) -> Chain:
     text = text.strip()
     if len(text) > MOST_CHARACTERS or not text.isascii():
         raise WorkloadError(f"chain: at most {MOST_CHARACTERS} characters, all of them ASCII")
-    parser = _Parser(text)
     try:
-        root = parser.node(ast.parse(text, mode="eval").body)
+        tree = ast.parse(text, mode="eval").body
+        parser = _Parser(text, tree)
+        root = parser.node(tree)
     except SyntaxError as error:
         raise WorkloadError(f"{_point(text, (error.offset or 1) - 1)}: {error.msg}") from None
     except WorkloadError:
@@ -157,6 +162,7 @@ class _Parser:
     """Turns Python's tree into nodes; the order is that of the text."""
 
     text: str
+    tree: ast.expr
     operands: dict[str, None] = field(default_factory=dict)
     applied: list[Apply] = field(default_factory=list)
 
@@ -217,6 +223,8 @@ class _Parser:
     def _cast(self, tree: ast.expr, value: ast.expr, dtype: str) -> Apply:
         if dtype not in CASTS:
             self._refuse(tree, f"{dtype} is none of the types {', '.join(CASTS)}")
+        if dtype in SHORT_FLOATS and tree is not self.tree:
+            self._refuse(tree, f"a cast to {dtype} must be around all of the chain, which is rounded once")
         return self._apply(tree, f"cast to {dtype}", CASTS[dtype], [self.node(value)])
 
     def _apply(self, tree: ast.expr, label: str, function: Function, arguments: list[Node]) -> Apply:
@@ -231,12 +239,10 @@ class _Parser:
 
 
 def _casting(dtype: str) -> Function:
-    return Function(lambda x: te.cast(dtype, x), lambda x: np.asarray(x).astype(dtype))
+    return Function(lambda x: te.cast(dtype, x), lambda x: np.asarray(x).astype(storage_dtype(dtype)))
 
 
-CASTS = {
-    dtype: _casting(dtype) for dtype in ("float32", "float64", "int32", "int64", "uint8", "int8", "bool")
-}
+CASTS = {dtype: _casting(dtype) for dtype in DTYPES}
 
 
 def _names() -> str:

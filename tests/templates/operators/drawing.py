@@ -15,7 +15,8 @@ MOST_ELEMENTS = 6000
 # Elements of an image's spatial dimensions together.
 MOST_PIXELS = 2000
 
-DTYPES = st.sampled_from(["float32", "float64"])
+# Of what is computed with; 16-bit floats now and then.
+DTYPES = st.sampled_from([*("float32", "float64") * 3, "bfloat16", "float16"])
 
 
 def draw_extents(draw: Draw, least: Sequence[int]) -> Params:

@@ -17,9 +17,10 @@ from tests.templates.operators.drawing import (
     draw_rest,
     draw_shape,
 )
+from tilewright.compiler.te.expr import DTYPES as DTYPES_OF_ELEMENTS
 from tilewright.templates.operators.coordinates import CoordinateMode, NearestMode
 
-ELEMENTS = st.sampled_from(["float32", "float32", "float64", "int32", "int64", "uint8", "int8", "bool"])
+ELEMENTS = st.sampled_from(["float32", "float32", *DTYPES_OF_ELEMENTS])
 # What chains are made of.
 TERMS = (
     *("({0}) + ({1})", "({0}) * ({1})", "({0}) - ({1}) * 0.5", "-({0})", "min({0}, {1})", "max({0}, 0.1)"),
@@ -137,7 +138,8 @@ def chains(draw: Draw) -> Params:
         for name in sorted(names)
         if name in kinds or draw(st.booleans())
     ]
-    chain = f"cast({chain}, float32)" if draw(st.booleans()) else chain
+    cast = draw(st.sampled_from(["", "", "float32", "float32", "bfloat16", "float16"]))
+    chain = f"cast({chain}, {cast})" if cast else chain
     # Beside integers numbers are of float32, and as exact as those.
     dtype = "float32" if "n" in names else draw(DTYPES)
     return {"shape": shape, "chain": chain, "operands": tuple(operands), "dtype": dtype}

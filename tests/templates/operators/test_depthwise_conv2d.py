@@ -23,6 +23,12 @@ def test_it_is_a_convolution_in_as_many_groups(layout: str) -> None:
     assert depthwise.flops == grouped.flops == 2 * 2 * 6 * 5 * 8 * 3 * 2
 
 
+def test_the_default_fits_the_registers_of_a_lesser_cpu() -> None:
+    """One row of eight vectors: their sums, eight vectors of the image and a weight are more than 16."""
+    task = Task.create("depthwise_conv2d", Target.named("x86-64"), 1, n=1, c=1, h=1, w=29, kernel=1)
+    assert task.instantiate(task.default_config)
+
+
 def test_a_window_that_does_not_fit_is_refused() -> None:
     with pytest.raises(WorkloadError, match="depthwise_conv2d: the kernel covers 9 x 9 pixels"):
         _ = Task.create("depthwise_conv2d", Target.host(), 1, n=1, c=3, h=7, w=7, kernel=9).space

@@ -9,7 +9,10 @@ import numpy.typing as npt
 import pytest
 
 import tilewright as tw
+from tilewright.compiler.build import compile_program
+from tilewright.compiler.kernel import load_kernel
 from tilewright.compiler.target import Target
+from tilewright.compiler.te.storage import SHORT_FLOATS, storage_dtype
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.task import Task
 
@@ -20,6 +23,7 @@ BITS = (
     *(0x80000000, 0x00000000, 0x00000001, 0x807FFFFF, 0x3F800000),
 )
 SHAPE = (6, 9, 37)
+CPUS = ("native", "haswell", "x86-64") if Target.host().architecture == "x86_64" else ("native",)
 CASES: list[tuple[str, dict[str, Any], Any]] = [
     ("transpose", {"perm": (2, 0, 1)}, lambda x: x.transpose(2, 0, 1)),
     ("transpose", {"perm": (1, 0, 2)}, lambda x: x.swapaxes(0, 1)),
@@ -64,6 +68,56 @@ def test_every_bit_arrives(op: str, params: dict[str, Any], expected: Any, threa
     x = bits(SHAPE)
     kernel = tw.build(op, shape=SHAPE, threads=threads, **params)
     assert same_bits(kernel(x), expected(x))
+
+
+SHORT_SHAPE = {"shape": (256, 256)}
+SHORT_MOVES: list[tuple[str, dict[str, Any], Any]] = [
+    ("transpose", SHORT_SHAPE, lambda x: x.T),
+    ("slice", SHORT_SHAPE | {"start": (3, -1), "step": (1, -2)}, lambda x: x[3:, ::-2]),
+    (
+        "pad",
+        SHORT_SHAPE | {"padding": (1, 2, 3, 4), "mode": "edge"},
+        lambda x: np.pad(x, ((1, 3), (2, 4)), "edge"),
+    ),
+    (
+        "pad",
+        SHORT_SHAPE | {"padding": (1, 2, 3, 4), "value": -0.0},
+        lambda x: np.pad(x, ((1, 3), (2, 4)), constant_values=1 << 15),
+    ),
+    (
+        "resize",
+        {"n": 1, "c": 1, "h": 256, "w": 256, "size": 512, "mode": "nearest"},
+        lambda x: x.repeat(2, 0).repeat(2, 1),
+    ),
+]
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("dtype", SHORT_FLOATS)
+@pytest.mark.parametrize(("op", "params", "expected"), SHORT_MOVES)
+def test_every_bit_of_16_arrives(
+    op: str, params: dict[str, Any], expected: Any, dtype: str, cpu: str
+) -> None:
+    """Signalling NaNs, too, which any conversion would make quiet."""
+    numbers = np.random.default_rng(0).permutation(np.arange(1 << 16, dtype=np.uint16)).reshape(256, 256)
+    task = Task.create(op, Target.named(cpu), 1, dtype=dtype, **params)
+    code = compile_program(task.instantiate(task.default_config), task.target)
+    x = numbers.view(storage_dtype(dtype)).reshape(code.inputs[0].shape)
+    found, wanted = load_kernel(code)(x), expected(numbers)
+    np.testing.assert_array_equal(found.view(np.uint16).reshape(wanted.shape), wanted)
+
+
+@pytest.mark.parametrize("dtype", SHORT_FLOATS)
+def test_16_bits_are_joined_and_gathered(dtype: str) -> None:
+    numbers = np.arange(1 << 16, dtype=np.uint16).reshape(256, 256)
+    x = numbers.view(storage_dtype(dtype))
+    joined = tw.build("concatenate", shape=(256, 512), axis=1, extents=(256, 256), dtype=dtype, threads=1)
+    assert same_bits(joined(x, x[::-1].copy()), np.concatenate([x, x[::-1]], 1))
+    places = np.array([255, 3, 3, 0, 77])
+    gathered = tw.build("gather", shape=(256, 256), axis=1, indices=(5,), dtype=dtype, threads=1)
+    assert same_bits(gathered(x, places), x[:, places])
+    hot = tw.build("one_hot", shape=(5,), depth=256, on=3.0, off=-0.0, dtype=dtype, threads=1)
+    assert same_bits(hot(places), np.where(places[:, None] == np.arange(256), 3.0, -0.0).astype(x.dtype))
 
 
 def test_concatenated_arrays_keep_every_bit() -> None:
@@ -122,6 +176,8 @@ def test_what_does_not_fit_is_refused(op: str, params: dict[str, Any], why: str)
     ("value", "dtype", "why"),
     [
         (300, "uint8", "an integer from 0 to 255, for dtype=uint8"),
+        (7e4, "float16", "from -65504.0 to 65504.0, or infinite, or NaN, for dtype=float16"),
+        (3.4e38, "bfloat16", "from -3.3895"),
         (-1, "uint8", "an integer from 0 to 255"),
         (1.5, "int32", "an integer"),
         (float("nan"), "int32", "an integer"),

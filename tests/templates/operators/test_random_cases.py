@@ -19,9 +19,9 @@ from tests.templates.operators.random_cases import (
     sum_dtype_of,
     try_cases,
 )
-from tilewright.compiler.backends.interpreter import storage_dtype
 from tilewright.compiler.kernel import Kernel, load_kernel
 from tilewright.compiler.target import Target
+from tilewright.compiler.te.storage import storage_dtype
 from tilewright.measure.buffers import Buffer, Place, allocate, poison
 from tilewright.measure.inputs import make_buffers
 from tilewright.measure.verify import ReferenceData, verify_outputs

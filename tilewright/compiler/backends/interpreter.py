@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
@@ -41,15 +40,11 @@ from tilewright.compiler.te.expr import (
     Unary,
     Var,
 )
+from tilewright.compiler.te.storage import storage_dtype
 from tilewright.compiler.te.words import dot_dtypes, join_parts, multiply_words
 
 Array = npt.NDArray[Any]
 Scalar = Any
-
-
-def storage_dtype(dtype: str) -> np.dtype[Any]:
-    """The NumPy type that holds elements of ``dtype``."""
-    return np.dtype(ml_dtypes.bfloat16) if dtype == "bfloat16" else np.dtype(dtype)
 
 
 def interpret(nest: LoopNest, inputs: Sequence[Array]) -> list[Array]:

@@ -32,6 +32,7 @@ from tilewright.compiler.te.expr import (
     Var,
     children,
 )
+from tilewright.compiler.te.storage import SHORT_FLOATS
 from tilewright.compiler.te.words import dot_dtypes
 
 FLOAT_OPS = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}
@@ -264,7 +265,7 @@ class ExprWriter:
             zero = self.splat(constant(0, a.dtype), a.lanes)
             kind = "fcmp une" if is_float(a.dtype) else "icmp ne"
             return self.text.pure(f"{kind} {a.typed}, {zero.text}", "bool", a.lanes, a)
-        if dtype in ("float16", "bfloat16"):
+        if dtype in SHORT_FLOATS:
             return self._round_half(self.cast(a, "float32") if a.dtype != "float32" else a, dtype)
         if source == VALUE[dtype]:
             return Operand(a.text, dtype, a.lanes, a.depth)

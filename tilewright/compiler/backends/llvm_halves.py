@@ -13,6 +13,7 @@ from tilewright.compiler.backends.llvm_function import FunctionText, Operand, co
 from tilewright.compiler.backends.llvm_jit import emit_assembly
 from tilewright.compiler.backends.llvm_types import MEMORY, vector
 from tilewright.compiler.target import Target
+from tilewright.compiler.te.storage import SHORT_FLOATS
 
 _PROBE = """
 define <4 x {kind}> @narrow(<4 x float> %x) {{
@@ -25,7 +26,6 @@ define <4 x float> @widen(<4 x {kind}> %x) {{
 }}
 """
 _LIBRARY = re.compile(r"__(trunc|extend|gnu_)\w*")
-NARROW = ("float16", "bfloat16")
 # Exponents of float32, in place, and what separates the two formats of 16 bits from it.
 _INFINITY = 255 << 23
 _HALF_OVERFLOW = (127 + 16) << 23
@@ -36,7 +36,7 @@ _HALF_MAGIC = (127 - 15 + 23 - 10 + 1) << 23
 @cache
 def narrow_without_instruction(target: Target) -> frozenset[str]:
     """The 16-bit types that LLVM converts by calls of a library."""
-    kinds = {dtype: _PROBE.format(kind=MEMORY[dtype]) for dtype in NARROW}
+    kinds = {dtype: _PROBE.format(kind=MEMORY[dtype]) for dtype in SHORT_FLOATS}
     found = {
         dtype for dtype, text in kinds.items() if _LIBRARY.search(emit_assembly(text, target, full=False))
     }

@@ -364,8 +364,8 @@ class Memory:
             return raw
         if buffer.dtype == "float16" and buffer.dtype in self.emulated:
             return retyped(widen_float16(self.text, raw), buffer.dtype)
-        if buffer.dtype == "bfloat16" and not raw.lanes:
-            # LLVM vectorizes loops of such reads, a few elements apart, to a type that it cannot handle.
+        if buffer.dtype == "bfloat16":
+            # As a conversion LLVM moves it behind what follows, of which processors do nothing in 16 bits.
             return retyped(widen_bfloat16(self.text, raw), buffer.dtype)
         stored, held = vector(MEMORY[buffer.dtype], raw.lanes), vector(VALUE[buffer.dtype], raw.lanes)
         name = "trunc" if buffer.dtype == "bool" else "fpext"

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from tilewright.compiler.backends.llvm_entries import KernelEntries
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand
-from tilewright.compiler.backends.llvm_halves import NARROW, narrow_without_instruction
+from tilewright.compiler.backends.llvm_halves import narrow_without_instruction
 from tilewright.compiler.backends.llvm_intrinsics import LinkedFunction
 from tilewright.compiler.backends.llvm_memory import NONTEMPORAL
 from tilewright.compiler.backends.llvm_stmt import (
@@ -18,11 +18,13 @@ from tilewright.compiler.backends.llvm_stmt import (
     StmtWriter,
     padded_bytes,
 )
+from tilewright.compiler.backends.moved_bits import move_bits
 from tilewright.compiler.errors import CodeSizeError, CompileError
 from tilewright.compiler.ir.loops import Buffer, Intrinsic, LoopNest, Stmt, Store
 from tilewright.compiler.ir.visit import own_exprs, statements, walk
 from tilewright.compiler.lower.constants import divide_constants
 from tilewright.compiler.target import Target
+from tilewright.compiler.te.storage import SHORT_FLOATS
 
 # The two parts of a kernel that may write past the caches.
 CACHED, STREAMED = "cached_part", "streamed_part"
@@ -138,7 +140,7 @@ class ModuleWriter:
             node.dtype for s in statements(self.nest.body) for expr in own_exprs(s) for node in walk(expr)
         }
         used |= {buffer.dtype for buffer in (*self.nest.inputs, *self.nest.outputs)}
-        return narrow_without_instruction(self.target) if used & set(NARROW) else frozenset()
+        return narrow_without_instruction(self.target) if used & set(SHORT_FLOATS) else frozenset()
 
     @cached_property
     def _written(self) -> set[Buffer]:
@@ -205,4 +207,4 @@ def write_module(
     ``args`` holds the addresses of the arguments. Scratch memory for threads lies behind the kernel's own.
     With ``constants`` there are two functions more: see :mod:`llvm_entries`.
     """
-    return ModuleWriter(nest, target, line_limit, threads).write(constants)
+    return ModuleWriter(move_bits(nest), target, line_limit, threads).write(constants)

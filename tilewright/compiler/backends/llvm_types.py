@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 from tilewright.compiler.te.expr import FLOATS, Scalar
+from tilewright.compiler.te.storage import BITS
 
 # Half-precision values are held as float; only memory holds them in 16 bits.
 VALUE = {
@@ -17,6 +18,7 @@ VALUE = {
     "bfloat16": "float",
     "float32": "float",
     "float64": "double",
+    BITS: "i16",
 }
 MEMORY = {**VALUE, "bool": "i8", "float16": "half", "bfloat16": "bfloat"}
 # What masked accesses move: where there are none, LLVM would convert each element of a 16-bit vector.

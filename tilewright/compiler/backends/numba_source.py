@@ -28,10 +28,10 @@ from tilewright.compiler.ir.loops import (
 )
 from tilewright.compiler.ir.visit import parts
 from tilewright.compiler.te.expr import FLOATS, Binary, Call, Cast, Const, Expr, Load, Select, Unary, Var
+from tilewright.compiler.te.storage import SHORT_FLOATS
 from tilewright.compiler.te.words import dot_dtypes
 
 Array = npt.NDArray[Any]
-UNSUPPORTED = ("float16", "bfloat16")
 MATH = {
     "exp": "math.exp({})",
     "exp2": "np.exp2({})",
@@ -171,7 +171,7 @@ class _SourceWriter:
 
 
 def _numpy_name(dtype: str) -> str:
-    if dtype in UNSUPPORTED:
+    if dtype in SHORT_FLOATS:
         raise CompileError(f"the numba backend has no {dtype}: use backend='llvm'")
     return "bool_" if dtype == "bool" else dtype
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from tilewright.compiler.errors import ExpressionError
+from tilewright.compiler.te.storage import BITS
 
 if TYPE_CHECKING:
     from tilewright.compiler.ir.loops import Buffer
@@ -30,6 +31,7 @@ BYTES = {
     "bfloat16": 2,
     "float32": 4,
     "float64": 8,
+    BITS: 2,
 }
 INTEGER_LIMITS = {
     "int8": (-(1 << 7), (1 << 7) - 1),

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from tilewright.compiler.errors import ExpressionError
 from tilewright.compiler.te.expr import BYTES, Call, Expr, ExprLike, as_expr
+from tilewright.compiler.te.storage import storage_dtype
 
 WORD = "int32"
 PART_DTYPES = ("int8", "uint8", "bfloat16")
@@ -77,16 +77,14 @@ def dot_dtypes(expr: Expr) -> tuple[str, str] | None:
 
 def join_parts(values: Sequence[Any], dtype: str) -> int:
     """The word of some numbers."""
-    return int(np.array(values, _storage(dtype)).view(WORD)[0])
+    return int(np.array(values, storage_dtype(dtype)).view(WORD)[0])
 
 
 def multiply_words(a: int, b: int, dtypes: tuple[str, str]) -> int | float:
     """The meaning of :func:`dot`, on numbers."""
-    left, right = (np.array([value], WORD).view(_storage(d)) for value, d in zip((a, b), dtypes, strict=True))
+    left, right = (
+        np.array([value], WORD).view(storage_dtype(d)) for value, d in zip((a, b), dtypes, strict=True)
+    )
     wide = np.float64 if "bfloat16" in dtypes else np.int64
     total: int | float = (left.astype(wide) * right.astype(wide)).sum().item()
     return total
-
-
-def _storage(dtype: str) -> np.dtype[Any]:
-    return np.dtype(ml_dtypes.bfloat16) if dtype == "bfloat16" else np.dtype(dtype)

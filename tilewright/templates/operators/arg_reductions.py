@@ -22,7 +22,7 @@ from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.operators.lanes import halve_lanes
-from tilewright.templates.operators.product import Dtype
+from tilewright.templates.operators.operand import FloatDtype, Operand, computed_lanes
 from tilewright.templates.operators.reduction import (
     Reduction,
     default_reduction,
@@ -76,7 +76,7 @@ def _find(reduction: Reduction, join: Join) -> Program:
         raise WorkloadError(
             f"argmax, argmin: at most {NOWHERE - 1} elements along axis, of {reduction.shape}"
         )
-    cfg, x = get_config(), reduction.placeholder()
+    cfg, x = get_config(), reduction.input()
     if reduction.is_along:
         cfg.define_knob("chunk", _chunks(reduction))
         define_reduction(cfg, reduction)
@@ -90,7 +90,7 @@ def _find(reduction: Reduction, join: Join) -> Program:
 
     first = reduction.reduce("first", x, place)
     y = reduction.result(first, lambda at: at.astype("int64"))
-    return schedule_reduction(cfg, reduction, [best, first], y), [x, y]
+    return schedule_reduction(cfg, reduction, [best, first], y), [x.tensor, y]
 
 
 def _is_found(value: te.Expr, best: te.Expr) -> te.Expr:
@@ -102,7 +102,7 @@ def _first(is_found: te.Expr, place: te.Expr, axis: IterVar) -> te.Expr:
     return te.min(te.if_then_else(is_found, place.astype("int32"), NOWHERE), axis=axis)
 
 
-def _find_in_chunks(cfg: TemplateConfig, reduction: Reduction, x: Tensor, join: Join, size: int) -> Program:
+def _find_in_chunks(cfg: TemplateConfig, reduction: Reduction, x: Operand, join: Join, size: int) -> Program:
     """The best of each chunk, which threads share; then the first chunk that has it, and the place there."""
     (rows,), (length,) = reduction.kept, reduction.reduced
     count = -(-length // size)
@@ -125,7 +125,7 @@ def _find_in_chunks(cfg: TemplateConfig, reduction: Reduction, x: Tensor, join: 
     first = te.compute((rows,), place, name="first")
     y = reduction.result(first, lambda at: at.astype("int64"))
     s = create_schedule(y)
-    lanes = cfg.target.lanes(BYTES[reduction.dtype])
+    lanes = computed_lanes(cfg.target, reduction.dtype)
     reduce_along(s, cfg, [s.cache_write(part, "call")], part, lanes)
     (i,) = s[y].op.axis
     for stage in (best, which, first):
@@ -135,12 +135,12 @@ def _find_in_chunks(cfg: TemplateConfig, reduction: Reduction, x: Tensor, join: 
         s[lane].vectorize(s[lane].op.axis[-1])
         s[lane].reorder(*s[lane].op.axis[:-1], *s[lane].op.reduce_axis, s[lane].op.axis[-1])
     s[y].parallel(i)
-    return s, [x, y]
+    return s, [x.tensor, y]
 
 
 @template("argmax", reference=_reference(np.argmax), default=default, flops=flops)
 def argmax(
-    shape: Shape, axis: int | None = None, keepdims: bool = False, dtype: Dtype = "float32"
+    shape: Shape, axis: int | None = None, keepdims: bool = False, dtype: FloatDtype = "float32"
 ) -> Program:
     """The place of the greatest element along an axis, as int64; in the flat array unless one is given."""
     return _find(Reduction.of("argmax", shape, axis, keepdims, dtype), te.max)
@@ -148,7 +148,7 @@ def argmax(
 
 @template("argmin", reference=_reference(np.argmin), default=default, flops=flops)
 def argmin(
-    shape: Shape, axis: int | None = None, keepdims: bool = False, dtype: Dtype = "float32"
+    shape: Shape, axis: int | None = None, keepdims: bool = False, dtype: FloatDtype = "float32"
 ) -> Program:
     """The place of the least element along an axis, as int64; in the flat array unless one is given."""
     return _find(Reduction.of("argmin", shape, axis, keepdims, dtype), te.min)

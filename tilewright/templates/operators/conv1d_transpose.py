@@ -14,7 +14,7 @@ from tilewright.templates.collector import get_config
 from tilewright.templates.operators import convolution_direct
 from tilewright.templates.operators.convolution import Constant
 from tilewright.templates.operators.convolution_transpose import TransposedConvolution, reference
-from tilewright.templates.operators.product import Dtype
+from tilewright.templates.operators.operand import FloatDtype
 from tilewright.templates.operators.window import Ends, Layout1d
 from tilewright.templates.template import template
 
@@ -44,7 +44,7 @@ def conv1d_transpose(
     dilation: int = 1,
     groups: int = 1,
     layout: Layout1d = "NCW",
-    dtype: Dtype = "float32",
+    dtype: FloatDtype = "float32",
     epilogue: tuple[str, ...] = (),
     constant: Constant = ("weight",),
 ) -> tuple[Schedule, list[Tensor]]:

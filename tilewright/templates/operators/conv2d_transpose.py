@@ -14,7 +14,7 @@ from tilewright.templates.collector import get_config
 from tilewright.templates.operators import convolution_direct
 from tilewright.templates.operators.convolution import Constant
 from tilewright.templates.operators.convolution_transpose import TransposedConvolution, reference
-from tilewright.templates.operators.product import Dtype
+from tilewright.templates.operators.operand import FloatDtype
 from tilewright.templates.operators.window import Layout, Pair, Sides
 from tilewright.templates.template import template
 
@@ -45,7 +45,7 @@ def conv2d_transpose(
     dilation: Pair = 1,
     groups: int = 1,
     layout: Layout = "NCHW",
-    dtype: Dtype = "float32",
+    dtype: FloatDtype = "float32",
     epilogue: tuple[str, ...] = (),
     constant: Constant = ("weight",),
 ) -> tuple[Schedule, list[Tensor]]:

@@ -13,7 +13,7 @@ from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import get_config
 from tilewright.templates.operators import convolution_algorithms
 from tilewright.templates.operators.convolution import Constant, reference
-from tilewright.templates.operators.convolution_narrow import make_convolution
+from tilewright.templates.operators.convolution_words import make_convolution
 from tilewright.templates.operators.product_types import OutDtype, ProductDtype, WeightDtype
 from tilewright.templates.operators.window import Faces, Layout3d, Triple
 from tilewright.templates.template import template

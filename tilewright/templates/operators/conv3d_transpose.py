@@ -14,7 +14,7 @@ from tilewright.templates.collector import get_config
 from tilewright.templates.operators import convolution_direct
 from tilewright.templates.operators.convolution import Constant
 from tilewright.templates.operators.convolution_transpose import TransposedConvolution, reference
-from tilewright.templates.operators.product import Dtype
+from tilewright.templates.operators.operand import FloatDtype
 from tilewright.templates.operators.window import Faces, Layout3d, Triple
 from tilewright.templates.template import template
 
@@ -46,7 +46,7 @@ def conv3d_transpose(
     dilation: Triple = 1,
     groups: int = 1,
     layout: Layout3d = "NCDHW",
-    dtype: Dtype = "float32",
+    dtype: FloatDtype = "float32",
     epilogue: tuple[str, ...] = (),
     constant: Constant = ("weight",),
 ) -> tuple[Schedule, list[Tensor]]:

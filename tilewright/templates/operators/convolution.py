@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from tilewright.compiler import te
 from tilewright.compiler.te import IterVar, Tensor
-from tilewright.compiler.te.expr import BYTES
+from tilewright.compiler.te.storage import computed_dtype
 from tilewright.templates.epilogue import finish
-from tilewright.templates.operators.product import Dtype
+from tilewright.templates.operators.operand import computed_bytes, widened
 from tilewright.templates.operators.product_types import widen
 from tilewright.templates.operators.window import (
     Window,
@@ -43,9 +43,10 @@ class Convolution:
         window: how the kernel moves.
         groups: output channels read the input channels of their group only.
         layout: such as ``NCHW``.
-        dtype: of all tensors.
+        dtype: of the image; that of the weight follows from it.
         epilogue: what is done with each element of the result.
         outer_extents: those that callers see, where an image is computed as one long row.
+        out_dtype: of the result ahead of its epilogue, if it is not the usual one.
 
     Raises:
         WorkloadError: the window does not fit, or the groups do not divide the channels.
@@ -59,9 +60,10 @@ class Convolution:
     window: Window
     groups: int
     layout: str
-    dtype: Dtype
+    dtype: str
     epilogue: tuple[str, ...] = ()
     outer_extents: tuple[int, ...] = ()
+    out_dtype: str | None = None
 
     @classmethod
     def of(cls, owner: str, arguments: Mapping[str, Any]) -> Convolution:
@@ -85,20 +87,26 @@ class Convolution:
         sizes = {name: arguments[name] for name in ("kernel", "stride", "padding", "dilation")}
         others = {name: arguments[name] for name in ("n", "c", "o", "groups", "layout", "dtype", "epilogue")}
         window = Window.of(**sizes, rank=len(extents))
-        return {"owner": owner, "extents": extents, "window": window, **others}
+        out_dtype = arguments.get("out_dtype")
+        return {"owner": owner, "extents": extents, "window": window, "out_dtype": out_dtype, **others}
 
     def __post_init__(self) -> None:
         self.window.check(self.owner, self.extents, self.c, self.o, self.groups)
 
     @property
     def item(self) -> int:
-        """Bytes of an element."""
-        return BYTES[self.dtype]
+        """Bytes of a sum, and of what is multiplied at each step."""
+        return computed_bytes(self.dtype)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether operands are multiplied as they are stored."""
+        return computed_dtype(self.dtype) == self.dtype
 
     @property
     def result(self) -> str:
         """The type of the result, unless its epilogue makes bytes."""
-        return self.dtype
+        return self.out_dtype or self.dtype
 
     @property
     def places(self) -> tuple[int, ...]:
@@ -148,7 +156,7 @@ class Convolution:
     @property
     def is_read_in_place(self) -> bool:
         """Whether the image is read where it lies, but for a border that is written into a copy."""
-        return True
+        return self.is_plain
 
     @property
     def has_equal_lines(self) -> bool:
@@ -183,9 +191,10 @@ class Convolution:
         )
         return x, weight
 
-    def widen(self, x: Tensor) -> Tensor:
-        """The image with its border along the contiguous spatial axis."""
-        return pad_image(x, self.window.only(self.window.rank - 1), self.layout)
+    @property
+    def border(self) -> Window:
+        """The padding along the contiguous spatial axis."""
+        return self.window.only(self.window.rank - 1)
 
     @property
     def operations(self) -> int | None:
@@ -194,11 +203,12 @@ class Convolution:
 
     def image(self, x: Tensor, is_padded: bool) -> Tensor:
         """What the taps read: the image, with a border of zeros at the ends of its rows or without."""
-        return self.widen(x) if is_padded else x
+        border = self.border if is_padded else self.border.only()
+        return pad_image(x, border, self.layout, computed_dtype(self.dtype))
 
     def filters(self, weight: Tensor) -> Tensor:
         """What the taps of the image are multiplied by."""
-        return weight
+        return widened(weight, computed_dtype(self.dtype))
 
     def multiply(self, pixel: te.Expr, weight: te.Expr) -> te.Expr:
         """A step of a sum."""
@@ -210,7 +220,7 @@ class Convolution:
         return sums, sums
 
     def convolve(self, image: Tensor, weight: Tensor) -> Tensor:
-        """The sums, of an image with or without the border that :meth:`widen` makes.
+        """The sums, of an image with or without its border.
 
         Where a tap meets a border that is not stored nothing is added.
         """

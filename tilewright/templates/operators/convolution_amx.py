@@ -29,12 +29,12 @@ from tilewright.compiler.dot_instructions import Dtypes
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Expr, IterVar, Tensor
-from tilewright.compiler.te.words import WORD, parts_of
+from tilewright.compiler.te.words import WORD
 from tilewright.templates.analytic import nearest
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.epilogue import apply_epilogue
 from tilewright.templates.operators.convolution import Convolution
-from tilewright.templates.operators.convolution_narrow import NarrowConvolution
+from tilewright.templates.operators.convolution_words import WordConvolution
 from tilewright.templates.operators.product import up_to
 from tilewright.templates.operators.product_tiles import round_up
 from tilewright.templates.operators.window import arrange, divide
@@ -53,26 +53,26 @@ MOST_DIMENSIONS = 2
 FULL = {2: 0.125, 4: 0.5}
 
 
-def in_tiles(conv: Convolution, target: Target) -> NarrowConvolution | None:
+def in_tiles(conv: Convolution, target: Target) -> WordConvolution | None:
     """The convolution as tiles multiply it; None where the processor has none for it, or it fills none."""
-    if not isinstance(conv, NarrowConvolution) or not multiplies_tiles(target, _types(conv)):
+    if not isinstance(conv, WordConvolution) or not multiplies_tiles(target, _types(conv)):
         return None
     if conv.groups > 1 or conv.window.rank > MOST_DIMENSIONS:
         return None
-    conv = replace(conv, parts=parts_of(conv.dtype), is_biased=False)
+    conv = replace(conv, is_biased=False)
     runs = Runs.of(conv)
     is_sparse = conv.is_channels_last and runs.length < FULL[conv.parts] * runs.padded
     fills = conv.o >= ROWS and Panels.of(conv).columns >= COLUMNS
     return conv if fills and not is_sparse else None
 
 
-def _types(conv: NarrowConvolution) -> Dtypes:
+def _types(conv: WordConvolution) -> Dtypes:
     """Of the words that are multiplied: those of the weight are the left ones, but with the channels last."""
     types = conv.types.right, conv.types.left
     return _turn(conv, types)
 
 
-def _turn(conv: NarrowConvolution, pair: Sequence[T]) -> tuple[T, T]:
+def _turn(conv: WordConvolution, pair: Sequence[T]) -> tuple[T, T]:
     """What belongs to rows and columns of a matrix, the other way round with the channels last."""
     row, column = pair
     return (column, row) if conv.is_channels_last else (row, column)
@@ -127,25 +127,25 @@ class Runs:
     padded: int
 
     @classmethod
-    def of(cls, conv: NarrowConvolution) -> Runs:
+    def of(cls, conv: WordConvolution) -> Runs:
         """All steps; with the channels last those of which the words are neighbours in the image."""
         taps = prod(conv.taps)
         if conv.is_channels_last:
             taps = conv.taps[-1] if conv.window.dilation[-1] == 1 else 1
         return cls(taps, taps * conv.words, round_up(taps * conv.words, DEPTH))
 
-    def count(self, conv: NarrowConvolution) -> int:
+    def count(self, conv: WordConvolution) -> int:
         """How many there are."""
         return prod(conv.taps) // self.taps
 
 
-def _steps(conv: NarrowConvolution) -> int:
+def _steps(conv: WordConvolution) -> int:
     """The steps of the reduction, whole tiles."""
     runs = Runs.of(conv)
     return runs.count(conv) * runs.padded
 
 
-def default_amx(conv: NarrowConvolution, target: Target) -> dict[str, Any]:
+def default_amx(conv: WordConvolution, target: Target) -> dict[str, Any]:
     """All channels for one panel after another, unless the weight or the result is too large for that.
 
     A weight that the second cache cannot hold is read once. A large result of few steps, with an image for
@@ -163,14 +163,14 @@ def default_amx(conv: NarrowConvolution, target: Target) -> dict[str, Any]:
     }
 
 
-def _channels(conv: NarrowConvolution) -> list[int]:
+def _channels(conv: WordConvolution) -> list[int]:
     """The channels that a call may have, whole tiles; a block of columns where they are such."""
     most = round_up(conv.o, ROWS)
     choices = CHANNELS[:1] if conv.is_channels_last else CHANNELS
     return sorted({min(channels, most) for channels in choices})
 
 
-def define_amx(cfg: TemplateConfig, conv: NarrowConvolution) -> None:
+def define_amx(cfg: TemplateConfig, conv: WordConvolution) -> None:
     """The knobs: the outer loop, the channels of a call, the tiles of a part of the reduction."""
     cfg.define_knob("order", ["pixels", "channels"])
     cfg.define_knob("channels", _channels(conv))
@@ -190,7 +190,7 @@ class Stages:
     y: Tensor
 
     @classmethod
-    def of(cls, conv: NarrowConvolution, shape: Panels, channels: int) -> Stages:
+    def of(cls, conv: WordConvolution, shape: Panels, channels: int) -> Stages:
         """The stages, by blocks of so many channels."""
         x, weight = conv.operands()
         image, words = _image(conv, x, shape), _weight(conv, weight, channels)
@@ -219,7 +219,7 @@ class Stages:
         return cls(x, weight, image, words, panels, sums, y)
 
 
-def _image(conv: NarrowConvolution, x: Tensor, shape: Panels) -> Tensor:
+def _image(conv: WordConvolution, x: Tensor, shape: Panels) -> Tensor:
     """The image as words, with zeros wherever a panel reads past its edges."""
     window = conv.window
     counts = (*((shape.bands * shape.lines,) * (window.rank - 1)), shape.strips * shape.width)
@@ -240,12 +240,12 @@ def _image(conv: NarrowConvolution, x: Tensor, shape: Panels) -> Tensor:
     return te.compute(shape_of_words, element, name="x.words", attrs={"FLOP": 0})
 
 
-def _read(conv: NarrowConvolution, image: Tensor, b: Expr, places: Sequence[Expr], channel: Expr) -> Expr:
+def _read(conv: WordConvolution, image: Tensor, b: Expr, places: Sequence[Expr], channel: Expr) -> Expr:
     """A channel, or a word of channels, of a pixel."""
     return te.Load(image, arrange(conv.layout, b, channel, places))
 
 
-def _place(conv: NarrowConvolution, k: Expr) -> tuple[Expr, list[Expr], list[Expr]]:
+def _place(conv: WordConvolution, k: Expr) -> tuple[Expr, list[Expr], list[Expr]]:
     """The word and the tap of a step, and the condition, if there is one, under which it has them."""
     runs, (*_, across) = Runs.of(conv), conv.taps
     run, r = (k // runs.padded, k % runs.padded) if runs.count(conv) > 1 else (te.const(0), k)
@@ -264,7 +264,7 @@ def _unless_past(tests: Sequence[Expr], value: Expr) -> Expr:
     return te.if_then_else(te.all(*tests), value, te.const(0, WORD)) if tests else value
 
 
-def _weight(conv: NarrowConvolution, weight: Tensor, channels: int) -> Tensor:
+def _weight(conv: WordConvolution, weight: Tensor, channels: int) -> Tensor:
     """The weight as words, zeros where steps have none; channels past the last repeat it."""
     rows = round_up(conv.o, channels)
 
@@ -283,7 +283,7 @@ def _read_weight(weight: Tensor, row: Expr, taps: Sequence[Expr], channel: Expr)
     return te.Load(weight, (row, channel, *taps))
 
 
-def _panels(conv: NarrowConvolution, image: Tensor, shape: Panels) -> Tensor:
+def _panels(conv: WordConvolution, image: Tensor, shape: Panels) -> Tensor:
     """What each step multiplies, zeros where it has no word."""
     window = conv.window
 
@@ -300,7 +300,7 @@ def _panels(conv: NarrowConvolution, image: Tensor, shape: Panels) -> Tensor:
     return te.compute(extents, element, name="panels", attrs={"FLOP": 0})
 
 
-def schedule_amx(cfg: TemplateConfig, conv: NarrowConvolution) -> tuple[Schedule, list[Tensor]]:
+def schedule_amx(cfg: TemplateConfig, conv: WordConvolution) -> tuple[Schedule, list[Tensor]]:
     """The schedule that the knobs say, and its arguments."""
     define_amx(cfg, conv)
     shape, lanes = Panels.of(conv), cfg.target.lanes(conv.item)
@@ -323,7 +323,7 @@ def schedule_amx(cfg: TemplateConfig, conv: NarrowConvolution) -> tuple[Schedule
 def _loop_over_result(
     s: Schedule,
     y: Tensor,
-    conv: NarrowConvolution,
+    conv: WordConvolution,
     shape: Panels,
     channels: int,
     lanes: int,
@@ -352,7 +352,7 @@ def _loop_over_result(
 
 
 def _multiply(
-    s: Schedule, stages: Stages, shape: Panels, channels: int, conv: NarrowConvolution, part: int
+    s: Schedule, stages: Stages, shape: Panels, channels: int, conv: WordConvolution, part: int
 ) -> None:
     """The sums of a panel and a block of channels by one call."""
     sums = stages.sums
@@ -368,7 +368,7 @@ def _multiply(
     s[sums].tensorize(row, tile_product(product))
 
 
-def _copy_operands(s: Schedule, stages: Stages, conv: NarrowConvolution, channels: int) -> None:
+def _copy_operands(s: Schedule, stages: Stages, conv: WordConvolution, channels: int) -> None:
     """The weight as tiles are read, and the image as words unless panels have each pixel once."""
     width = channels if conv.is_channels_last else DEPTH
     packed = s.pack(stages.words, stages.sums, {1: width})
@@ -386,7 +386,7 @@ def _copy_operands(s: Schedule, stages: Stages, conv: NarrowConvolution, channel
 
 
 def _copy_panels(
-    s: Schedule, stages: Stages, shape: Panels, conv: NarrowConvolution, lanes: int, is_inside: bool
+    s: Schedule, stages: Stages, shape: Panels, conv: WordConvolution, lanes: int, is_inside: bool
 ) -> Tensor:
     """The copies: vectors of neighbours, all panels ahead unless each is made where it is used."""
     copied = stages.panels

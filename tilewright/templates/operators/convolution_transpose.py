@@ -27,7 +27,6 @@ from tilewright.templates.operators.window import (
     channels_first,
     divide,
     in_layout,
-    pad_image,
     spread,
 )
 
@@ -136,9 +135,10 @@ class TransposedConvolution(Convolution):
         x = te.placeholder(arrange(self.layout, self.n, self.c, self.extents), self.dtype, name="x")
         return x, te.placeholder((self.c, self.share, *self.window.kernel), self.dtype, name="weight")
 
-    def widen(self, x: Tensor) -> Tensor:
-        """The image with as much border along the contiguous spatial axis as taps reach."""
-        return pad_image(x, self._border.only(self.window.rank - 1), self.layout)
+    @property
+    def border(self) -> Window:
+        """As much border along the contiguous spatial axis as taps reach."""
+        return self._border.only(self.window.rank - 1)
 
     def compute(self, image: Tensor, weight: Tensor, form: str) -> tuple[Tensor, Tensor]:
         """The sums as a tile holds them that has ``channels`` or ``pixels`` in its lanes, and the result."""
@@ -148,7 +148,7 @@ class TransposedConvolution(Convolution):
         return sums, sums
 
     def convolve(self, image: Tensor, weight: Tensor) -> Tensor:
-        """The sums, of an image that :meth:`widen` made; taps beyond its first or last line add nothing."""
+        """The sums, of an image with its border; taps beyond its first or last line add nothing."""
         steps = self._steps()
 
         def element(*index: IterVar) -> te.Expr:

@@ -15,16 +15,17 @@ import numpy.typing as npt
 
 from tilewright.compiler import te
 from tilewright.compiler.analysis.machine import Machine
-from tilewright.compiler.schedule import Schedule, create_schedule
+from tilewright.compiler.schedule import Schedule, Stage, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
 from tilewright.compiler.te.expr import BYTES
+from tilewright.compiler.te.storage import computed_dtype
 from tilewright.templates.analytic import even_parts, fits_registers
 from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.epilogue import apply_epilogue, finish, is_costly
 from tilewright.templates.operators.convolution import Constant
 from tilewright.templates.operators.convolution_direct import ROWS, pack_weight
-from tilewright.templates.operators.product import Dtype
+from tilewright.templates.operators.operand import FloatDtype, computed_bytes, computed_lanes, widened
 from tilewright.templates.operators.window import (
     Layout,
     Pair,
@@ -76,9 +77,15 @@ def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
     """The untuned configuration: a tile of whole vectors, small enough for its border to be peeled."""
     window = Window.of(*(arguments[name] for name in ("kernel", "stride", "padding", "dilation")))
     shape = _Shape.of(**{name: arguments[name] for name in ("h", "w", "c", "layout", "dtype")}, window=window)
-    lanes = target.lanes(BYTES[arguments["dtype"]])
+    lanes = computed_lanes(target, arguments["dtype"])
     vectors = _vectors(shape, lanes)
-    tiles = [(r, v, b) for b in _borders(shape) for v in vectors for r in _rows(shape) if r * v <= MOST_SUMS]
+    tiles = [
+        (r, v, b)
+        for b in _borders(shape)
+        for v in vectors
+        for r in _rows(shape)
+        if r * v <= MOST_SUMS and fits_registers(r, v, target.vector_registers)
+    ]
     fitting = [t for t in tiles if shape.lines_of_code(*t, 0, lanes) <= MOST_CODE] or tiles[:1]
     borders = _BORDERS[::-1] if shape.collides(target) else _BORDERS
     rows, width, border = min(
@@ -107,7 +114,7 @@ class _Shape:
         is_last = is_channels_last(layout)
         taps = window.kernel[0], window.kernel[1]
         gaps = not is_last and window.stride[1] > 1
-        return cls(height, width, c, is_last, taps, any(window.padding), gaps, BYTES[dtype])
+        return cls(height, width, c, is_last, taps, any(window.padding), gaps, computed_bytes(dtype))
 
     @property
     def across(self) -> int:
@@ -211,7 +218,7 @@ def depthwise_conv2d(
     padding: Sides = 0,
     dilation: Pair = 1,
     layout: Layout = "NCHW",
-    dtype: Dtype = "float32",
+    dtype: FloatDtype = "float32",
     epilogue: tuple[str, ...] = (),
     constant: Constant = ("weight",),
 ) -> tuple[Schedule, list[Tensor]]:
@@ -220,17 +227,20 @@ def depthwise_conv2d(
     window.check("depthwise_conv2d", (h, w), c, c, c)
     height, width = window.output((h, w))
     cfg = get_config()
-    lanes = cfg.target.lanes(BYTES[dtype])
+    lanes = computed_lanes(cfg.target, dtype)
     has_last = is_channels_last(layout)
     shape = _Shape.of(h, w, c, layout, dtype, window)
     define_space(cfg, shape, lanes)
     x = te.placeholder(arrange(layout, n, c, (h, w)), dtype, name="x")
     weight = te.placeholder((c, *window.kernel), dtype, name="weight")
-    padded = pad_image(x, window, layout)
-    y = convolve(padded, weight, window, layout, (height, width))
-    finished = apply_epilogue(y, epilogue, channel_axis(layout))
+    wide = computed_dtype(dtype)
+    padded, filters = pad_image(x, window, layout, wide), widened(weight, wide)
+    y = convolve(padded, filters, window, layout, (height, width))
+    finished = apply_epilogue(y, epilogue, channel_axis(layout), dtype)
     s = create_schedule(finished.output)
-    panels = schedule_tile(s, (y, finished.output), weight, cfg, has_last, is_costly(epilogue))
+    panels = schedule_tile(s, (y, finished.output), filters, cfg, has_last, is_costly(epilogue))
+    if filters is not weight:
+        _schedule_filters(s[filters], has_last)
     if padded is not x and cfg["border"].val == "peel":
         s[padded].compute_inline()
         for loop in (panels["lines"], panels["strips"]):
@@ -239,6 +249,14 @@ def depthwise_conv2d(
         s[padded].vectorize(s[padded].op.axis[-1])
         s[padded].compute_at(s[finished.output], panels[cfg["border"].val])
     return s, [x, weight, *finished.operands, finished.output]
+
+
+def _schedule_filters(stage: Stage, is_packed: bool) -> None:
+    """Convert the weight while it is packed, else ahead."""
+    if is_packed:
+        stage.compute_inline()
+    else:
+        stage.vectorize(stage.op.axis[-1])
 
 
 def convolve(image: Tensor, weight: Tensor, window: Window, layout: str, extents: tuple[int, int]) -> Tensor:

@@ -21,10 +21,11 @@ from tilewright.compiler import te
 from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
-from tilewright.compiler.te.expr import BYTES, FLOATS
+from tilewright.compiler.te.expr import FLOATS
 from tilewright.templates.chain import CASTS, Chain, parse_chain
 from tilewright.templates.collector import get_config
 from tilewright.templates.errors import WorkloadError
+from tilewright.templates.operators.operand import computed_bytes
 from tilewright.templates.operators.sweep import FEW, ElementDtype, default_sweep, sweep
 from tilewright.templates.template import template
 
@@ -169,5 +170,5 @@ def _read_operand(text: str, shape: Shape, dtype: str) -> tuple[str, tuple[Shape
 
 
 def _lanes(work: Elementwise, target: Target) -> int:
-    """Lanes of the widest type that is read."""
-    return target.lanes(max(BYTES[dtype] for dtype in work.dtypes))
+    """Lanes of the widest type that is computed with."""
+    return target.lanes(max(computed_bytes(dtype) for dtype in work.dtypes))

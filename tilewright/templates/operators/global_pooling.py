@@ -12,9 +12,9 @@ from tilewright.compiler import te
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
-from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.operators.lanes import compute_lanes, halve_lanes
+from tilewright.templates.operators.operand import Operand, computed_lanes
 
 Array = npt.NDArray[Any]
 VECTORS = (1, 2, 4, 8)
@@ -31,7 +31,7 @@ def mean_reference(x: Array, *, layout: str) -> Array:
 
 def default_mean(target: Target, threads: int, n: int, c: int, **arguments: Any) -> dict[str, Any]:
     """A few sums side by side."""
-    lanes = target.lanes(BYTES[arguments["dtype"]])
+    lanes = computed_lanes(target, arguments["dtype"])
     if arguments["layout"].endswith("C"):
         return {"vectors": [v for v in VECTORS if v <= FEW and v < 2 * -(-c // lanes)][-1]}
     return {"rows": [r for r in ROWS if r <= min(FEW, c)][-1], "vectors": 1}
@@ -43,8 +43,8 @@ def schedule_mean(
     """Vectors of channels where these are contiguous, else lanes of partial sums along the image."""
     n, c = outer
     is_last, ones = layout.endswith("C"), (1,) * len(spatial)
-    lanes, scale = cfg.target.lanes(BYTES[dtype]), 1.0 / prod(spatial)
-    x = te.placeholder((n, *spatial, c) if is_last else (n, c, *spatial), dtype, name="x")
+    lanes, scale = computed_lanes(cfg.target, dtype), 1.0 / prod(spatial)
+    x = Operand(te.placeholder((n, *spatial, c) if is_last else (n, c, *spatial), dtype, name="x"))
     steps = [te.reduce_axis((0, e), name=f"r{d}") for d, e in enumerate(spatial)]
 
     def element(b: IterVar, channel: IterVar) -> te.Expr:
@@ -53,13 +53,17 @@ def schedule_mean(
 
     total = te.compute((n, c), element, name="total")
     shape = (n, *ones, c) if is_last else (n, c, *ones)
-    y = te.compute(shape, lambda *i: total[i[0], i[-1] if is_last else i[1]] * scale, name="y")
+
+    def mean(*i: IterVar) -> te.Expr:
+        return te.cast(dtype, total[i[0], i[-1] if is_last else i[1]] * scale)
+
+    y = te.compute(shape, mean, name="y")
     s = create_schedule(y)
     if is_last:
         _beside(s, cfg, total, y, lanes)
     else:
         _along(s, cfg, total, y, lanes, spatial[-1])
-    return s, [x, y]
+    return s, [x.tensor, y]
 
 
 def _beside(s: Schedule, cfg: TemplateConfig, total: Tensor, y: Tensor, lanes: int) -> None:

@@ -16,7 +16,7 @@ from tilewright.templates.collector import get_config
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.operators.literal import check_finite
 from tilewright.templates.operators.moments import moments, norm_flops
-from tilewright.templates.operators.product import Dtype
+from tilewright.templates.operators.operand import FloatDtype, Operand
 from tilewright.templates.operators.rows import Passes, Rows, default_rows, schedule_rows
 from tilewright.templates.template import template
 
@@ -55,22 +55,22 @@ def _rows(shape: tuple[int, ...], groups: int, dtype: str) -> Rows:
 
 @template("group_norm", reference=reference, default=default, flops=norm_flops)
 def group_norm(
-    shape: tuple[int, ...], groups: int, epsilon: float = 1e-5, dtype: Dtype = "float32"
+    shape: tuple[int, ...], groups: int, epsilon: float = 1e-5, dtype: FloatDtype = "float32"
 ) -> Program:
     """``(x - mean) / sqrt(variance + epsilon) * gamma + beta``, with a mean and a variance for each group."""
     check_finite("group_norm", "epsilon", epsilon, least=0)
     passes = Passes(_rows(shape, groups, dtype))
     rows, size, channels = passes.rows, prod(shape[2:]), shape[1] // groups
-    x = te.placeholder(rows.full, dtype, name="x", argument_shape=shape)
-    gamma, beta = (te.placeholder((shape[1],), dtype, name=name) for name in ("gamma", "beta"))
+    x = Operand(te.placeholder(rows.full, dtype, name="x", argument_shape=shape))
+    gamma, beta = (Operand(te.placeholder((shape[1],), dtype, name=name)) for name in ("gamma", "beta"))
     of = moments(passes, x)
     scale = passes.each("scale", lambda i: te.rsqrt(of.variance[i] + epsilon))
 
     def normed(i: te.IterVar, c: te.IterVar, *p: te.IterVar) -> te.Expr:
         channel, place = i % groups * channels + c, sum(p, start=c * size)
         value: te.Expr = (x[i, place] - of.mean[i]) * scale[i] * gamma[channel] + beta[channel]
-        return value
+        return te.cast(dtype, value)
 
     seen = (rows.outer, channels, size) if size > 1 else rows.full  # vectors run along the last
     y = te.compute(seen, normed, name="y", argument_shape=shape)
-    return schedule_rows(get_config(), passes, y), [x, gamma, beta, y]
+    return schedule_rows(get_config(), passes, y), [x.tensor, gamma.tensor, beta.tensor, y]

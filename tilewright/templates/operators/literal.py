@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from math import inf, isfinite
-from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from tilewright.compiler import te
+from tilewright.compiler.te.expr import FLOATS
+from tilewright.compiler.te.storage import storage_dtype
 from tilewright.templates.errors import WorkloadError
 
 # From here on a parameter, which is a float, may be what another integer was rounded to.
@@ -22,7 +24,7 @@ def literal(owner: str, name: str, value: float, dtype: str) -> te.Expr:
             known exactly.
     """
     if dtype != "bool":
-        _check(owner, name, value, np.dtype(dtype))
+        _check(owner, name, value, dtype)
     return te.const(value, dtype)
 
 
@@ -37,12 +39,14 @@ def check_finite(owner: str, name: str, value: float, least: float = -inf) -> No
         raise WorkloadError(f"{owner}: {name}={value} must be {allowed}")
 
 
-def _check(owner: str, name: str, value: float, dtype: np.dtype[Any]) -> None:
+def _check(owner: str, name: str, value: float, dtype: str) -> None:
     """Refuse a number that a type cannot hold."""
-    if dtype.kind == "f":
+    if dtype in FLOATS:
+        stored = storage_dtype(dtype)
         with np.errstate(over="ignore"):
-            fits = not isfinite(value) or bool(np.isfinite(dtype.type(value)))
-        allowed = f"from {np.finfo(dtype).min} to {np.finfo(dtype).max}, or infinite, or NaN"
+            fits = not isfinite(value) or bool(np.isfinite(stored.type(value)))
+        most = float(ml_dtypes.finfo(stored).max)  # type: ignore[no-untyped-call]
+        allowed = f"from {-most} to {most}, or infinite, or NaN"
     else:
         low, high = max(np.iinfo(dtype).min, 1 - EXACT), min(np.iinfo(dtype).max, EXACT - 1)
         fits = low <= value <= high and value == int(value)

@@ -16,7 +16,7 @@ from typing import Any
 from tilewright.compiler import te
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
-from tilewright.compiler.te.expr import BYTES
+from tilewright.templates.operators.operand import Operand, computed_bytes
 from tilewright.templates.operators.rows import Passes, Rows, default_rows
 
 # Of so many elements one is read beforehand, in whole steps.
@@ -44,7 +44,7 @@ def default_norm(rows: Rows, target: Target, threads: int) -> dict[str, Any]:
 
     Weights for each place in a row, two at most, stay there too.
     """
-    room = int(L1_SHARE * target.l1_bytes / (BYTES[rows.dtype] * rows.length))
+    room = int(L1_SHARE * target.l1_bytes / (computed_bytes(rows.dtype) * rows.length))
     overlapped = 0 if rows.breaks_streams(target) else max(0, room - 2) // 3
     return default_rows(rows, 2, target, threads, overlapped, least=4)
 
@@ -54,7 +54,7 @@ def norm_flops(shape: tuple[int, ...], **_: Any) -> int:
     return 8 * prod(shape)
 
 
-def moments(passes: Passes, x: Tensor) -> Moments:
+def moments(passes: Passes, x: Operand) -> Moments:
     """Add the passes that compute the moments; what is computed next may run one step of rows behind."""
     rows, row = passes.rows, passes.rows.row
     first = min(rows.length, -(-rows.length // (SHARE * STEP)) * STEP)

@@ -15,7 +15,7 @@ from tilewright.templates.collector import get_config
 from tilewright.templates.operators.axes import Axes, normalize_axes
 from tilewright.templates.operators.literal import check_finite
 from tilewright.templates.operators.moments import default_norm, moments, norm_flops
-from tilewright.templates.operators.product import Dtype
+from tilewright.templates.operators.operand import FloatDtype
 from tilewright.templates.operators.rows import Passes, Rows, default_rows, schedule_rows
 from tilewright.templates.template import template
 
@@ -58,13 +58,13 @@ def rms_norm_default(
 
 @template("layer_norm", reference=layer_norm_reference, default=layer_norm_default, flops=norm_flops)
 def layer_norm(
-    shape: tuple[int, ...], axis: Axes = -1, epsilon: float = 1e-5, dtype: Dtype = "float32"
+    shape: tuple[int, ...], axis: Axes = -1, epsilon: float = 1e-5, dtype: FloatDtype = "float32"
 ) -> Program:
     """``(x - mean) / sqrt(variance + epsilon) * gamma + beta`` along an axis, or along neighbouring ones."""
     check_finite("layer_norm", "epsilon", epsilon, least=0)
     passes = Passes(Rows.of("layer_norm", shape, axis, dtype))
     rows, row = passes.rows, passes.rows.row
-    x, gamma, beta = rows.placeholder("x"), rows.weights("gamma"), rows.weights("beta")
+    x, gamma, beta = rows.input("x"), rows.weights("gamma"), rows.weights("beta")
     of = moments(passes, x)
     scale = passes.each("scale", lambda *i: te.rsqrt(of.variance[i] + epsilon))
 
@@ -72,20 +72,20 @@ def layer_norm(
         value: te.Expr = (x[i] - of.mean[row(*i)]) * scale[row(*i)] * gamma[i[1]] + beta[i[1]]
         return value
 
-    y = rows.map("y", element, is_result=True)
-    return schedule_rows(get_config(), passes, y), [x, gamma, beta, y]
+    y = rows.result(element)
+    return schedule_rows(get_config(), passes, y), [x.tensor, gamma.tensor, beta.tensor, y]
 
 
 @template("rms_norm", reference=rms_norm_reference, default=rms_norm_default)
 def rms_norm(
-    shape: tuple[int, ...], axis: Axes = -1, epsilon: float = 1e-5, dtype: Dtype = "float32"
+    shape: tuple[int, ...], axis: Axes = -1, epsilon: float = 1e-5, dtype: FloatDtype = "float32"
 ) -> Program:
     """``x / sqrt(mean(x * x) + epsilon) * gamma`` along an axis, or along neighbouring ones."""
     check_finite("rms_norm", "epsilon", epsilon, least=0)
     passes = Passes(Rows.of("rms_norm", shape, axis, dtype))
     rows, row = passes.rows, passes.rows.row
-    x, gamma = rows.placeholder("x"), rows.weights("gamma")
+    x, gamma = rows.input("x"), rows.weights("gamma")
     squares = passes.reduce("squares", te.sum, lambda *i: x[i] * x[i])
     scale = passes.each("scale", lambda *i: te.rsqrt(squares[i] * (1 / rows.length) + epsilon))
-    y = rows.map("y", lambda *i: x[i] * scale[row(*i)] * gamma[i[1]], is_result=True)
-    return schedule_rows(get_config(), passes, y), [x, gamma, y]
+    y = rows.result(lambda *i: x[i] * scale[row(*i)] * gamma[i[1]])
+    return schedule_rows(get_config(), passes, y), [x.tensor, gamma.tensor, y]

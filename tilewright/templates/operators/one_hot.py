@@ -13,6 +13,7 @@ from tilewright.compiler.schedule import Schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.compiler.te.expr import BYTES
+from tilewright.compiler.te.storage import storage_dtype
 from tilewright.templates.collector import get_config
 from tilewright.templates.operators.axes import normalize_axes
 from tilewright.templates.operators.gather import IndexDtype
@@ -28,7 +29,7 @@ def reference(indices: Array, *, depth: int, axis: int, on: float, off: float, d
     """The vectors in NumPy."""
     wrapped = np.where(indices < 0, indices + depth, indices)
     is_on = np.moveaxis(wrapped[..., None] == np.arange(depth), -1, axis)
-    return np.ascontiguousarray(np.where(is_on, on, off).astype(dtype))
+    return np.ascontiguousarray(np.where(is_on, on, off).astype(storage_dtype(dtype)))
 
 
 def default(

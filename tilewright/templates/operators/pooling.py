@@ -6,7 +6,7 @@ memory, and then along the row: the row is read in whole vectors, and windows th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -18,9 +18,9 @@ from tilewright.compiler import te
 from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
-from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.errors import WorkloadError
+from tilewright.templates.operators.operand import Operand, computed_lanes
 from tilewright.templates.operators.window import (
     Window,
     arrange,
@@ -151,7 +151,7 @@ def default_pooling(pooling: Pooling, target: Target, threads: int) -> dict[str,
 
 
 def _vectors(pooling: Pooling, target: Target) -> list[int]:
-    most = -(-pooling.contiguous // target.lanes(BYTES[pooling.dtype]))
+    most = -(-pooling.contiguous // computed_lanes(target, pooling.dtype))
     return [v for v in VECTORS if v < 2 * most]
 
 
@@ -159,14 +159,15 @@ def schedule_pooling(cfg: TemplateConfig, pooling: Pooling) -> tuple[Schedule, l
     """Vectors along the contiguous axis, windows written out, padding a choice in what is read."""
     cfg.define_knob("vectors", _vectors(pooling, cfg.target))
     cfg.define_knob("separate", [False, True] if pooling.window.rank > 1 else [False])
-    x = te.placeholder(arrange(pooling.layout, *pooling.outer, pooling.extents), pooling.dtype, name="x")
+    shape = arrange(pooling.layout, *pooling.outer, pooling.extents)
+    x = Operand(te.placeholder(shape, pooling.dtype, name="x"))
     rows, total = _reduce(pooling, x, cfg["separate"].val)
-    output = total if pooling.kind == "max" else _average(pooling, total)
+    output = _finish(pooling, total)
     s = create_schedule(output)
     tile = s.cache_write(total, "register")
     if total is not output:
         s[total].compute_inline()
-    size = cfg["vectors"].val * cfg.target.lanes(BYTES[pooling.dtype])
+    size = cfg["vectors"].val * computed_lanes(cfg.target, pooling.dtype)
     around, across = _split_output(s, pooling, output, size)
     s[tile].compute_at(s[output], across)
     *_, wide = s[tile].op.axis
@@ -177,7 +178,7 @@ def schedule_pooling(cfg: TemplateConfig, pooling: Pooling) -> tuple[Schedule, l
         s[rows].loop_partition(outer)
         s[rows].reorder(outer, *s[rows].op.reduce_axis, inner)
         _reduce_vectors(s, rows, inner)
-    return s, [x, output]
+    return s, [x.tensor, output]
 
 
 def _split_output(s: Schedule, pooling: Pooling, output: Tensor, size: int) -> tuple[IterVar, IterVar]:
@@ -208,7 +209,7 @@ def _reduce_vectors(s: Schedule, stage: Tensor, wide: IterVar) -> None:
     s[stage].vectorize(wide)
 
 
-def _reduce(pooling: Pooling, x: Tensor, is_separate: bool) -> tuple[Tensor | None, Tensor]:
+def _reduce(pooling: Pooling, x: Operand, is_separate: bool) -> tuple[Tensor | None, Tensor]:
     """The reduction of the windows, in one step or by way of rows."""
     rank = pooling.window.rank
     if not is_separate:
@@ -217,7 +218,7 @@ def _reduce(pooling: Pooling, x: Tensor, is_separate: bool) -> tuple[Tensor | No
     return rows, _reduce_axes(pooling, rows, [rank - 1], "y")
 
 
-def _reduce_axes(pooling: Pooling, source: Tensor, places: Sequence[int], name: str) -> Tensor:
+def _reduce_axes(pooling: Pooling, source: Operand | Tensor, places: Sequence[int], name: str) -> Tensor:
     """Reduce along some dimensions; the others stay, those to come with their padding."""
     window, layout = pooling.window, pooling.layout
     is_input = name == "rows" or len(places) == window.rank
@@ -248,12 +249,21 @@ def _reduce_axes(pooling: Pooling, source: Tensor, places: Sequence[int], name: 
     return te.compute(arrange(layout, *pooling.outer, extents), element, name=name)
 
 
-def _average(pooling: Pooling, total: Tensor) -> Tensor:
-    """The sums divided by the number of their elements."""
+def _finish(pooling: Pooling, total: Tensor) -> Tensor:
+    """The maxima, or the averages, as they are stored."""
+    is_max = pooling.kind == "max"
+    if is_max and total.dtype == pooling.dtype:
+        return total
+    element = total.__getitem__ if is_max else _averaging(pooling, total)
+    return te.compute(total.shape, lambda *i: te.cast(pooling.dtype, element(i)), name="result")
+
+
+def _averaging(pooling: Pooling, total: Tensor) -> Callable[[tuple[IterVar, ...]], te.Expr]:
+    """What divides a sum by the number of its elements."""
     window = pooling.window
     whole = 1.0 / prod(window.kernel)
 
-    def element(*index: IterVar) -> te.Expr:
+    def element(index: tuple[IterVar, ...]) -> te.Expr:
         value: te.Expr = total[index]
         if pooling.counts_padding or not any(window.padding):
             return value * whole
@@ -261,12 +271,12 @@ def _average(pooling: Pooling, total: Tensor) -> Tensor:
         for dimension, place in enumerate(spatial):
             if window.before[dimension] or window.after[dimension]:
                 count = te.maximum(te.cast("int32", _count(pooling, dimension, place)), 1)
-                value = value / te.cast(pooling.dtype, count)
+                value = value / te.cast(total.dtype, count)
             else:
                 value = value * (1.0 / window.kernel[dimension])
         return value
 
-    return te.compute(total.shape, element, name="mean")
+    return element
 
 
 def _count(pooling: Pooling, dimension: int, place: te.Expr) -> te.Expr:

@@ -10,8 +10,8 @@ from tilewright.compiler.te import Tensor
 from tilewright.templates.collector import get_config
 from tilewright.templates.operators import pooling
 from tilewright.templates.operators.global_pooling import default_mean, mean_reference, schedule_mean
+from tilewright.templates.operators.operand import FloatDtype
 from tilewright.templates.operators.pooling import Array, Pooling, make_window
-from tilewright.templates.operators.product import Dtype
 from tilewright.templates.operators.window import Layout, Layout1d, Layout3d
 from tilewright.templates.template import template
 
@@ -68,7 +68,7 @@ def max_pool1d(
     padding: One = 0,
     dilation: One = 1,
     layout: Layout1d = "NCW",
-    dtype: Dtype = "float32",
+    dtype: FloatDtype = "float32",
 ) -> Program:
     """The maximum of each window; without a stride the windows lie side by side."""
     return pooling.schedule_pooling(get_config(), describe("max", locals()))
@@ -85,14 +85,16 @@ def avg_pool1d(
     dilation: One = 1,
     count_include_pad: bool = True,
     layout: Layout1d = "NCW",
-    dtype: Dtype = "float32",
+    dtype: FloatDtype = "float32",
 ) -> Program:
     """The average of each window; without a stride the windows lie side by side."""
     return pooling.schedule_pooling(get_config(), describe("avg", locals()))
 
 
 @template("global_avg_pool1d", reference=mean_reference, default=default_mean)
-def global_avg_pool1d(n: int, c: int, w: int, layout: Layout1d = "NCW", dtype: Dtype = "float32") -> Program:
+def global_avg_pool1d(
+    n: int, c: int, w: int, layout: Layout1d = "NCW", dtype: FloatDtype = "float32"
+) -> Program:
     """The average of each channel."""
     return schedule_mean(get_config(), (n, c), (w,), layout, dtype)
 
@@ -108,7 +110,7 @@ def max_pool2d(
     padding: One = 0,
     dilation: One = 1,
     layout: Layout = "NCHW",
-    dtype: Dtype = "float32",
+    dtype: FloatDtype = "float32",
 ) -> Program:
     """The maximum of each window; without a stride the windows lie side by side."""
     return pooling.schedule_pooling(get_config(), describe("max", locals()))
@@ -126,7 +128,7 @@ def avg_pool2d(
     dilation: One = 1,
     count_include_pad: bool = True,
     layout: Layout = "NCHW",
-    dtype: Dtype = "float32",
+    dtype: FloatDtype = "float32",
 ) -> Program:
     """The average of each window; without a stride the windows lie side by side."""
     return pooling.schedule_pooling(get_config(), describe("avg", locals()))
@@ -134,7 +136,7 @@ def avg_pool2d(
 
 @template("global_avg_pool2d", reference=mean_reference, default=default_mean)
 def global_avg_pool2d(
-    n: int, c: int, h: int, w: int, layout: Layout = "NCHW", dtype: Dtype = "float32"
+    n: int, c: int, h: int, w: int, layout: Layout = "NCHW", dtype: FloatDtype = "float32"
 ) -> Program:
     """The average of each channel."""
     return schedule_mean(
@@ -161,7 +163,7 @@ def max_pool3d(
     padding: One = 0,
     dilation: One = 1,
     layout: Layout3d = "NCDHW",
-    dtype: Dtype = "float32",
+    dtype: FloatDtype = "float32",
 ) -> Program:
     """The maximum of each window; without a stride the windows lie side by side."""
     return pooling.schedule_pooling(get_config(), describe("max", locals()))
@@ -180,7 +182,7 @@ def avg_pool3d(
     dilation: One = 1,
     count_include_pad: bool = True,
     layout: Layout3d = "NCDHW",
-    dtype: Dtype = "float32",
+    dtype: FloatDtype = "float32",
 ) -> Program:
     """The average of each window; without a stride the windows lie side by side."""
     return pooling.schedule_pooling(get_config(), describe("avg", locals()))
@@ -188,7 +190,7 @@ def avg_pool3d(
 
 @template("global_avg_pool3d", reference=mean_reference, default=default_mean)
 def global_avg_pool3d(
-    n: int, c: int, d: int, h: int, w: int, layout: Layout3d = "NCDHW", dtype: Dtype = "float32"
+    n: int, c: int, d: int, h: int, w: int, layout: Layout3d = "NCDHW", dtype: FloatDtype = "float32"
 ) -> Program:
     """The average of each channel."""
     return schedule_mean(

@@ -21,6 +21,7 @@ from tilewright.compiler.te.expr import BYTES
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.operators.axes import normalize_axes
 from tilewright.templates.operators.lanes import reduce_lanes, vectors_of
+from tilewright.templates.operators.operand import Operand, computed_bytes, computed_lanes
 from tilewright.templates.operators.product import up_to
 from tilewright.templates.operators.streams import breaks_streams
 
@@ -101,12 +102,14 @@ class Reduction:
         item = BYTES[self.dtype]
         return breaks_streams(item * prod(self.shape), item * row, target)
 
-    def placeholder(self, values: tuple[float, float] | None = None) -> Tensor:
+    def input(self, values: tuple[float, float] | None = None) -> Operand:
         """The input, and what its elements are when it is measured."""
         extents = [extent for extent, _ in self.groups]
-        return te.placeholder(extents, self.dtype, name="x", argument_shape=self.shape, values=values)
+        return Operand(
+            te.placeholder(extents, self.dtype, name="x", argument_shape=self.shape, values=values)
+        )
 
-    def reduce(self, name: str, x: Tensor, join: Joined) -> Tensor:
+    def reduce(self, name: str, x: Operand, join: Joined) -> Tensor:
         """What ``join`` makes of the elements, given one, the axes of the reduction and the kept indices."""
         steps = [te.reduce_axis((0, extent), f"r{n}") for n, extent in enumerate(self.reduced)]
 
@@ -137,7 +140,7 @@ def default_reduction(reduction: Reduction, target: Target, threads: int) -> dic
 def _default_along(reduction: Reduction, target: Target) -> tuple[dict[str, Any], int]:
     """Rows side by side while they are short; and how many pieces of work that gives."""
     length, last = reduction.reduced[-1], reduction.kept[-1]
-    lanes = target.lanes(BYTES[reduction.dtype])
+    lanes = computed_lanes(target, reduction.dtype)
     most = 1 if reduction.breaks_streams(length, target) else max(1, FEW_VECTORS * lanes // length)
     side = [r for r in ROWS if r <= min(last, most)][-1]
     few = min(FEW // 2, MOST_SUMS // side)
@@ -147,7 +150,7 @@ def _default_along(reduction: Reduction, target: Target) -> tuple[dict[str, Any]
 
 def _default_beside(reduction: Reduction, target: Target, threads: int) -> tuple[dict[str, Any], int]:
     """A block of the result that stays near; and how many of them there are."""
-    item, last, around = BYTES[reduction.dtype], reduction.kept[-1], prod(reduction.kept[:-1])
+    item, last, around = computed_bytes(reduction.dtype), reduction.kept[-1], prod(reduction.kept[:-1])
     most = int(L1_SHARE * target.l1_bytes) // item
     share = -(-last // -(-threads // around))
     blocks = [block for block in up_to(BLOCKS, last) if block <= max(min(most, share), min(BLOCKS))]
@@ -163,7 +166,7 @@ def _default_beside(reduction: Reduction, target: Target, threads: int) -> tuple
 
 def define_reduction(cfg: TemplateConfig, reduction: Reduction) -> None:
     """The knobs."""
-    lanes = cfg.target.lanes(BYTES[reduction.dtype])
+    lanes = computed_lanes(cfg.target, reduction.dtype)
     cfg.define_knob("parts", _parts(reduction, cfg.threads))
     if reduction.is_along:
         cfg.define_knob("rows", [r for r in ROWS if r <= reduction.kept[-1]])
@@ -182,7 +185,7 @@ def schedule_reduction(
 
     Blocks of the result, or with ``parts`` of the reduction, are shared among threads.
     """
-    lanes = cfg.target.lanes(BYTES[reduction.dtype])
+    lanes = computed_lanes(cfg.target, reduction.dtype)
     define_reduction(cfg, reduction)
     s = create_schedule(y)
     reduce = reduce_along if reduction.is_along else _reduce_beside

@@ -19,6 +19,7 @@ from tilewright.compiler.schedule import Schedule, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Tensor
 from tilewright.compiler.te.expr import BYTES, FLOATS
+from tilewright.compiler.te.storage import computed_dtype
 from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.operators.coordinates import CoordinateMode, Coordinates, NearestMode
@@ -92,6 +93,11 @@ class Resize:
         outer, inner = (n, c) if is_last else (n * c, 1)
         return cls(seen, result, outer, inner, *sides, mode, nearest_mode, dtype)
 
+    @property
+    def computed(self) -> str:
+        """The type in which pixels are joined."""
+        return self.dtype if self.mode == "nearest" else computed_dtype(self.dtype)
+
     @cached_property
     def lines(self) -> tuple[int, int]:
         """The first line that is read, negative where it lies above the image, and how many there are."""
@@ -107,7 +113,7 @@ class Resize:
         if self.mode == "nearest":
             return read(side.nearest(place, self.nearest_mode))
         first = side.below(place)
-        share = side.share(place, self.dtype)
+        share = side.share(place, self.computed)
         return read(first) * (1 - share) + read(first + 1) * share
 
 
@@ -145,10 +151,10 @@ def flops(n: int, c: int, h: int, size: int | tuple[int, int], mode: Mode, **_: 
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
     """The untuned configuration: as many lines as the second cache holds, yet some for each thread."""
     work = Resize.of(**arguments)
-    lanes = target.lanes(BYTES[work.dtype])
+    lanes = target.lanes(BYTES[work.computed])
     if work.inner > 1:
         return {"vectors": [v for v in vectors_of(work.inner, lanes) if v <= FEW][-1]}
-    room = int(L2_SHARE * target.l2_bytes) // (BYTES[work.dtype] * work.columns.places)
+    room = int(L2_SHARE * target.l2_bytes) // (BYTES[work.computed] * work.columns.places)
     most = min(room * work.rows.places // work.rows.extent, -(-work.rows.places * work.outer // threads))
     choices = _lines(work)
     return {
@@ -185,12 +191,12 @@ def _resize_pixels(cfg: TemplateConfig, work: Resize) -> tuple[Schedule, list[Te
 
     def element(o: te.Expr, i: te.Expr, j: te.Expr, c: te.Expr) -> te.Expr:
         def line(row: te.Expr) -> te.Expr:
-            return _look_up(tables, j, lambda place: x[o, _inside(row, h), place, c])
+            return _look_up(tables, j, lambda place: te.cast(work.computed, x[o, _inside(row, h), place, c]))
 
-        return work.join(line, work.rows, i)
+        return te.cast(work.dtype, work.join(line, work.rows, i))
 
     y = te.compute(work.result, element, name="y")
-    lanes = cfg.target.lanes(BYTES[work.dtype])
+    lanes = cfg.target.lanes(BYTES[work.computed])
     cfg.define_knob("vectors", vectors_of(work.inner, lanes))
     s = create_schedule(y)
     o, i, _, c = s[y].op.axis
@@ -214,16 +220,16 @@ def _resize_lines(cfg: TemplateConfig, work: Resize) -> tuple[Schedule, list[Ten
 
     def widened(o: te.Expr, i: te.Expr, j: te.Expr) -> te.Expr:
         row = _inside(i + first, work.rows.extent)
-        return _look_up(tables, j, lambda place: x[o, row, place])
+        return _look_up(tables, j, lambda place: te.cast(work.computed, x[o, row, place]))
 
     wide = te.compute((work.outer, lines, work.columns.places), widened, name="wide")
     y = te.compute(
         (work.outer, work.rows.places, work.columns.places),
-        lambda o, i, j: work.join(lambda row: wide[o, row - first, j], work.rows, i),
+        lambda o, i, j: te.cast(work.dtype, work.join(lambda row: wide[o, row - first, j], work.rows, i)),
         name="y",
         argument_shape=work.result,
     )
-    lanes = cfg.target.lanes(BYTES[work.dtype])
+    lanes = cfg.target.lanes(BYTES[work.computed])
     cfg.define_knob("lines", _lines(work))
     cfg.define_knob("vectors", vectors_of(work.columns.places, lanes))
     s = create_schedule(y)
@@ -249,7 +255,7 @@ def _tables(work: Resize) -> list[Tensor]:
 
     if work.mode == "nearest":
         return [table("nearest", lambda j: side.nearest(j, work.nearest_mode))]
-    share = te.compute((side.places,), lambda j: side.share(j, work.dtype), name="share")
+    share = te.compute((side.places,), lambda j: side.share(j, work.computed), name="share")
     return [table("before", side.below), table("after", lambda j: side.below(j) + 1), share]
 
 

@@ -21,6 +21,7 @@ from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.operators.axes import Axes, normalize_axes
 from tilewright.templates.operators.lanes import reduce_lanes, vectors_of
+from tilewright.templates.operators.operand import Operand, computed_bytes, computed_lanes
 from tilewright.templates.operators.streams import breaks_streams, choose_store, default_store
 
 SIDE_BY_SIDE = (1, 2, 3, 4, 6, 8)
@@ -105,18 +106,23 @@ class Rows:
         row = BYTES[self.dtype] * self.length
         return breaks_streams(2 * self.outer * row, row, target)
 
-    def placeholder(self, name: str) -> Tensor:
+    def input(self, name: str) -> Operand:
         """The input."""
-        return te.placeholder(self.full, self.dtype, name=name, argument_shape=self.shape)
+        return Operand(te.placeholder(self.full, self.dtype, name=name, argument_shape=self.shape))
 
-    def weights(self, name: str) -> Tensor:
+    def weights(self, name: str) -> Operand:
         """An input of one value for each place in a row."""
-        return te.placeholder((self.length,), self.dtype, name=name, argument_shape=self.extents)
+        return Operand(te.placeholder((self.length,), self.dtype, name=name, argument_shape=self.extents))
 
-    def map(self, name: str, element: Callable[..., te.Expr], is_result: bool = False) -> Tensor:
+    def map(self, name: str, element: Callable[..., te.Expr]) -> Tensor:
         """An array whose elements are computed one by one."""
-        seen = self.shape if is_result else None
-        return te.compute(self.full, lambda *i: element(*i), name=name, argument_shape=seen)
+        return te.compute(self.full, lambda *i: element(*i), name=name)
+
+    def result(self, element: Callable[..., te.Expr]) -> Tensor:
+        """The result, whose elements are computed one by one."""
+        return te.compute(
+            self.full, lambda *i: te.cast(self.dtype, element(*i)), name="y", argument_shape=self.shape
+        )
 
     def place(self, row: Sequence[te.Expr], k: te.Expr) -> tuple[te.Expr, ...]:
         """The indices of an element of a row."""
@@ -189,7 +195,7 @@ def default_rows(
             ahead; 0 if none is.
         least: how many go side by side where none stays near, for what they share.
     """
-    lanes, store = target.lanes(BYTES[rows.dtype]), default_store(target, rows.full, rows.dtype)
+    lanes, store = computed_lanes(target, rows.dtype), default_store(target, rows.full, rows.dtype)
     room = _room(L1_SHARE * target.l1_bytes, rows, kept)
     if rows.is_along:
         share = -(-rows.outer // threads)
@@ -203,7 +209,7 @@ def default_rows(
 
 def _room(size: float, rows: Rows, kept: int) -> int:
     """How many rows of each array a part of a cache has room for."""
-    return int(size) // (BYTES[rows.dtype] * rows.length * kept)
+    return int(size) // (computed_bytes(rows.dtype) * rows.length * kept)
 
 
 def _default_along(rows: Rows, lanes: int, most: int, overlapped: int, share: int) -> dict[str, Any]:
@@ -219,7 +225,7 @@ def _default_along(rows: Rows, lanes: int, most: int, overlapped: int, share: in
 def schedule_rows(cfg: TemplateConfig, passes: Passes, result: Tensor) -> Schedule:
     """All passes over a few rows, or over a strip of neighbouring ones, before those over the next."""
     rows = passes.rows
-    lanes = cfg.target.lanes(BYTES[rows.dtype])
+    lanes = computed_lanes(cfg.target, rows.dtype)
     if rows.is_along:
         cfg.define_knob("rows", _side_by_side(rows))
     cfg.define_knob("vectors", vectors_of(rows.length if rows.is_along else rows.inner, lanes))

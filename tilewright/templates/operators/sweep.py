@@ -16,7 +16,7 @@ from tilewright.templates.operators.product import up_to
 from tilewright.templates.operators.streams import choose_store, default_store
 
 # What is moved as it is.
-ElementDtype = Literal["float32", "float64", "int32", "int64", "uint8", "int8", "bool"]
+ElementDtype = Literal["float32", "float64", "bfloat16", "float16", "int32", "int64", "uint8", "int8", "bool"]
 BLOCKS = (1024, 4096, 16384, 65536)
 # Elements that keep a thread busy for longer than it takes to wake it.
 BLOCK = 16384

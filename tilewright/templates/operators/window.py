@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tilewright.compiler import te
 from tilewright.compiler.te import Tensor
 from tilewright.templates.errors import WorkloadError
+from tilewright.templates.operators.operand import widened
 
 Pair = int | tuple[int, int]
 Triple = int | tuple[int, int, int]
@@ -146,17 +147,18 @@ def in_layout(array: npt.NDArray[Any], layout: str) -> npt.NDArray[Any]:
     return np.moveaxis(array, 1, -1) if is_channels_last(layout) else array
 
 
-def pad_image(x: Tensor, window: Window, layout: str, fill: float = 0.0) -> Tensor:
-    """The image with its border, a stage of its own; the image itself where there is none."""
+def pad_image(x: Tensor, window: Window, layout: str, dtype: str) -> Tensor:
+    """The image with its border, of a type, a stage of its own; the image itself where it is so."""
     if not any(window.padding):
-        return x
+        return widened(x, dtype)
     n, c, extents = divide(layout, x.shape)
 
     def pixel(*index: te.IterVar) -> te.Expr:
         b, k, places = divide(layout, index)
         inner = [place - before for place, before in zip(places, window.before, strict=True)]
         tests = window.tests(inner, extents)
-        return te.if_then_else(te.all(*tests), x[arrange(layout, b, k, inner)], te.const(fill, x.dtype))
+        read = te.cast(dtype, x[arrange(layout, b, k, inner)])
+        return te.if_then_else(te.all(*tests), read, te.const(0, dtype))
 
     shape = arrange(layout, n, c, window.padded(extents))
     return te.compute(shape, pixel, name="padded")

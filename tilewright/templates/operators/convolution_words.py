@@ -1,10 +1,9 @@
-"""Convolutions of bytes and of 16-bit floats.
+"""Convolutions of bytes, and of bfloat16 where the processor multiplies words of it.
 
-Where the processor multiplies words of them, as it is taken to do with bytes, the image is copied as words of
-neighbouring channels of a pixel, ``[n][c / parts][h][w]`` or ``[n][h][w][c / parts]``, and so is the weight.
-Else 16-bit floats are copied as float32. Where the processor multiplies signed bytes by unsigned ones only,
-128 is added to the pixels of the copy, border included, and 128 times the sum of its weights subtracted from
-each sum.
+The image is copied as words of neighbouring channels of a pixel, ``[n][c / parts][h][w]`` or
+``[n][h][w][c / parts]``, and so is the weight. Where the processor multiplies signed bytes by unsigned ones
+only, 128 is added to the pixels of the copy, its border included, and 128 times the sum of its weights
+subtracted from each sum.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import Any
 from tilewright.compiler import te
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Expr, IterVar, Tensor
+from tilewright.compiler.te.words import parts_of
 from tilewright.templates.operators.convolution import Convolution
 from tilewright.templates.operators.product_stages import HIGHEST_BITS, ONES, join_word
 from tilewright.templates.operators.product_types import ProductTypes, choose_types
@@ -24,18 +24,14 @@ from tilewright.templates.operators.window import arrange, divide
 
 
 @dataclass(frozen=True, slots=True)
-class NarrowConvolution(Convolution):
-    """A convolution of bytes, whose sums are int32, or of 16-bit floats, whose sums are float32.
+class WordConvolution(Convolution):
+    """A convolution of bytes, whose sums are int32, or of bfloat16 numbers, whose sums are float32.
 
     Attributes:
-        parts: channels in a word; 1 where each is widened to float32.
         is_biased: 128 is added to the pixels, so that they have no sign.
-        out_dtype: of the result ahead of its epilogue, if it is not the usual one.
     """
 
-    parts: int = 1
     is_biased: bool = False
-    out_dtype: str | None = None
 
     @property
     def types(self) -> ProductTypes:
@@ -43,8 +39,13 @@ class NarrowConvolution(Convolution):
         return choose_types(self.dtype, None, self.out_dtype)
 
     @property
+    def parts(self) -> int:
+        """Channels in a word."""
+        return parts_of(self.dtype)
+
+    @property
     def item(self) -> int:
-        """Bytes of a sum, and of what is multiplied at each step."""
+        """Bytes of a sum, and of a word."""
         return self.types.item
 
     @property
@@ -54,7 +55,7 @@ class NarrowConvolution(Convolution):
 
     @property
     def words(self) -> int:
-        """What a pixel has of its channels in one group, words or single ones."""
+        """Words of a pixel's channels in one group."""
         return -(-(self.c // self.groups) // self.parts)
 
     @property
@@ -63,13 +64,8 @@ class NarrowConvolution(Convolution):
         return self.words * prod(self.taps)
 
     @property
-    def copied_as(self) -> str:
-        """What the operands are copied as."""
-        return "wide" if self.parts == 1 else "words"
-
-    @property
     def is_read_in_place(self) -> bool:
-        """Never: the image is converted."""
+        """Never: the image is made into words."""
         return False
 
     @property
@@ -84,7 +80,7 @@ class NarrowConvolution(Convolution):
         return x, te.placeholder(shape, self.types.right, name="weight", argument_shape=seen)
 
     def image(self, x: Tensor, is_padded: bool) -> Tensor:
-        """The image converted, with a border on all sides where zeros have to be biased, too."""
+        """The image as words, with a border on all sides where zeros have to be biased, too."""
         rank = self.window.rank
         sides = range(rank) if self.is_biased else [rank - 1] if is_padded else []
         border = self.window.only(*sides)
@@ -106,10 +102,10 @@ class NarrowConvolution(Convolution):
             return value ^ HIGHEST_BITS if self.is_biased else value
 
         shape = arrange(self.layout, self.n, self.groups * self.words, extents)
-        return te.compute(shape, element, name=f"x.{self.copied_as}", attrs={"FLOP": 0})
+        return te.compute(shape, element, name="x.words", attrs={"FLOP": 0})
 
     def filters(self, weight: Tensor) -> Tensor:
-        """The weight converted."""
+        """The weight as words."""
         zero = te.const(0)
 
         def element(f: Expr, step: Expr, *taps: Expr) -> Expr:
@@ -118,19 +114,15 @@ class NarrowConvolution(Convolution):
             )
 
         shape = (self.o, self.words, *self.window.kernel)
-        return te.compute(shape, element, name=f"weight.{self.copied_as}", attrs={"FLOP": 0})
+        return te.compute(shape, element, name="weight.words", attrs={"FLOP": 0})
 
     def join(self, read: Any, group: Expr, step: Expr, dtype: str) -> Expr:
-        """Channels of a group as a word, of which those that it does not have are zero, or one widened."""
+        """Channels of a group as a word; those that it does not have are zero."""
         count = self.c // self.groups
-        if self.parts == 1:
-            return te.cast(self.types.sum, read(group * count + step))
         return join_word(lambda channel: read(group * count + channel), step, self.words, count, dtype)
 
     def multiply(self, pixel: Expr, weight: Expr) -> Expr:
-        """The products of a word's channels, or of one."""
-        if self.parts == 1:
-            return pixel * weight
+        """The products of a word's channels."""
         return te.dot(pixel, weight, ("uint8" if self.is_biased else self.types.left, self.types.right))
 
     def compute(self, image: Tensor, weight: Tensor, form: str) -> tuple[Tensor, Tensor]:
@@ -163,9 +155,8 @@ def make_convolution(owner: str, arguments: Mapping[str, Any], target: Target) -
         WorkloadError: the types do not go together.
     """
     types = choose_types(arguments["dtype"], arguments["weight_dtype"], arguments["out_dtype"])
-    if types.is_plain:
+    if types.parts(target) == 1:
         return Convolution.of(owner, arguments)
-    conv = NarrowConvolution.of(owner, arguments)
-    assert isinstance(conv, NarrowConvolution)
-    parts, is_biased = types.parts(target), types.is_biased(target)
-    return replace(conv, parts=parts, is_biased=is_biased, out_dtype=types.result)
+    conv = WordConvolution.of(owner, arguments)
+    assert isinstance(conv, WordConvolution)
+    return replace(conv, is_biased=types.is_biased(target))
