@@ -16,6 +16,7 @@ from tilewright.compiler.kernel import load_kernel
 from tilewright.compiler.program import Program
 from tilewright.compiler.schedule import create_schedule
 from tilewright.compiler.target import Target
+from tilewright.compiler.te.storage import storage_dtype
 
 CPUS = ("native", "haswell", "x86-64") if Target.host().triple.startswith("x86_64") else ("native",)
 DTYPES = ("float32", "float64", "int32", "int64")
@@ -93,9 +94,9 @@ def test_guarded_stores_share_a_turned_tile() -> None:
     assert code.count("shufflevector") <= 2 * blocks * lanes * (lanes.bit_length() - 1)
 
 
-def turned_copy(rows: int, columns: int, steps: int) -> Program:
+def turned_copy(rows: int, columns: int, steps: int, dtype: str = "float32") -> Program:
     """A transposed copy, rows in the lanes, a few columns written out."""
-    a = te.placeholder((rows, columns), name="a")
+    a = te.placeholder((rows, columns), dtype, name="a")
     b = te.compute((columns, rows), lambda j, i: a[i, j], name="b")
     s = create_schedule(b)
     j, i = s[b].op.axis
@@ -114,6 +115,38 @@ def test_an_argument_is_turned_around_in_blocks(cpu: str, rows: int, columns: in
     found, code = run(turned_copy(rows, columns, steps), cpu, a)
     np.testing.assert_array_equal(found, a.T)
     assert "gather" not in code
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("dtype", ["uint8", "float16"])
+@pytest.mark.parametrize("rows", [64, 61])
+def test_small_elements_are_turned_around_in_whole_blocks(cpu: str, dtype: str, rows: int) -> None:
+    a = numbers((rows, 64), dtype)
+    found, code = run(turned_copy(rows, 64, 32, dtype), cpu, a)
+    np.testing.assert_array_equal(found, a.T)
+    assert ("gather" in code) == (rows == 61)
+
+
+def reversed_copy(count: int, step: int, dtype: str) -> Program:
+    """Every step-th element, the last one first."""
+    a = te.placeholder((step * (count - 1) + 1,), dtype, name="a")
+    b = te.compute((count,), lambda i: a[(count - 1 - i) * step], name="b")
+    s = create_schedule(b)
+    _, i = s[b].split(b.op.axis[0], 16)
+    s[b].vectorize(i)
+    return Program.from_schedule(s, [a, b])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "uint8", "bfloat16"])
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("count", [64, 61, 3, 1])
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5])
+def test_lanes_that_go_down(cpu: str, dtype: str, count: int, step: int) -> None:
+    a = numbers((step * (count - 1) + 1,), "int32").astype(storage_dtype(dtype))
+    found, code = run(reversed_copy(count, step, dtype), cpu, a)
+    np.testing.assert_array_equal(found, a[::-step])
+    has_tail = count % 16 > 0 and storage_dtype(dtype).itemsize < 4
+    assert ("gather" in code) == (count > 1 and (step > 4 or has_tail))
 
 
 def spaced_sum(count: int, step: int, dtype: str) -> Program:

@@ -73,7 +73,7 @@ def _stretch(array: "Array", generator: np.random.Generator, low: float, high: f
     """Give floats in [-1, 1) and integers another range."""
     if array.dtype.kind in "iu":
         array[...] = generator.integers(int(low), int(high), array.shape)
-    elif array.dtype.kind == "f":
+    elif array.dtype.kind != "b":  # that of bfloat16 is not the one of floats
         array[...] = (array.astype(np.float64) + 1) / 2 * (high - low) + low
 
 

@@ -21,21 +21,25 @@ if TYPE_CHECKING:
 
 # Lanes further apart than this share too few vectors.
 MOST_APART = 4
+# The bytes of elements of which processors read or write some of a vector, but for those with AVX-512.
+LEAST_MASKED = 4
 
 
 def read_strided(memory: Memory, node: Load, address: Address, lanes: Lanes) -> Operand | None:
     """The lanes of a read by loads and shuffles; None where only a gather will do."""
     buffer = node.source
     assert isinstance(buffer, Buffer)
-    is_plain = MEMORY[buffer.dtype] == VALUE[buffer.dtype] and BYTES[buffer.dtype] >= 4
+    is_plain = MEMORY[buffer.dtype] == VALUE[buffer.dtype]
     is_known = lanes.mask is None or lanes.active > 0
     if not (is_plain and is_known) or address.offsets is not None or buffer in memory.spread:
         return None
     active = lanes.active or lanes.count
+    has_masks = BYTES[buffer.dtype] >= LEAST_MASKED
     column = _column(memory, node, buffer, lanes.count)
-    if column is not None and address.step > 1:
+    if column is not None and address.step > 1 and (has_masks or _is_whole(column, lanes.count, active)):
         return _turn_block(memory, buffer, address, column, lanes.count, active)
-    if 1 < address.step <= MOST_APART:
+    is_near = 1 < abs(address.step) <= MOST_APART or address.step == -1
+    if is_near and (has_masks or active == lanes.count):
         return _pick_lanes(memory, buffer, address, lanes.count, active)
     return None
 
@@ -48,6 +52,12 @@ def _column(memory: Memory, node: Load, buffer: Buffer, size: int) -> tuple[int,
             if end - begin > size // 2:
                 return int(memory.variables[atom].text) - begin, end - begin
     return None
+
+
+def _is_whole(column: tuple[int, int], size: int, active: int) -> bool:
+    """Whether a square block around a column has all its rows and columns."""
+    place, extent = column
+    return active == size and place - place % size + size <= extent
 
 
 def _turn_block(
@@ -76,12 +86,13 @@ def _turn_block(
 
 
 def _pick_lanes(memory: Memory, buffer: Buffer, address: Address, size: int, active: int) -> Operand:
-    """Lanes a few elements apart, out of the vectors that cover them."""
-    last = (active - 1) * address.step
-    if buffer.scope != "global" and address.distance >= 0:
+    """Lanes a few elements apart, up or down, out of the vectors that cover them."""
+    step, last = abs(address.step), (active - 1) * abs(address.step)
+    distance = address.distance - (last if address.step < 0 else 0)
+    if buffer.scope != "global" and distance >= 0:
         # Scratch memory may be read past its end. Vectors that begin as stores did are shared by the taps of
         # a window, and need not wait until several stores are through.
-        begins = [*range(-(address.distance % size), last + 1, size)]
+        begins = [*range(-(distance % size), last + 1, size)]
         widths = [size] * len(begins)
     else:
         begins = [*range(0, last + 1, size)]
@@ -89,10 +100,11 @@ def _pick_lanes(memory: Memory, buffer: Buffer, address: Address, size: int, act
             begins[-1] = min(begins[-1], last + 1 - size)
         widths = [min(size, last + 1 - begin) for begin in begins]
     parts = [
-        (begin, _read_row(memory, buffer, address.origin, address.distance + begin, size, width))
+        (begin, _read_row(memory, buffer, address.origin, distance + begin, size, width))
         for begin, width in zip(begins, widths, strict=True)
     ]
-    return pick(memory.text, parts, [min(lane * address.step, last) for lane in range(size)])
+    places = [min(lane * step, last) for lane in range(size)]
+    return pick(memory.text, parts, places if address.step > 0 else [last - place for place in places])
 
 
 def _read_row(
@@ -108,7 +120,7 @@ def _read_row(
 
 def write_strided(memory: Memory, value: Operand, address: Address, buffer: Buffer, lanes: Lanes) -> bool:
     """Store lanes a few elements apart by shuffles; False where only a scatter will do."""
-    is_plain = MEMORY[buffer.dtype] == VALUE[buffer.dtype] and BYTES[buffer.dtype] >= 4
+    is_plain = MEMORY[buffer.dtype] == VALUE[buffer.dtype] and BYTES[buffer.dtype] >= LEAST_MASKED
     is_known = lanes.mask is None or lanes.active > 0
     step, size = address.step, lanes.count
     if not (is_plain and is_known and 1 < step <= MOST_APART):

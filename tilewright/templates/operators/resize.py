@@ -24,6 +24,7 @@ from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.operators.coordinates import CoordinateMode, Coordinates, NearestMode
 from tilewright.templates.operators.lanes import vectors_of
+from tilewright.templates.operators.operand import widened
 from tilewright.templates.operators.sweep import FEW, ElementDtype
 from tilewright.templates.template import template
 
@@ -216,13 +217,13 @@ def _resize_lines(cfg: TemplateConfig, work: Resize) -> tuple[Schedule, list[Ten
         argument_shape=work.seen,
     )
     first, lines = work.lines
-    tables = _tables(work)
+    tables, source = _tables(work), widened(x, work.computed)  # only numbers of 32 bits and more are gathered
 
-    def widened(o: te.Expr, i: te.Expr, j: te.Expr) -> te.Expr:
+    def widen(o: te.Expr, i: te.Expr, j: te.Expr) -> te.Expr:
         row = _inside(i + first, work.rows.extent)
-        return _look_up(tables, j, lambda place: te.cast(work.computed, x[o, row, place]))
+        return _look_up(tables, j, lambda place: source[o, row, place])
 
-    wide = te.compute((work.outer, lines, work.columns.places), widened, name="wide")
+    wide = te.compute((work.outer, lines, work.columns.places), widen, name="wide")
     y = te.compute(
         (work.outer, work.rows.places, work.columns.places),
         lambda o, i, j: te.cast(work.dtype, work.join(lambda row: wide[o, row - first, j], work.rows, i)),
@@ -242,6 +243,9 @@ def _resize_lines(cfg: TemplateConfig, work: Resize) -> tuple[Schedule, list[Ten
     s[y].parallel(shared)
     s[wide].compute_at(s[y], shared)
     s[wide].vectorize(s[wide].op.axis[-1])
+    if source is not x:
+        s[source].compute_at(s[wide], s[wide].op.axis[1])
+        s[source].vectorize(s[source].op.axis[-1])
     return s, [x, y]
 
 
