@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tilewright.compiler.build import LINE_LIMIT_MOST, compile_program, lower_for_target
+from tilewright.compiler.backends.interpreter import interpret
+from tilewright.compiler.build import LINE_LIMIT_MOST, compile_program, lower_for_target, write_llvm
 from tilewright.compiler.kernel import Kernel, load_kernel
 from tilewright.compiler.lower.constants import divide_constants
 from tilewright.compiler.target import Target
@@ -124,6 +125,35 @@ def test_convolutions_of_bytes_are_exact(cpu: str, dtype: str, layout: str, c: i
     arrays = [draw(rng, spec.shape, spec.dtype) for spec in kernel.inputs]
     assert task.reference is not None
     np.testing.assert_array_equal(kernel(*arrays), task.reference(*arrays))
+
+
+@pytest.mark.parametrize(
+    ("cpu", "dtype", "instruction"),
+    [
+        ("neoverse-n1", "uint8", "sdot"),  # of signed bytes only
+        ("neoverse-n1", "int8", "sdot"),
+        ("neoverse-v2", "uint8", "usdot"),
+        ("generic", "uint8", "mul <4 x i32>"),
+    ],
+)
+@pytest.mark.parametrize("op", ["matmul", "conv2d"])
+def test_bytes_are_multiplied_on_aarch64(op: str, cpu: str, dtype: str, instruction: str) -> None:
+    """By the instructions that there are for bytes of one sign; the loops mean the product."""
+    target = Target.named(cpu, triple="aarch64-unknown-linux-gnu")
+    sizes = (
+        {"c": 7, "h": 5, "w": 6, "n": 1, "o": 9, "kernel": 3, "padding": 1}
+        if op == "conv2d"
+        else {"m": 9, "n": 20, "k": 14}
+    )
+    task = Task.create(op, target, 1, **sizes, dtype=dtype)
+    program = task.instantiate(task.default_config)
+    assert instruction in write_llvm(program, target, 1)[0].text
+    rng = np.random.default_rng(0)
+    arrays = [draw(rng, spec.shape, spec.dtype) for spec in program.inputs]
+    assert task.reference is not None
+    np.testing.assert_array_equal(
+        interpret(lower_for_target(program, target), arrays)[0], task.reference(*arrays)
+    )
 
 
 def test_a_constant_weight_is_packed_and_summed_ahead() -> None:

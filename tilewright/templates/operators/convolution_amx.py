@@ -59,7 +59,7 @@ def in_tiles(conv: Convolution, target: Target) -> WordConvolution | None:
         return None
     if conv.groups > 1 or conv.window.rank > MOST_DIMENSIONS:
         return None
-    conv = replace(conv, is_biased=False)
+    conv = replace(conv, bias=0)
     runs = Runs.of(conv)
     is_sparse = conv.is_channels_last and runs.length < FULL[conv.parts] * runs.padded
     fills = conv.o >= ROWS and Panels.of(conv).columns >= COLUMNS

@@ -1,9 +1,9 @@
 """Convolutions of bytes, and of bfloat16 where the processor multiplies words of it.
 
 The image is copied as words of neighbouring channels of a pixel, ``[n][c / parts][h][w]`` or
-``[n][h][w][c / parts]``, and so is the weight. Where the processor multiplies signed bytes by unsigned ones
-only, 128 is added to the pixels of the copy, its border included, and 128 times the sum of its weights
-subtracted from each sum.
+``[n][h][w][c / parts]``, and so is the weight. Where the processor multiplies bytes of the other sign only,
+128 is added to the pixels of the copy, its border included, or subtracted, and the bias times the sum of its
+weights is taken from each sum.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from math import prod
 from typing import Any
 
 from tilewright.compiler import te
+from tilewright.compiler.dot_instructions import Dtypes
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Expr, IterVar, Tensor
 from tilewright.compiler.te.words import parts_of
@@ -28,10 +29,12 @@ class WordConvolution(Convolution):
     """A convolution of bytes, whose sums are int32, or of bfloat16 numbers, whose sums are float32.
 
     Attributes:
-        is_biased: 128 is added to the pixels, so that they have no sign.
+        bias: what is added to the pixels.
+        multiplied: the types of the parts of the words that are multiplied.
     """
 
-    is_biased: bool = False
+    bias: int = 0
+    multiplied: Dtypes = ("", "")
 
     @property
     def types(self) -> ProductTypes:
@@ -82,7 +85,7 @@ class WordConvolution(Convolution):
     def image(self, x: Tensor, is_padded: bool) -> Tensor:
         """The image as words, with a border on all sides where zeros have to be biased, too."""
         rank = self.window.rank
-        sides = range(rank) if self.is_biased else [rank - 1] if is_padded else []
+        sides = range(rank) if self.bias else [rank - 1] if is_padded else []
         border = self.window.only(*sides)
         extents = [
             size + before + after
@@ -99,7 +102,7 @@ class WordConvolution(Convolution):
             value = self.join(read, step // self.words, step % self.words, self.types.left)
             tests = border.tests(places, self.extents)
             value = te.if_then_else(te.all(*tests), value, te.const(0, value.dtype)) if tests else value
-            return value ^ HIGHEST_BITS if self.is_biased else value
+            return value ^ HIGHEST_BITS if self.bias else value
 
         shape = arrange(self.layout, self.n, self.groups * self.words, extents)
         return te.compute(shape, element, name="x.words", attrs={"FLOP": 0})
@@ -123,24 +126,24 @@ class WordConvolution(Convolution):
 
     def multiply(self, pixel: Expr, weight: Expr) -> Expr:
         """The products of a word's channels."""
-        return te.dot(pixel, weight, ("uint8" if self.is_biased else self.types.left, self.types.right))
+        return te.dot(pixel, weight, self.multiplied)
 
     def compute(self, image: Tensor, weight: Tensor, form: str) -> tuple[Tensor, Tensor]:
         """The sums as a tile holds them, and without what the bias added."""
         sums = self.convolve(image, weight)
-        if not self.is_biased:
+        if not self.bias:
             return sums, sums
         axes = [te.reduce_axis((0, size), f"r{d}") for d, size in enumerate(weight.shape[1:])]
         ones = te.const(ONES, "int32")
 
         def total(f: IterVar) -> Expr:
-            return te.sum(te.dot(ones, te.Load(weight, (f, *axes)), ("uint8", "int8")), axis=axes)
+            return te.sum(te.dot(ones, te.Load(weight, (f, *axes)), self.multiplied), axis=axes)
 
         totals = te.compute((self.o,), total, name="weight.sums", attrs={"FLOP": 0})
 
         def corrected(*index: IterVar) -> Expr:
             _, f, _ = divide(self.layout, index)
-            return te.Load(sums, index) - te.Load(totals, (f,)) * 128
+            return te.Load(sums, index) - te.Load(totals, (f,)) * self.bias
 
         seen = sums.op.argument_shape
         return sums, te.compute(
@@ -159,4 +162,4 @@ def make_convolution(owner: str, arguments: Mapping[str, Any], target: Target) -
         return Convolution.of(owner, arguments)
     conv = WordConvolution.of(owner, arguments)
     assert isinstance(conv, WordConvolution)
-    return replace(conv, is_biased=types.is_biased(target))
+    return replace(conv, bias=types.bias(target), multiplied=types.multiplied(target))

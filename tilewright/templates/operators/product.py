@@ -95,7 +95,7 @@ class Product:
     def is_finished(self, target: Target) -> bool:
         """Whether anything is done with the sums before they are stored."""
         types = self.types
-        return bool(self.epilogue) or types.sum != types.result or types.is_biased(target)
+        return bool(self.epilogue) or types.sum != types.result or types.bias(target) != 0
 
     def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
         """The operands and the sums of a product whose types are all the same."""

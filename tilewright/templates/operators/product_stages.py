@@ -7,7 +7,8 @@
     words           C[i, j] = sum(dot(word(A[i, 4k], .. A[i, 4k+3]), word(B[4k, j], .. B[4k+3, j])))
 
 Where the processor multiplies signed bytes by unsigned ones only, 128 is added to the bytes of A, which turns
-their highest bits over, and 128 times the sum of its column of B is subtracted from each sum.
+their highest bits over, and 128 times the sum of its column of B is subtracted from each sum; where it does
+so by signed ones only, 128 is subtracted from unsigned bytes of A, and added in the end.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tilewright.compiler import te
+from tilewright.compiler.dot_instructions import Dtypes
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import Expr, IterVar, Tensor
 from tilewright.compiler.te.words import parts_of
@@ -82,23 +84,24 @@ def write_stages(operands: ProductOperands, name: str, types: ProductTypes, targ
     parts = types.parts(target)
     steps = -(-operands.k // parts)
     make = _widened if parts == 1 else _words
-    left, right = make(operands, types, parts, types.is_biased(target))
+    bias, multiplied = types.bias(target), types.multiplied(target)
+    left, right = make(operands, types, parts, bias != 0)
     total = _sum_products(
         operands.extents,
         steps,
         lambda *index: left[index],
         lambda *index: right[index],
         name,
-        None if parts == 1 else (lambda x, y: te.dot(x, y, types.multiplied(target))),
+        None if parts == 1 else (lambda x, y: te.dot(x, y, multiplied)),
         2 * operands.k,
     )
-    needs_copy = parts == 1 or operands.k % parts > 0 or not operands.is_a_along or types.is_biased(target)
-    if not types.is_biased(target):
+    needs_copy = parts == 1 or operands.k % parts > 0 or not operands.is_a_along or bias != 0
+    if not bias:
         return ProductStages(inputs, left, right, total, total, None, False, needs_copy)
-    sums = _sum_columns(right, steps, f"{name}.columns")
+    sums = _sum_columns(right, steps, f"{name}.columns", multiplied)
     result = te.compute(
         total.shape,
-        lambda *index: total[index] - 128 * sums[(*index[:-2], index[-1])],
+        lambda *index: total[index] - bias * sums[(*index[:-2], index[-1])],
         name=f"{name}.corrected",
         attrs={"FLOP": 0},
     )
@@ -178,7 +181,7 @@ def join_word(read: Callable[[Expr], Expr], step: Expr, steps: int, k: int, dtyp
     return te.word(*(te.if_then_else(place < k, read(place), te.const(0, dtype)) for place in places))
 
 
-def _sum_columns(right: Tensor, steps: int, name: str) -> Tensor:
+def _sum_columns(right: Tensor, steps: int, name: str, multiplied: Dtypes) -> Tensor:
     """The sum of each column of signed bytes, from their words."""
     r = te.reduce_axis((0, steps), name="k")
     *batch, _, n = right.shape
@@ -186,6 +189,6 @@ def _sum_columns(right: Tensor, steps: int, name: str) -> Tensor:
 
     def element(*index: IterVar) -> Expr:
         *before, j = index
-        return te.sum(te.dot(ones, right[(*before, r, j)], ("uint8", "int8")), axis=r)
+        return te.sum(te.dot(ones, right[(*before, r, j)], multiplied), axis=r)
 
     return te.compute((*batch, n), element, name=name, attrs={"FLOP": 0})

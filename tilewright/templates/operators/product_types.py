@@ -28,6 +28,8 @@ _ACCEPTED: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
     ("int8", "int8"): ("int32", ("int32",)),
 }
 _WEIGHTS = {"uint8": "int8"}
+# What bytes become, with or without a sign, when this is added to them, which turns their highest bits over.
+_BIASES = {"int8": ("uint8", 128), "uint8": ("int8", -128)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +57,16 @@ class ProductTypes:
             return parts_of(self.left)
         return 1
 
-    def is_biased(self, target: Target) -> bool:
-        """Whether the target multiplies signed bytes only by unsigned ones, to which 128 has to be added."""
-        if (self.left, self.right) != ("int8", "int8") or find_instruction(target, ("int8", "int8")):
-            return False
-        return find_instruction(target, ("uint8", "int8")) is not None
+    def bias(self, target: Target) -> int:
+        """What is added to the left bytes, where the target multiplies those of the other sign only."""
+        if self.left not in _BIASES or find_instruction(target, (self.left, self.right)):
+            return 0
+        turned, bias = _BIASES[self.left]
+        return 0 if find_instruction(target, (turned, self.right)) is None else bias
 
     def multiplied(self, target: Target) -> tuple[str, str]:
         """The types of the parts of the words that the target multiplies."""
-        return ("uint8" if self.is_biased(target) else self.left), self.right
+        return (_BIASES[self.left][0] if self.bias(target) else self.left), self.right
 
 
 def choose_types(dtype: str, weight_dtype: str | None, out_dtype: str | None) -> ProductTypes:
