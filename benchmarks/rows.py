@@ -53,6 +53,12 @@ def byte_conv(c: int, size: int, o: int, kernel: int) -> Row:
     return replace(row, name=f"{row.name} u8 x i8", kind="bytes")
 
 
+def bfloat16_conv(c: int, size: int, o: int, kernel: int, stride: int = 1) -> Row:
+    """A convolution of bfloat16."""
+    row = resnet(c, size, o, kernel, stride, dtype="bfloat16")
+    return replace(row, name=f"{row.name} bfloat16", kind=None)
+
+
 def depthwise(c: int, size: int) -> Row:
     """A 3x3 kernel for each channel."""
     params = {"n": 1, "c": c, "h": size, "w": size, "kernel": 3, "padding": 1}
@@ -105,6 +111,10 @@ ROWS = (
     byte_conv(256, 14, 256, 3),
     byte_conv(512, 7, 512, 3),
     byte_conv(64, 56, 256, 1),
+    bfloat16_conv(3, 224, 64, 7, 2),
+    bfloat16_conv(64, 56, 64, 3),
+    bfloat16_conv(256, 14, 256, 3),
+    bfloat16_conv(64, 56, 256, 1),
     depthwise(32, 112),
     depthwise(512, 14),
     max_pool(64, 112, "NCHW"),

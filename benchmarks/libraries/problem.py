@@ -67,7 +67,7 @@ class Convolution:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether the operands are bytes, which few libraries multiply as such."""
+        """Whether the operands are bytes or 16-bit floats, which few libraries multiply as such."""
         return self.x.dtype.itemsize < 4
 
     @property

@@ -106,7 +106,7 @@ def _eager_forms(torch: Any, problem: Problem) -> list[Form]:
     if isinstance(problem, Product) and problem.is_narrow:
         return narrow_products.torch_forms(torch, problem)
     if isinstance(problem, Convolution) and problem.is_narrow:
-        return []
+        return narrow_convolutions.torch_forms(torch, problem)
     calls = [(layout, _bind(module, inputs)) for layout, module, inputs in _modules(torch, problem)]
     if isinstance(problem, Product) and problem.is_transposed and problem.a.shape[0] == 1:
         weight, x = to_tensor(torch, problem.b), to_tensor(torch, problem.a)[0]
