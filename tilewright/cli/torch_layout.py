@@ -25,6 +25,8 @@ def _resize(torch: Any, arguments: Arguments, x: Any) -> Any:
     kind = arguments["mode"], arguments["coordinate_mode"]
     if kind not in modes or (kind[0] == "nearest" and arguments["nearest_mode"] != "floor"):
         raise PeerError(f"torch: no resize is {' with '.join(kind)}")
+    if arguments["scales"] is not None:
+        raise PeerError("torch: resizing is compared by size only")
     is_last = arguments["layout"] == "NHWC"
     image = x.permute(0, 3, 1, 2) if is_last else x
     y = torch.nn.functional.interpolate(image, size=arguments["size"], **modes[kind])

@@ -90,7 +90,7 @@ def bind_workload(template: "Template", params: Mapping[str, object]) -> Workloa
     pairs = []
     for name, parameter in known.items():
         value = params.get(name, parameter.default)
-        if name in template.positive:
+        if name in template.positive and value is not None:
             _check_positive(template.name, name, value)
         is_default = name not in params or (value is None and parameter.default is None)
         pairs.append((name, parameter.default if is_default else parameter.coerce(value, template.name)))

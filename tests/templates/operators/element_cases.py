@@ -44,7 +44,10 @@ def resizings(draw: Draw) -> Params:
     scales = draw(st.sampled_from([(2, 1), (3, 1), (1, 2), (3, 2), (4, 3)]))
     by_ratio = tuple(max(1, extents[name] * scales[0] // scales[1]) for name in "hw")
     size = draw(st.one_of(st.just(by_ratio), st.tuples(st.integers(1, 60), st.integers(1, 60))))
-    params = extents | draw_rest(draw, 2) | {"size": size}
+    sizes = st.sampled_from(
+        [{"size": size}, {"size": size}, {"scales": (1 / extents["h"] + scales[0] / scales[1], 1.4)}]
+    )
+    params: Params = extents | draw_rest(draw, 2) | draw(sizes)
     return params | {
         "c": draw_channels(draw, params),
         "mode": draw(st.sampled_from(["nearest", "bilinear"])),

@@ -26,10 +26,21 @@ NEAREST: dict[str, Callable[[Fraction], int]] = {
 SIZES = ((1, 1), (1, 4), (5, 1), (3, 7), (7, 3), (6, 9), (4, 8))
 
 
-def coordinate(place: int, extent: int, places: int, mode: str) -> Fraction:
+def coordinate(
+    place: int,
+    extent: int,
+    places: int,
+    mode: str,
+    scale: Fraction | None = None,
+    region: tuple[Fraction, Fraction] = (Fraction(0), Fraction(1)),
+) -> Fraction:
     """Where a pixel of the result lies, as ONNX's operator Resize defines it."""
-    scale = Fraction(places, extent)
+    scale, (begin, end) = scale or Fraction(places, extent), region
     match mode:
+        case "tf_crop_and_resize" if places > 1:
+            return begin * (extent - 1) + place * (end - begin) * (extent - 1) / (places - 1)
+        case "tf_crop_and_resize":
+            return HALF * (begin + end) * (extent - 1)
         case "half_pixel":
             return (place + HALF) / scale - HALF
         case "half_pixel_symmetric":
@@ -44,11 +55,13 @@ def coordinate(place: int, extent: int, places: int, mode: str) -> Fraction:
     return place / scale
 
 
-def weights(extent: int, places: int, mode: str, find: Callable[[Fraction], int] | None) -> Array:
+def weights(
+    extent: int, places: int, mode: str, find: Callable[[Fraction], int] | None, **side: Any
+) -> Array:
     """What each pixel of the image adds to each of the result; of two neighbours unless one is found."""
     table = np.zeros((places, extent))
     for place in range(places):
-        at = coordinate(place, extent, places, mode)
+        at = coordinate(place, extent, places, mode, **side)
         share = at - floor(at)
         parts = [(floor(at), 1 - share), (floor(at) + 1, share)] if find is None else [(find(at), 1)]
         for pixel, part in parts:
@@ -74,6 +87,78 @@ def test_pixels_are_joined_by_the_definition(mode: str, layout: str) -> None:
         found = kernel(np.ascontiguousarray(np.moveaxis(image, 1, -1)) if is_last else image)
         found = np.moveaxis(found, -1, 1) if is_last else found
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("mode", get_args(CoordinateMode))
+@pytest.mark.parametrize("scales", [(1.5, 0.7), (0.3, 2.6), (2 / 3, 4 / 3)])
+def test_scales_need_not_be_those_of_the_sizes(scales: tuple[float, float], mode: str, layout: str) -> None:
+    """7 pixels 1.5 times as long are 10, whose coordinates are 2/3 apart."""
+    rng = np.random.default_rng(0)
+    image, (h, w) = rng.standard_normal((2, 3, 7, 9)).astype("f"), (7, 9)
+    exact = [Fraction(scale).limit_denominator(100) for scale in scales]
+    sizes = [floor(extent * scale) for extent, scale in zip((h, w), exact, strict=True)]
+    tables = [
+        weights(extent, places, mode, None, scale=scale)
+        for extent, places, scale in zip((h, w), sizes, exact, strict=True)
+    ]
+    expected = np.einsum("ncij,ai,bj->ncab", image, *tables)
+    params: dict[str, Any] = {"n": 2, "c": 3, "h": h, "w": w, "scales": scales, "coordinate_mode": mode}
+    kernel = tw.build("resize", **params, layout=layout, threads=1)
+    is_last = layout == "NHWC"
+    found = kernel(np.ascontiguousarray(np.moveaxis(image, 1, -1)) if is_last else image)
+    np.testing.assert_allclose(
+        np.moveaxis(found, -1, 1) if is_last else found, expected, rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("kind", ["bilinear", "nearest"])
+@pytest.mark.parametrize(
+    "roi", [(0.25, 0.1, 0.75, 0.6), (-0.3, 0.2, 1.4, 1.1), (0.9, 1.2, 0.1, -0.2), (-1e6, 0, 1e6, 1)]
+)
+def test_a_region_is_cropped_or_turned_over(roi: tuple[float, ...], kind: str, layout: str) -> None:
+    """What lies outside of the image is the value that is given."""
+    image = np.random.default_rng(0).standard_normal((2, 3, 8, 6)).astype("f")
+    edges = [Fraction(str(edge)) for edge in roi]
+    sides = [(8, 5, (edges[0], edges[2])), (6, 11, (edges[1], edges[3]))]
+    find = NEAREST["round_prefer_floor"] if kind == "nearest" else None
+    mode = "tf_crop_and_resize"
+    tables = [weights(extent, places, mode, find, region=region) for extent, places, region in sides]
+    expected = np.einsum("ncij,ai,bj->ncab", image, *tables)
+    inside = [
+        [0 <= coordinate(place, extent, places, mode, region=region) <= extent - 1 for place in range(places)]
+        for extent, places, region in sides
+    ]
+    expected = np.where(np.logical_and.outer(*inside), expected, -7)
+    params: dict[str, Any] = {"n": 2, "c": 3, "h": 8, "w": 6, "size": (5, 11), "mode": kind, "layout": layout}
+    kernel = tw.build("resize", **params, coordinate_mode=mode, roi=roi, extrapolation_value=-7.0, threads=1)
+    is_last = layout == "NHWC"
+    found = kernel(np.ascontiguousarray(np.moveaxis(image, 1, -1)) if is_last else image)
+    np.testing.assert_allclose(
+        np.moveaxis(found, -1, 1) if is_last else found, expected, rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("params", "why"),
+    [
+        ({}, "one of size and scales must be given"),
+        ({"size": 8, "scales": 2.0}, "one of size and scales must be given"),
+        ({"scales": 0.1}, "leaves nothing of 4 x 4 pixels"),
+        ({"scales": -1.0}, "a finite number from 0"),
+        ({"scales": (1.0, 0.0)}, "greater than 0"),
+        ({"size": 8, "coordinate_mode": "tf_crop_and_resize", "roi": (0, 0, 1e18, 1)}, "lead too far out"),
+        ({"size": 8, "roi": (0, 0, 1, 1)}, "roi is for coordinate_mode='tf_crop_and_resize'"),
+        (
+            {"size": 8, "coordinate_mode": "tf_crop_and_resize", "roi": (0, 1)},
+            "must be .top, left, bottom, right",
+        ),
+    ],
+)
+def test_parameters_that_do_not_go_together_are_refused(params: dict[str, Any], why: str) -> None:
+    with pytest.raises(tw.TilewrightError, match=why):
+        tw.build("resize", n=1, c=1, h=4, w=4, threads=1, **params)
 
 
 def test_the_nearest_pixels_are_copied_bit_by_bit() -> None:

@@ -22,8 +22,17 @@ from tilewright.compiler.te.expr import BYTES, FLOATS
 from tilewright.compiler.te.storage import computed_dtype
 from tilewright.templates.collector import TemplateConfig, get_config
 from tilewright.templates.errors import WorkloadError
-from tilewright.templates.operators.coordinates import CoordinateMode, Coordinates, NearestMode
+from tilewright.templates.operators.coordinates import (
+    CoordinateMode,
+    Coordinates,
+    NearestMode,
+    Region,
+    Scales,
+    Size,
+    find_sides,
+)
 from tilewright.templates.operators.lanes import vectors_of
+from tilewright.templates.operators.literal import literal
 from tilewright.templates.operators.operand import widened
 from tilewright.templates.operators.sweep import FEW, ElementDtype
 from tilewright.templates.template import template
@@ -50,6 +59,7 @@ class Resize:
         mode: how pixels come of their neighbours.
         nearest_mode: which is the nearest.
         dtype: of the elements.
+        outside: what pixels are whose coordinates lie outside of the image; that at the edge if it is None.
     """
 
     seen: tuple[int, ...]
@@ -61,6 +71,7 @@ class Resize:
     mode: Mode
     nearest_mode: NearestMode
     dtype: str
+    outside: te.Expr | None = None
 
     @classmethod
     def of(
@@ -69,30 +80,38 @@ class Resize:
         c: int,
         h: int,
         w: int,
-        size: int | tuple[int, int],
+        size: Size | None,
         mode: Mode,
         coordinate_mode: CoordinateMode,
         nearest_mode: NearestMode,
         layout: Layout,
         dtype: str,
+        scales: Scales | None,
+        roi: Region,
+        extrapolation_value: float,
     ) -> Resize:
         """From the operator's parameters.
 
         Raises:
-            WorkloadError: pixels are to be joined of integers.
+            WorkloadError: pixels are to be joined of integers, or parameters do not go together.
         """
         if mode != "nearest" and dtype not in FLOATS:
             raise WorkloadError(
                 f"resize: mode={mode!r} is for floats, not dtype={dtype}; mode='nearest' takes any"
             )
-        height, width = (size, size) if isinstance(size, int) else size
+        rows, columns = (
+            Coordinates.of(side, coordinate_mode)
+            for side in find_sides((h, w), size, scales, coordinate_mode, roi)
+        )
         is_last = layout == "NHWC"
         seen, result = (
-            (n, *extents, c) if is_last else (n, c, *extents) for extents in ((h, w), (height, width))
+            (n, *extents, c) if is_last else (n, c, *extents)
+            for extents in ((h, w), (rows.places, columns.places))
         )
-        sides = (Coordinates.of(h, height, coordinate_mode), Coordinates.of(w, width, coordinate_mode))
         outer, inner = (n, c) if is_last else (n * c, 1)
-        return cls(seen, result, outer, inner, *sides, mode, nearest_mode, dtype)
+        is_cropped = coordinate_mode == "tf_crop_and_resize"
+        outside = literal("resize", "extrapolation_value", extrapolation_value, dtype) if is_cropped else None
+        return cls(seen, result, outer, inner, rows, columns, mode, nearest_mode, dtype, outside)
 
     @property
     def computed(self) -> str:
@@ -104,9 +123,12 @@ class Resize:
         """The first line that is read, negative where it lies above the image, and how many there are."""
         ends = (0, self.rows.places - 1)
         if self.mode == "nearest":
-            first, last = (self.rows.nearest(place, self.nearest_mode) for place in ends)
+            first, last = sorted(self.rows.nearest(place, self.nearest_mode) for place in ends)
         else:
-            first, last = self.rows.below(ends[0]), self.rows.below(ends[1]) + 1
+            first, last = sorted(self.rows.below(place) for place in ends)
+            last += 1
+        if self.outside is not None:  # a region may lie far away
+            first, last = (min(max(line, 0), self.rows.extent - 1) for line in (first, last))
         return first, last - first + 1
 
     def join(self, read: Callable[[Any], te.Expr], side: Coordinates, place: Any) -> te.Expr:
@@ -117,36 +139,56 @@ class Resize:
         share = side.share(place, self.computed)
         return read(first) * (1 - share) + read(first + 1) * share
 
+    def store(self, value: te.Expr, i: te.Expr, j: te.Expr) -> te.Expr:
+        """A pixel as it is stored; one that lies outside is what is said of those."""
+        value = te.cast(self.dtype, value)
+        sides = ((self.rows, i), (self.columns, j))
+        tests = [test for side, at in sides if side.leaves_image for test in side.is_inside(at)]
+        return (
+            value
+            if self.outside is None or not tests
+            else te.if_then_else(te.all(*tests), value, self.outside)
+        )
+
 
 def reference(
     x: Array,
     *,
-    size: int | tuple[int, int],
+    size: Size | None,
     mode: Mode,
     coordinate_mode: CoordinateMode,
     nearest_mode: NearestMode,
     layout: Layout,
+    scales: Scales | None,
+    roi: Region,
+    extrapolation_value: float,
 ) -> Array:
     """The same in NumPy, one dimension after the other."""
     axes = (1, 2) if layout == "NHWC" else (2, 3)
-    for axis, places in zip(axes, (size, size) if isinstance(size, int) else size, strict=True):
-        side = Coordinates.of(x.shape[axis], places, coordinate_mode)
-        place, last = np.arange(places), x.shape[axis] - 1
+    sides = find_sides((x.shape[axes[0]], x.shape[axes[1]]), size, scales, coordinate_mode, roi)
+    outside = np.zeros((1,) * x.ndim, bool)
+    for axis, found in zip(axes, sides, strict=True):
+        side = Coordinates.of(found, coordinate_mode)
+        place, last = np.arange(side.places), x.shape[axis] - 1
+        shape = [-1 if d == axis else 1 for d in range(x.ndim)]
+        outside = outside | ~np.logical_and(*side.is_inside(place)).reshape(shape)
         if mode == "nearest":
             x = np.take(x, np.clip(side.nearest(place, nearest_mode), 0, last), axis)
             continue
         first = side.below(place)
-        shape = [-1 if d == axis else 1 for d in range(x.ndim)]
         share = (side.rest(place) / side.unit).reshape(shape).astype(x.dtype)
         before, after = (np.take(x, np.clip(first + step, 0, last), axis) for step in (0, 1))
         x = before * (1 - share) + after * share
-    return x
+    if coordinate_mode != "tf_crop_and_resize":
+        return x
+    return np.where(outside, np.asarray(extrapolation_value, x.dtype), x)
 
 
-def flops(n: int, c: int, h: int, size: int | tuple[int, int], mode: Mode, **_: Any) -> int:
+def flops(**arguments: Any) -> int:
     """Three operations for what is between two pixels: in all lines of the image, and between them."""
-    height, width = (size, size) if isinstance(size, int) else size
-    return 0 if mode == "nearest" else 3 * n * c * width * (h + height)
+    work = Resize.of(**arguments)
+    places = work.rows.extent + work.rows.places
+    return 0 if work.mode == "nearest" else 3 * arguments["n"] * arguments["c"] * work.columns.places * places
 
 
 def default(target: Target, threads: int, **arguments: Any) -> dict[str, Any]:
@@ -170,15 +212,22 @@ def resize(
     c: int,
     h: int,
     w: int,
-    size: int | tuple[int, int],
+    size: Size | None = None,
     mode: Mode = "bilinear",
     coordinate_mode: CoordinateMode = "half_pixel",
     nearest_mode: NearestMode = "round_prefer_floor",
     layout: Layout = "NCHW",
     dtype: ElementDtype = "float32",
+    scales: Scales | None = None,
+    roi: Region = (),
+    extrapolation_value: float = 0.0,
 ) -> tuple[Schedule, list[Tensor]]:
-    """Images of ``h`` by ``w`` pixels as images of ``size``; pixels beyond an edge are those at the edge."""
-    work = Resize.of(n, c, h, w, size, mode, coordinate_mode, nearest_mode, layout, dtype)
+    """Images of ``h`` by ``w`` pixels as images of ``size``, or ``scales`` times as large.
+
+    Pixels beyond an edge are those at the edge. ``tf_crop_and_resize`` takes the region ``roi`` of the image,
+    (top, left, bottom, right) in parts of it, all of it by default; there they are ``extrapolation_value``.
+    """
+    work = Resize.of(**locals())
     if work.inner > 1:
         return _resize_pixels(get_config(), work)
     return _resize_lines(get_config(), work)
@@ -194,7 +243,7 @@ def _resize_pixels(cfg: TemplateConfig, work: Resize) -> tuple[Schedule, list[Te
         def line(row: te.Expr) -> te.Expr:
             return _look_up(tables, j, lambda place: te.cast(work.computed, x[o, _inside(row, h), place, c]))
 
-        return te.cast(work.dtype, work.join(line, work.rows, i))
+        return work.store(work.join(line, work.rows, i), i, j)
 
     y = te.compute(work.result, element, name="y")
     lanes = cfg.target.lanes(BYTES[work.computed])
@@ -223,10 +272,13 @@ def _resize_lines(cfg: TemplateConfig, work: Resize) -> tuple[Schedule, list[Ten
         row = _inside(i + first, work.rows.extent)
         return _look_up(tables, j, lambda place: source[o, row, place])
 
+    def line(row: te.Expr) -> te.Expr:
+        return (row if work.outside is None else _inside(row, work.rows.extent)) - first
+
     wide = te.compute((work.outer, lines, work.columns.places), widen, name="wide")
     y = te.compute(
         (work.outer, work.rows.places, work.columns.places),
-        lambda o, i, j: te.cast(work.dtype, work.join(lambda row: wide[o, row - first, j], work.rows, i)),
+        lambda o, i, j: work.store(work.join(lambda row: wide[o, line(row), j], work.rows, i), i, j),
         name="y",
         argument_shape=work.result,
     )
