@@ -15,7 +15,6 @@ from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.errors import WorkloadError
 from tilewright.templates.operators import convolution_amx, convolution_direct, winograd
 from tilewright.templates.operators.convolution import Convolution
-from tilewright.templates.operators.convolution_words import WordConvolution
 from tilewright.templates.operators.winograd_transforms import ALGORITHMS
 
 DIRECT = "direct"
@@ -29,7 +28,7 @@ def allowed(conv: Convolution, accuracy: float) -> list[str]:
     """
     if not accuracy >= 0:
         raise WorkloadError(f"{conv.owner}: accuracy must be at least 0, it is {accuracy}")
-    if isinstance(conv, WordConvolution) or not (conv.is_plain and winograd.applies(conv)):
+    if not (conv.is_plain and winograd.applies(conv)):
         return []
     return [name for name in ALGORITHMS if winograd.error_bound(conv, name) <= accuracy]
 

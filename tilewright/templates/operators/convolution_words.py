@@ -67,8 +67,8 @@ class WordConvolution(Convolution):
         return self.words * prod(self.taps)
 
     @property
-    def is_read_in_place(self) -> bool:
-        """Never: the image is made into words."""
+    def is_plain(self) -> bool:
+        """Never: operands are made into words."""
         return False
 
     @property
