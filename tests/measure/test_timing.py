@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.simulated_machine import NOMINAL, Machine
-from tilewright.measure.playoff import PlayoffPlan, median_interval, play_off
+from tilewright.measure.playoff import PlayoffEntry, PlayoffPlan, choose_winner, median_interval, play_off
 from tilewright.measure.result import MeasureSetupError
 from tilewright.measure.slices import fill_slice
 from tilewright.measure.timing import TimingPlan, calibrate, time_kernel
@@ -216,3 +216,12 @@ def test_the_interval_of_a_median_holds_its_level() -> None:
         misses += not low <= 0 <= high
     assert misses <= 400 * 0.08
     assert median_interval([1.0, 2.0, 3.0], 0.01) == (-math.inf, math.inf)
+
+
+def test_a_candidate_that_costs_more_than_the_default_does_not_beat_it() -> None:
+    """Whatever the ratios say, the one that ships is not reported as the slower one."""
+    default = PlayoffEntry(state="ok", seconds=2.0, ratio=1.0, ratio_interval=(1.0, 1.0))
+    faster = PlayoffEntry(state="ok", seconds=1.9, ratio=0.97, ratio_interval=(0.95, 0.99))
+    at_odds = PlayoffEntry(state="ok", seconds=2.1, ratio=0.9, ratio_interval=(0.8, 0.95))
+    assert choose_winner([default, at_odds], 0) == 0
+    assert choose_winner([default, at_odds, faster], 0) == 2

@@ -118,11 +118,14 @@ def play_off(
 def choose_winner(entries: Sequence[PlayoffEntry], default: int) -> int:
     """The default, unless the whole interval of another's ratio lies below 1; of several, the lowest ratio.
 
-    Equal ratios go to the first.
+    Equal ratios go to the first. Whose cost is no less than the default's does not beat it either: where a
+    disturbance sets the two at odds, neither says enough.
     """
-    winner, lowest = default, 1.0
+    winner, lowest, beaten = default, 1.0, entries[default].seconds
     for i, entry in enumerate(entries):
         if i == default or entry.ratio is None or entry.ratio_interval is None:
+            continue
+        if beaten is not None and entry.seconds is not None and entry.seconds >= beaten:
             continue
         if entry.ratio_interval[1] < 1.0 and entry.ratio < lowest:
             winner, lowest = i, entry.ratio
