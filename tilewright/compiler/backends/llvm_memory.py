@@ -365,7 +365,8 @@ class Memory:
         if buffer.dtype == "float16" and buffer.dtype in self.emulated:
             return retyped(widen_float16(self.text, raw), buffer.dtype)
         if buffer.dtype == "bfloat16":
-            # As a conversion LLVM moves it behind what follows, of which processors do nothing in 16 bits.
+            # A conversion LLVM moves behind what follows, of which processors do nothing in 16 bits; and it
+            # vectorizes loops of single reads, a few elements apart, to a type that it cannot handle.
             return retyped(widen_bfloat16(self.text, raw), buffer.dtype)
         stored, held = vector(MEMORY[buffer.dtype], raw.lanes), vector(VALUE[buffer.dtype], raw.lanes)
         name = "trunc" if buffer.dtype == "bool" else "fpext"

@@ -7,7 +7,7 @@ the last key that its last query sees.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +32,10 @@ from tilewright.templates.operators.attention_tiles import (
     vectors_of,
 )
 from tilewright.templates.operators.attention_workload import Attention
+from tilewright.templates.operators.operand import FloatDtype
 from tilewright.templates.template import template
 
 Array = npt.NDArray[Any]
-AttentionDtype = Literal["float32", "float64", "bfloat16", "float16"]
 TILE = ("lanes", "rows", "vectors", "across", "wide")
 
 
@@ -80,7 +80,7 @@ def attention(
     causal: bool = False,
     mask: tuple[int, ...] = (),
     scale: float | None = None,
-    dtype: AttentionDtype = "float32",
+    dtype: FloatDtype = "float32",
 ) -> tuple[Schedule, list[Tensor]]:
     """``softmax(q @ k.T * scale + mask) @ v`` for each head."""
     cfg = get_config()

@@ -234,7 +234,7 @@ def _image(conv: WordConvolution, x: Tensor, shape: Panels) -> Tensor:
         tests = [place >= 0 for place, before in zip(inner, window.before, strict=True) if before]
         ends = zip(inner, stored, window.before, conv.extents, strict=True)
         tests += [place < extent for place, size, before, extent in ends if size - before > extent]
-        return te.if_then_else(te.all(*tests), value, te.const(0, WORD)) if tests else value
+        return _where(tests, value)
 
     shape_of_words = arrange(conv.layout, conv.n, conv.words, stored)
     return te.compute(shape_of_words, element, name="x.words", attrs={"FLOP": 0})
@@ -259,8 +259,8 @@ def _place(conv: WordConvolution, k: Expr) -> tuple[Expr, list[Expr], list[Expr]
     return word, [tap // across, tap % across], tests
 
 
-def _unless_past(tests: Sequence[Expr], value: Expr) -> Expr:
-    """The word, or zero where the tests fail; zeros on one side alone would make NaN of infinite numbers."""
+def _where(tests: Sequence[Expr], value: Expr) -> Expr:
+    """The word, or zero where a test fails."""
     return te.if_then_else(te.all(*tests), value, te.const(0, WORD)) if tests else value
 
 
@@ -273,7 +273,7 @@ def _weight(conv: WordConvolution, weight: Tensor, channels: int) -> Tensor:
         word, taps, tests = _place(conv, k)
         row = te.minimum(f, conv.o - 1) if rows > conv.o else f
         read = partial(_read_weight, weight, row, taps)
-        return _unless_past(tests, conv.join(read, te.const(0), word, conv.types.right))
+        return _where(tests, conv.join(read, te.const(0), word, conv.types.right))
 
     extents = _turn(conv, (rows, _steps(conv)))
     return te.compute(extents, element, name="weight.words", attrs={"FLOP": 0})
@@ -284,7 +284,7 @@ def _read_weight(weight: Tensor, row: Expr, taps: Sequence[Expr], channel: Expr)
 
 
 def _panels(conv: WordConvolution, image: Tensor, shape: Panels) -> Tensor:
-    """What each step multiplies, zeros where it has no word."""
+    """What each step multiplies; zeros where it has no word: infinity times those of the weight is NaN."""
     window = conv.window
 
     def element(b: IterVar, band: IterVar, strip: IterVar, *at: IterVar) -> Expr:
@@ -294,7 +294,7 @@ def _panels(conv: WordConvolution, image: Tensor, shape: Panels) -> Tensor:
         places = [line, column][-window.rank :]
         steps = zip(places, window.stride, taps, window.dilation, strict=True)
         read = [place * step + tap * apart for place, step, tap, apart in steps]
-        return _unless_past(tests, _read(conv, image, b, read, word))
+        return _where(tests, _read(conv, image, b, read, word))
 
     extents = (conv.n, shape.bands, shape.strips, *_turn(conv, (_steps(conv), shape.columns)))
     return te.compute(extents, element, name="panels", attrs={"FLOP": 0})
