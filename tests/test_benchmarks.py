@@ -105,6 +105,18 @@ def test_ranks_that_agree_correlate_whatever_the_distances() -> None:
     assert abs(spearman(np.arange(4.0), np.array([1.0, 0.0, 0.0, 1.0]))) < 1e-9
 
 
+def test_the_table_of_features_ranks_what_was_not_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, database = module("features"), tmp_path / "few.db"
+    monkeypatch.setattr(features, "LEARNED", (4, 32))
+    tw.tune("softmax", shape=(8, 32), tuner="random", trials=8, threads=1, db=database)
+    (found,) = module("cost_model").read_workloads([database]).items()
+    (row,) = features.compare(*found)
+    assert (row.learned, row.ranked) == (4, 4)
+    assert all(-1 <= value <= 1 for value in (row.knobs, row.estimate, row.nest))
+
+
 def test_the_table_of_estimates_reads_what_tuning_wrote(tmp_path: Path) -> None:
     cost_model, database = module("cost_model"), tmp_path / "few.db"
     tw.tune("softmax", shape=(8, 32), tuner="random", trials=3, threads=1, db=database)

@@ -15,8 +15,11 @@ from tilewright.measure.result import MeasureResult
 from tilewright.templates.constraints import Ordinals
 from tilewright.templates.task import Task
 from tilewright.tuners.distilled_prior import DistilledPrior
+from tilewright.tuners.nest_features import FEATURE_NAMES
 from tilewright.tuners.transfer import TransferPrior
-from tilewright.tuning.guesses import SOURCES, distance, gather_priors
+from tilewright.tuning.conductor import make_searcher
+from tilewright.tuning.guesses import SOURCES, describe_nest, distance, gather_priors
+from tilewright.tuning.history import History
 
 SMALL = {"m": 64, "n": 64, "k": 64}
 
@@ -100,3 +103,15 @@ def test_machines_threads_and_choices_are_apart(store: RecordStore) -> None:
         store.add_all(records(task, 8))
     here, threads, machine = (distance(matmul(), first) for first in store.iter_firsts("matmul"))
     assert (here, threads, machine) == (0.0, 2.0, 1.0)
+
+
+def test_a_run_describes_loop_nests_to_the_tuner_that_learns(store: RecordStore) -> None:
+    task = matmul()
+    learner, other = (
+        make_searcher(name, History(task, store), seed=0, transfer=False) for name in ("xgb", "random")
+    )
+    assert other.describe is None
+    assert learner.describe is not None
+    found = learner.describe(task.default_config)
+    assert found.shape == (len(FEATURE_NAMES),)
+    assert found.tolist() == describe_nest(task, task.default_config).tolist()

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewright.templates.annotate import AnnotateEntity
+from tilewright.templates.config import Config
 from tilewright.templates.constraints import Ordinals
 from tilewright.templates.knobs import Entity, Knob
 from tilewright.templates.option import FrozenJson, OtherOptionEntity
@@ -17,6 +18,8 @@ from tilewright.templates.split import SplitEntity
 Matrix = NDArray[np.float32]
 Extractor = Callable[[Ordinals], Matrix]
 FeatureMap = Callable[[ConfigSpace], Extractor]
+# The numbers of one configuration, always as many; they may take milliseconds.
+Describe = Callable[[Config], NDArray[np.float32]]
 
 
 def knob_features(space: ConfigSpace) -> Extractor:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tilewright.templates.constraints import Ordinals
 from tilewright.templates.space import ConfigSpace
-from tilewright.tuners.acquisition import fill_space, pick_batch
+from tilewright.tuners.acquisition import Opinion, fill_space, pick_batch
 from tilewright.tuners.combined_model import trees_and_process
 from tilewright.tuners.cost_model import CostModel
 from tilewright.tuners.expert import LEAST_FAITH, Expert, shares
@@ -20,6 +20,7 @@ from tilewright.tuners.moves import Moves
 from tilewright.tuners.points import PointEncoder, Points
 from tilewright.tuners.prior import Vector
 from tilewright.tuners.scores import cost_scores, log_scores
+from tilewright.tuners.shortlist import Shortlist
 from tilewright.tuners.single_thread import single_blas_thread
 from tilewright.tuners.stagnation import evaluations_in_vain
 from tilewright.tuners.tuner import Tuner
@@ -72,6 +73,8 @@ class ModelBasedSearch(Tuner):
             self._experts.append(Expert(make_model(space, seed), self._guides))
         self._relief = Expert(GaussianProcess(space), None, scale=log_scores)
         self._choosing = self._experts
+        describe = self.describe
+        self._shortlist = None if describe is None else Shortlist(space, describe, self._guides, seed)
 
     def _propose(self, count: int) -> Sequence[int]:
         if len(self.costs) < FIRST_POINTS or not self.best_indices(1):
@@ -122,6 +125,7 @@ class ModelBasedSearch(Tuner):
         if not self._is_simple:
             _log.warning("the cost model failed (%s); the search goes on with a simpler one", error)
         self._is_simple = True
+        self._shortlist = None
         self._experts = [Expert(GaussianProcess(self.space), None)]
 
     def _ask_model(self, count: int) -> list[int]:
@@ -138,11 +142,14 @@ class ModelBasedSearch(Tuner):
         self._experts = [each for each in self._experts if each.faith(len(indices)) >= LEAST_FAITH]
         self._begun = len(costs) if self._begun is None else self._begun
         in_vain = min(evaluations_in_vain(costs), len(costs) - self._begun)
-        self._hear(points, cost_scores(costs))
+        scores = cost_scores(costs)
+        self._hear(points, scores)
         heard = [each for each in self._experts if each.has_say]
         self._choosing = [self._relief] if in_vain >= IN_VAIN else heard
         for expert in self._choosing:
             expert.learn(indices, points, costs)
+        if self._shortlist is not None:
+            self._shortlist.learn(indices, points, scores)
         if not self._is_simple:
             self._failures.fit(points, np.isinf(costs).astype(np.float64))
 
@@ -158,7 +165,8 @@ class ModelBasedSearch(Tuner):
         points, experts = self._encode(pool), self._choosing
         choosers = self.rng.choice(len(experts), size=count, p=shares(experts, len(self.costs))).tolist()
         opinions = {number: experts[number].opinion(points) for number in dict.fromkeys(choosers)}
-        taken = pick_batch(opinions, choosers, self._risk(points))
+        risk = self._risk(points)
+        taken = pick_batch(self._reviewed(pool, points, opinions, risk, count), choosers, risk)
         chosen = self._at(pool, taken)
         for number, expert in enumerate(experts):
             asked = number in opinions
@@ -166,6 +174,15 @@ class ModelBasedSearch(Tuner):
         if self._relief not in experts:  # the relief has hope where these had none left: that is its purpose
             self.hope = max(experts[number].hope(opinion) for number, opinion in opinions.items())
         return chosen
+
+    def _reviewed(
+        self, pool: Ordinals, points: Points, opinions: dict[int, Opinion], risk: Vector, count: int
+    ) -> dict[int, Opinion]:
+        """Return opinions of the candidates of a shortlist only, where there is one; the relief has none."""
+        if self._shortlist is None or self._relief in self._choosing:
+            return opinions
+        review = self._shortlist.review(pool, points, list(opinions.values()), risk, count)
+        return opinions if review is None else {number: review.amend(it) for number, it in opinions.items()}
 
     def _optimistic(self, indices: Ordinals) -> Vector:
         """Return how low the most hopeful expert thinks the scores may be."""

@@ -14,7 +14,7 @@ from tilewright.templates.constraints import Ordinals
 from tilewright.templates.errors import ConfigError
 from tilewright.templates.space import ConfigSpace
 from tilewright.tuners.errors import TunerError
-from tilewright.tuners.features import FeatureMap, knob_features
+from tilewright.tuners.features import Describe, FeatureMap, knob_features
 from tilewright.tuners.observation import Observation
 from tilewright.tuners.prior import Prior
 
@@ -43,10 +43,12 @@ class Tuner(ABC):
         history: What is known already; never proposed, but learned from.
         features: Makes the function from indices to feature rows.
         priors: Guesses of the logarithm of relative costs, from other workloads, machines or an analysis.
+        describe: What is known of one configuration before it is measured, at the cost of milliseconds;
+            asked of a few.
         bounds: The part of the indices to search, `[first, last)`; all by default.
 
     Attributes:
-        uses_priors: whether priors are of use to it.
+        uses_priors: whether priors and descriptions are of use to it.
         hope: the chance that what is left holds something better, as far as the search can tell.
     """
 
@@ -61,6 +63,7 @@ class Tuner(ABC):
         history: Iterable[Observation] = (),
         features: FeatureMap = knob_features,
         priors: Iterable[Prior] = (),
+        describe: Describe | None = None,
         bounds: tuple[int, int] | None = None,
     ) -> None:
         self.space = space
@@ -68,6 +71,7 @@ class Tuner(ABC):
         self.rng = np.random.default_rng(seed)
         self.features = features
         self.priors = tuple(priors)
+        self.describe = describe
         self.hope = 1.0
         self.costs: dict[int, float | None] = {}
         self._proposed: set[int] = set()

@@ -16,10 +16,11 @@ _FAILURE_ROUNDS = 30
 class XGBoostModel(CostModel):
     """An ensemble of boosted trees; xgboost is imported when it is first fitted."""
 
-    def __init__(self, seed: int, members: int = MEMBERS, rounds: int = ROUNDS) -> None:
+    def __init__(self, seed: int, members: int = MEMBERS, rounds: int = ROUNDS, **settings: object) -> None:
         self._seed = seed
         self._members = members
         self._rounds = rounds
+        self._special = settings
         self._boosters: list[Any] = []
 
     def fit(self, points: Points, targets: Vector) -> None:
@@ -41,7 +42,12 @@ class XGBoostModel(CostModel):
         return predictions.mean(axis=0), predictions.std(axis=0)
 
     def _settings(self, member: int) -> dict[str, object]:
-        return {**_settings(self._seed + member), "objective": "reg:squarederror", "subsample": 0.8}
+        return {
+            **_settings(self._seed + member),
+            "objective": "reg:squarederror",
+            "subsample": 0.8,
+            **self._special,
+        }
 
 
 class FailureModel:

@@ -17,7 +17,7 @@ from tilewright.templates.task import Task
 from tilewright.templates.template import Template
 from tilewright.tuners import TUNERS, Budget, Tuner, TunerError, make_tuner
 from tilewright.tuning.granted_threads import granted_threads
-from tilewright.tuning.guesses import gather_priors
+from tilewright.tuning.guesses import describe_nest, gather_priors
 from tilewright.tuning.history import History
 from tilewright.tuning.interruption import Interruption
 from tilewright.tuning.leases import release_dead
@@ -112,9 +112,11 @@ def make_searcher(tuner: str, history: History, *, seed: int, transfer: bool) ->
     """The tuner, which measures the default first and knows what is known and what is expected."""
     task, known = history.task, history.observations(history.records)
     start = [task.default_config, *history.hints()]
-    needs_priors = tuner in TUNERS and TUNERS[tuner].uses_priors
-    priors = gather_priors(task, history.store, seed, transfer=transfer) if needs_priors else ()
-    return make_tuner(tuner, task.space, seed, start=start, history=known, priors=priors)
+    options: dict[str, Any] = {"start": start, "history": known}
+    if TUNERS[tuner].uses_priors:
+        options["priors"] = gather_priors(task, history.store, seed, transfer=transfer)
+        options["describe"] = partial(describe_nest, task)
+    return make_tuner(tuner, task.space, seed, **options)
 
 
 def _conduct(run: Run) -> TuneResult:

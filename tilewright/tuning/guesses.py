@@ -5,13 +5,18 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tilewright.logs.apply import task_key
 from tilewright.logs.record import Record
 from tilewright.logs.store import RecordStore
+from tilewright.templates.config import Config
 from tilewright.templates.config_cost import config_cost
 from tilewright.templates.task import Task
 from tilewright.tuners import Prior
 from tilewright.tuners.distilled_prior import distil_prior
+from tilewright.tuners.nest_features import nest_features
 from tilewright.tuners.transfer import TransferPrior
 
 SOURCES = 3
@@ -37,6 +42,15 @@ def gather_priors(task: Task, store: RecordStore, seed: int, *, transfer: bool) 
             return
         if prior is not None:
             yield prior
+
+
+def describe_nest(task: Task, config: Config) -> NDArray[np.float32]:
+    """Return what the loop nest of a configuration is like.
+
+    Raises:
+        InvalidConfigError: the configuration cannot be lowered.
+    """
+    return nest_features(config_cost(task, config))
 
 
 def _nearest_trials(task: Task, store: RecordStore) -> Iterator[list[Record]]:
