@@ -8,6 +8,8 @@ from tilewright.tuners.acquisition import Opinion, pick_batch
 from tilewright.tuners.combined_model import CombinedModel
 from tilewright.tuners.cost_model import CostModel
 from tilewright.tuners.gaussian_process import POINTS_LIMIT, GaussianProcess
+from tilewright.tuners.knob_kernel import Grid, KnobKernel
+from tilewright.tuners.pending_picks import ProcessPicks
 from tilewright.tuners.points import Points
 
 
@@ -152,3 +154,20 @@ def test_models_share_what_picks_leave() -> None:
         pending.add(4)
     assert joint.spread_left() == pytest.approx(alone.spread_left())
     assert joint.spread_left()[4] < 0.9
+
+
+def test_picks_among_points_that_rounding_makes_too_alike_stay_finite() -> None:
+    twins = np.ones((3, 1), dtype=np.float32)
+    picks = ProcessPicks(np.array([1e-6, 1e-3, 1.0]), 1e-9, 0 * twins, lambda place: twins[:, 0])
+    with np.errstate(all="raise"):
+        for place in (0, 1, 2) * 20:
+            picks.add(place)
+    assert ((picks.spread_left() >= 0) & (picks.spread_left() <= 1)).all()
+
+
+def test_a_longer_length_expects_effects_to_reach_further() -> None:
+    apart = Grid(np.array([[1.0]]), np.array([0]), np.array([0]))
+    kernels = [KnobKernel(2, length) for length in (0.0, 1.0)]
+    near, far = (kernel.covariance(kernel.start, [apart, apart], (1, 1)).item() for kernel in kernels)
+    assert kernels[0].variance(kernels[0].start) == pytest.approx(kernels[1].variance(kernels[1].start))
+    assert far > 1.2 * near

@@ -28,12 +28,17 @@ class GaussianProcess(CostModel):
 
     What priors expect of a point is one more variable each. The kernel's parameters are those of highest
     posterior density; a fit begins where the last one ended.
+
+    Args:
+        space: whose knobs it sees.
+        length: the logarithm of how far the effect of a knob's choice is expected to reach; at 0, over the
+            range of the choices.
     """
 
-    def __init__(self, space: ConfigSpace) -> None:
+    def __init__(self, space: ConfigSpace, length: float = 0.0) -> None:
         self._varying = [column for column, knob in enumerate(space.knobs) if len(knob) > 1]
         self._tables = [_unit_range(knob_table(space.knobs[column])) for column in self._varying]
-        self._kernel = KnobKernel(len(self._varying))
+        self._kernel = KnobKernel(len(self._varying), length)
         self._parameters = self._kernel.start
 
     def fit(self, points: Points, targets: Vector) -> None:
@@ -81,7 +86,7 @@ class GaussianProcess(CostModel):
 
     def _set_variables(self, count: int) -> None:
         if self._kernel.variables != count:
-            self._kernel = KnobKernel(count)
+            self._kernel = KnobKernel(count, self._kernel.length)
             self._parameters = self._kernel.start
 
     def _covariance(self, points: Points, others: Points) -> NDArray[np.float32]:

@@ -36,16 +36,21 @@ class KnobKernel:
 
     The parameters are one vector of logarithms: a length and a weight for each variable, then single, pairs,
     whole and the noise.
+
+    Attributes:
+        variables: how many there are.
+        length: the logarithm of each variable's length that is most likely before any data.
     """
 
     variables: int
+    length: float = 0.0
 
     @property
     def start(self) -> Vector:
         """The most likely parameters before any data: every term has a share of a variance of about one."""
         pairs = max(self.variables * (self.variables - 1) / 2, 1)
         orders = np.log([1 / max(self.variables, 1), 1 / pairs, _WHOLE, _NOISE])
-        return np.concatenate([np.zeros(2 * self.variables), orders])
+        return np.concatenate([np.full(self.variables, self.length), np.zeros(self.variables), orders])
 
     @property
     def doubt(self) -> Vector:

@@ -10,7 +10,7 @@ import numpy as np
 from tilewright.templates.constraints import Ordinals
 from tilewright.templates.space import ConfigSpace
 from tilewright.tuners.acquisition import Opinion, fill_space, pick_batch
-from tilewright.tuners.combined_model import trees_and_process
+from tilewright.tuners.combined_model import trees_and_processes
 from tilewright.tuners.cost_model import CostModel
 from tilewright.tuners.expert import LEAST_FAITH, Expert, shares
 from tilewright.tuners.gaussian_process import GaussianProcess
@@ -57,7 +57,7 @@ class ModelBasedSearch(Tuner):
         space: ConfigSpace,
         seed: int,
         *,
-        make_model: Callable[[ConfigSpace, int], CostModel] = trees_and_process,
+        make_model: Callable[[ConfigSpace, int], CostModel] = trees_and_processes,
         **options: Any,
     ) -> None:
         self.moves = Moves(space)

@@ -56,6 +56,9 @@ class ProcessPicks:
         shared = self._covariance(place) - self._explained @ self._explained[place]
         for earlier in self._picked:
             shared = shared - earlier * earlier[place]
+        # Rounding in near-singular covariances may claim more than two points can share (Cauchy-Schwarz).
+        most = np.sqrt(self._variance * self._variance[place])
+        shared = np.clip(shared, -most, most)
         column = shared / np.sqrt(self._variance[place] + self._noise)
         self._picked.append(column)
         self._variance = np.maximum(self._variance - column**2, _LEAST * self._first)
