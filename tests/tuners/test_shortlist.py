@@ -75,7 +75,7 @@ def test_few_are_described_and_none_twice() -> None:
 
 
 def test_time_for_descriptions_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SHARE", 0.5)
+    monkeypatch.setattr(module, "SHARE", 0.08)
     asked: list[int] = []
 
     def describe(config: Config) -> NDArray[np.float32]:

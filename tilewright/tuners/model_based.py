@@ -144,12 +144,12 @@ class ModelBasedSearch(Tuner):
         in_vain = min(evaluations_in_vain(costs), len(costs) - self._begun)
         scores = cost_scores(costs)
         self._hear(points, scores)
+        if self._shortlist is not None:
+            self._shortlist.learn(indices, points, scores)
         heard = [each for each in self._experts if each.has_say]
         self._choosing = [self._relief] if in_vain >= IN_VAIN else heard
         for expert in self._choosing:
             expert.learn(indices, points, costs)
-        if self._shortlist is not None:
-            self._shortlist.learn(indices, points, scores)
         if not self._is_simple:
             self._failures.fit(points, np.isinf(costs).astype(np.float64))
 

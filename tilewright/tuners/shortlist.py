@@ -34,8 +34,10 @@ CANDIDATES = 16
 MOST_CANDIDATES = 64
 # Measured configurations that are described, beside those that were on a list, before each batch.
 LESSONS = 16
-# What describing may take of the time since the last batch was proposed.
-SHARE = 0.05
+# What describing may take of the time that trials take: of the least seen so far, as between two batches
+# other workloads may have their turn, and of no more than so many seconds each.
+SHARE = 0.08
+_PACE = 0.25
 # With fewer lessons nothing is said.
 FEWEST = 8
 # Squared errors that both are taken to have made before any is known.
@@ -84,6 +86,8 @@ class Shortlist:
         self._is_broken = False
         self._foretold: dict[int, Vector] = {}
         self._errors = np.full(2, _FIRST_ERRORS)
+        self._known = 0
+        self._pace = _PACE
         self._proposed = time.monotonic()
         self._end = 0.0
 
@@ -95,8 +99,7 @@ class Shortlist:
             points: the same.
             scores: low for fast.
         """
-        now = time.monotonic()
-        self._end = now + SHARE * (now - self._proposed)
+        self._limit_time(len(indices))
         ranked = np.argsort(scores, kind="stable").tolist()
         fresh = [indices[place] for place in ranked if indices[place] not in self._rows]
         self._read(fresh[:LESSONS])
@@ -131,6 +134,14 @@ class Shortlist:
         experts = np.mean([opinion.mean[places] for opinion in opinions], axis=0)
         self._foretold = dict(zip(indices, np.stack([mean, experts], axis=1), strict=True))
         return Review(places, mean, float(self._errors[1] / self._errors.sum()))
+
+    def _limit_time(self, known: int) -> None:
+        """Grant descriptions a share of what the latest trials took."""
+        now, fresh = time.monotonic(), known - self._known
+        if self._known and fresh:
+            self._pace = min(self._pace, (now - self._proposed) / fresh)
+        self._known = known
+        self._end = now + SHARE * self._pace * min(fresh, LESSONS)
 
     def _list(
         self, pool: Ordinals, opinions: Sequence[Opinion], risk: Vector, count: int
