@@ -61,6 +61,21 @@ def test_the_same_seed_gives_the_same_search() -> None:
     assert [config.index for config in first] == [config.index for config in second]
 
 
+def test_a_small_space_needs_no_descriptions() -> None:
+    asked: list[int] = []
+
+    def describe(config: Config) -> NDArray[np.float32]:
+        asked.append(config.index)
+        return np.zeros(1, dtype=np.float32)
+
+    small = ConfigSpace(tuple(option_knob(name, range(12)) for name in "xyz"))
+    tuner = make_tuner("xgb", small, 0, describe=describe)
+    for _ in range(6):
+        tuner.update([Observation(config, 1.0 + config.index) for config in tuner.next_batch(BATCH)])
+    assert len(tuner.costs) == 6 * BATCH
+    assert not asked
+
+
 def test_few_are_described_and_none_twice() -> None:
     asked: list[int] = []
 

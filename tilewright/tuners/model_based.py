@@ -20,7 +20,7 @@ from tilewright.tuners.moves import Moves
 from tilewright.tuners.points import PointEncoder, Points
 from tilewright.tuners.prior import Vector
 from tilewright.tuners.scores import cost_scores, log_scores
-from tilewright.tuners.shortlist import Shortlist
+from tilewright.tuners.shortlist import LEAST_SIZE, Shortlist
 from tilewright.tuners.single_thread import single_blas_thread
 from tilewright.tuners.stagnation import evaluations_in_vain
 from tilewright.tuners.tuner import Tuner
@@ -73,8 +73,9 @@ class ModelBasedSearch(Tuner):
             self._experts.append(Expert(make_model(space, seed), self._guides))
         self._relief = Expert(GaussianProcess(space), None, scale=log_scores)
         self._choosing = self._experts
-        describe = self.describe
-        self._shortlist = None if describe is None else Shortlist(space, describe, self._guides, seed)
+        self._shortlist: Shortlist | None = None
+        if self.describe is not None and space.size >= LEAST_SIZE:
+            self._shortlist = Shortlist(space, self.describe, self._guides, seed)
 
     def _propose(self, count: int) -> Sequence[int]:
         if len(self.costs) < FIRST_POINTS or not self.best_indices(1):

@@ -29,6 +29,8 @@ from tilewright.tuners.points import Points
 from tilewright.tuners.prior import Vector
 from tilewright.tuners.xgboost_model import XGBoostModel
 
+# Smaller spaces have none: the prior has estimated a good part of them, and trials tell the rest soon.
+LEAST_SIZE = 2048
 # Candidates that are described for each that is picked, and at most.
 CANDIDATES = 16
 MOST_CANDIDATES = 64
