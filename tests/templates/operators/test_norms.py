@@ -15,6 +15,7 @@ from tilewright.compiler.ir.loops import For, constant_extent
 from tilewright.compiler.ir.visit import statements
 from tilewright.compiler.target import Target
 from tilewright.templates.operators.moments import SHARE, STEP
+from tilewright.templates.operators.rows import MOST_TERMS
 from tilewright.templates.task import Task
 
 Floats = npt.NDArray[np.float32]
@@ -50,6 +51,15 @@ def test_squares_that_cancel(spoil: Callable[[Floats, int], None], length: int) 
     given = np.abs(x).max() / deviation.min()
     bound = np.finfo(np.float32).eps * (4 * (1 + length / first) * np.abs(expected).max() + given)
     assert np.abs(found - expected).max() < bound
+
+
+@pytest.mark.parametrize("cpu", ["haswell", "skylake-avx512"])
+@pytest.mark.parametrize("op", ["layer_norm", "rms_norm"])
+def test_partial_sums_of_long_rows_have_few_terms(op: str, cpu: str) -> None:
+    """Else their rounding adds up, the more so the fewer lanes there are."""
+    target = Target.named(cpu)
+    config = Task.create(op, target, shape=(ROWS, 50000)).default_config.to_json()
+    assert 50000 / (config["vectors"] * target.lanes(4)) <= MOST_TERMS
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1 / 3e10, 3.3e18, 3.3e20])

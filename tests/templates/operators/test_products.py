@@ -91,7 +91,7 @@ def test_steps_are_written_out_where_two_vectors_are_multiplied_a_cycle(
 
 
 def test_a_block_holds_whole_panels_of_a_constant() -> None:
-    values = {"rows": 8, "vectors": 3, "block_n": 256, "pack": "b"}
+    values = {"rows": 4, "vectors": 3, "block_n": 256, "pack": "b"}
     default = Task.create("dense", Target.host(), 1, m=32, n=800, k=40).default_config.to_json()
     kernel = build("dense", threads=1, m=32, n=800, k=40, config={**default, **values})
     panel = 3 * Target.host().lanes(4)

@@ -221,7 +221,7 @@ def work(conv: Convolution) -> int:
 
 def test_the_estimate_weighs_work_against_traffic() -> None:
     """Few tiles of a weight that leaves the caches, and few channels, are no cases for large tiles."""
-    target = Target.host()
+    target = Target.named("skylake-avx512")
     shapes = [(64, 56, 64), (2048, 7, 2048), (3, 224, 64)]
     many, few, shallow = (described(n=1, c=c, h=size, w=size, o=o) for c, size, o in shapes)
     costs = {

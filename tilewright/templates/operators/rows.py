@@ -32,6 +32,8 @@ FEWEST_STEPS = 8
 # Partial results of one kind that hide the latency of an addition.
 FEW = 4
 MOST_SUMS = 16
+# Terms of one partial result: after some thousands of additions rounding shows.
+MOST_TERMS = 4096
 # The bytes of a row from what is written to the lines of the result that are fetched meanwhile.
 FETCHED_AHEAD = 128
 # The share of the first cache for what is kept between passes.
@@ -218,7 +220,8 @@ def _default_along(rows: Rows, lanes: int, most: int, overlapped: int, share: in
     few = max((n for n in side if n <= overlapped), default=0)
     if few and few * FEWEST_STEPS <= share and rows.length % lanes == 0:
         return {"rows": few, "vectors": 1, "unroll": 2, "pipeline": 1}
-    vectors = [v for v in vectors_of(rows.length, lanes) if v <= max(1, FEW // side[-1])]
+    enough = max(1, FEW // side[-1], -(-rows.length // (lanes * MOST_TERMS)))
+    vectors = [v for v in vectors_of(rows.length, lanes) if v <= min(enough, MOST_SUMS // side[-1])]
     return {"rows": side[-1], "vectors": vectors[-1], "unroll": 2, "pipeline": 0}
 
 
