@@ -26,6 +26,7 @@ from tilewright.templates.operators.attention_tiles import (
     WIDE,
     Tile,
     default,
+    is_whole,
     lanes_of,
     may_block,
     parts_of,
@@ -103,9 +104,9 @@ def attention(
     cfg.define_knob("prefetch", [False, True])
     cfg.constrain(names, lambda *tile: _tile(*tile).is_possible(described, width, registers))
     cfg.constrain(("lanes", "prefetch"), lambda lanes, ahead: lanes.val == "queries" or not ahead.val)
+    cfg.constrain(("lanes", "pack", "panels", "tiles"), lambda *knobs: may_block(*_values(*knobs)))
     cfg.constrain(
-        (*names, "pack", "panels", "tiles"),
-        lambda *knobs: may_block(described, _tile(*knobs[:-3]), width, *_values(*knobs[-3:])),
+        ("rows", "vectors", "panels", "tiles"), lambda *knobs: is_whole(described, width, *_values(*knobs))
     )
     if cfg["lanes"].val == "keys":
         return schedule_by_keys(cfg, described, width)

@@ -185,9 +185,13 @@ def parts_of(attention: Attention, target: Target) -> list[int]:
     return sorted({1, parts_at_once(attention, target)}, reverse=True)
 
 
-def may_block(attention: Attention, tile: Tile, width: int, pack: int, panels: int, tiles: int) -> bool:
+def may_block(lanes: Lanes, pack: int, panels: int, tiles: int) -> bool:
     """Whether keys can be taken by so many panels, and these serve so many tiles; 0 panels are all keys."""
     if not panels:
-        return tiles == 1 and (pack == 1 or tile.lanes == "keys")
-    is_whole = panels * tile.vectors * width < attention.n and tile.rows * tiles <= attention.m
-    return tile.lanes == "keys" and pack == 1 and is_whole
+        return tiles == 1 and (pack == 1 or lanes == "keys")
+    return lanes == "keys" and pack == 1
+
+
+def is_whole(attention: Attention, width: int, rows: int, vectors: int, panels: int, tiles: int) -> bool:
+    """Whether there are more keys than so many panels have, and queries for so many tiles."""
+    return not panels or (panels * vectors * width < attention.n and rows * tiles <= attention.m)
