@@ -122,6 +122,19 @@ def test_more_measurements_bear_out_a_weaker_agreement() -> None:
     assert heard == [False, True]
 
 
+def test_agreement_that_comes_late_is_not_heard() -> None:
+    """The first measurements lie everywhere; later ones lie where the search went."""
+    guides, rng = Guides(SPACE, [Heard(good)]), np.random.default_rng(0)
+    columns = guides.columns(rng.permutation(256))
+    scores = columns[:, 0].astype(np.float64)
+    first, later = -scores[:12], scores[12:]
+    late = np.concatenate([first, later])
+    assert guides.confront(columns, late) == 0.0
+    assert guides.heard.tolist() == [False]
+    assert guides.confront(columns[12:], later) > 0
+    assert guides.heard.tolist() == [True]
+
+
 @pytest.mark.parametrize(
     "prior",
     [

@@ -23,6 +23,8 @@ _AGREEMENT = 0.5
 _SAME = 0.999
 # As a logarithm: eight measurements with a correlation of .68 have it, sixteen with one of .52.
 _LEAST_SUPPORT = 2.5
+# Measurements that decide whether hearsay is ever heard alone: later ones lie where the search went.
+_FIRST = 12
 _LEAST_LEFT = 1e-6
 
 _log = logging.getLogger(__name__)
@@ -36,7 +38,8 @@ class Guides:
     one that disagrees is left aside after a few.
 
     Hearsay leads the first trials only where another prior says the same. Then measurements have to bear it
-    out: the few trials that a source unlike the target would spend are those that a search can spare least.
+    out, and do so early: the few trials that a source unlike the target would spend are those that a search
+    can spare least, and what agrees only where the search went says little of where it should go.
     A source that is given twice is heard as one, since nobody bears himself out.
 
     Attributes:
@@ -90,14 +93,15 @@ class Guides:
         """Hear, of hearsay, what the scores of measured configurations bear out.
 
         Args:
-            columns: what each prior says of these configurations.
+            columns: what each prior says of these configurations, in the order in which they were measured.
             scores: low for fast.
 
         Returns:
             How much likelier the scores are for the best of what is heard, as a logarithm.
         """
         support = np.array([_support(column, scores) for column in columns.T])
-        self.heard = ~self._is_hearsay | (support >= _LEAST_SUPPORT)
+        first = np.array([_support(column, scores[:_FIRST]) for column in columns[:_FIRST].T])
+        self.heard = ~self._is_hearsay | (np.minimum(support, first) >= _LEAST_SUPPORT)
         return float(support[self.heard].max(initial=0.0))
 
     def weigh(self, columns: Matrix, targets: Vector) -> None:
