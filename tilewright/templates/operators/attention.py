@@ -26,7 +26,7 @@ from tilewright.templates.operators.attention_tiles import (
     WIDE,
     Tile,
     default,
-    is_whole,
+    has_whole_blocks,
     lanes_of,
     may_block,
     parts_of,
@@ -106,7 +106,8 @@ def attention(
     cfg.constrain(("lanes", "prefetch"), lambda lanes, ahead: lanes.val == "queries" or not ahead.val)
     cfg.constrain(("lanes", "pack", "panels", "tiles"), lambda *knobs: may_block(*_values(*knobs)))
     cfg.constrain(
-        ("rows", "vectors", "panels", "tiles"), lambda *knobs: is_whole(described, width, *_values(*knobs))
+        ("rows", "vectors", "panels", "tiles"),
+        lambda *knobs: has_whole_blocks(described, width, *_values(*knobs)),
     )
     if cfg["lanes"].val == "keys":
         return schedule_by_keys(cfg, described, width)

@@ -192,6 +192,8 @@ def may_block(lanes: Lanes, pack: int, panels: int, tiles: int) -> bool:
     return lanes == "keys" and pack == 1
 
 
-def is_whole(attention: Attention, width: int, rows: int, vectors: int, panels: int, tiles: int) -> bool:
+def has_whole_blocks(
+    attention: Attention, width: int, rows: int, vectors: int, panels: int, tiles: int
+) -> bool:
     """Whether there are more keys than so many panels have, and queries for so many tiles."""
     return not panels or (panels * vectors * width < attention.n and rows * tiles <= attention.m)
