@@ -29,6 +29,13 @@ def test_the_default_fits_the_registers_of_a_lesser_cpu() -> None:
     assert task.instantiate(task.default_config)
 
 
+def test_the_default_needs_no_mask_where_masks_are_slow() -> None:
+    """Of 14 pixels the second of two vectors of 8 covers the last 8, so both are whole."""
+    shape = {"n": 1, "c": 8, "h": 14, "w": 14, "kernel": 3, "padding": 1}
+    task = Task.create("depthwise_conv2d", Target.named("znver3"), 1, **shape)
+    assert task.default_config["vectors"].val == 1
+
+
 def test_a_window_that_does_not_fit_is_refused() -> None:
     with pytest.raises(WorkloadError, match="depthwise_conv2d: the kernel covers 9 x 9 pixels"):
         _ = Task.create("depthwise_conv2d", Target.host(), 1, n=1, c=3, h=7, w=7, kernel=9).space

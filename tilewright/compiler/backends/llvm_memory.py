@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tilewright.compiler.backends.llvm_function import FunctionText, Operand, Scope, constant, index
 from tilewright.compiler.backends.llvm_halves import narrow_bits, widen_bfloat16, widen_float16
+from tilewright.compiler.backends.llvm_shuffle import shuffle
 from tilewright.compiler.backends.llvm_strided import read_strided, write_strided
 from tilewright.compiler.backends.llvm_types import MEMORY, MOVED, VALUE, suffix, vector
 from tilewright.compiler.ir.affine import Linear, Ranges, bounds, linear, recombine
@@ -62,13 +63,21 @@ class Address:
 class Memory:
     """The buffers of a function: where they are, and how often each was written.
 
-    ``emulated`` are the types of 16 bits that the processor does not convert by itself.
+    ``emulated`` are the types of 16 bits that the processor does not convert by itself; ``has_masks`` says
+    that it writes some of a vector as fast as all of it.
     """
 
-    def __init__(self, text: FunctionText, ranges: Ranges, emulated: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        text: FunctionText,
+        ranges: Ranges,
+        emulated: frozenset[str] = frozenset(),
+        has_masks: bool = False,
+    ) -> None:
         self.text = text
         self.ranges = ranges
         self.emulated = emulated
+        self.has_masks = has_masks
         self.variables: dict[Var, Operand] = {}
         self.pointers: dict[Buffer, Operand] = {}
         self.row_strides: dict[Buffer, tuple[int, ...]] = {}
@@ -391,6 +400,8 @@ class Memory:
             if address.fixed is not None and buffer in self.row_strides and _is_held_whole(buffer):
                 self._note_stored(buffer, address, value.lanes, value)
                 return
+        elif side_by_side and lanes.active > 0 and not self.has_masks and _is_held_whole(buffer):
+            self._store_leading(value, address.pointer, buffer, lanes.active)
         elif side_by_side:
             self._call_store("store", raw, f"ptr {address.pointer.text}", "p0", buffer, lanes)
         elif not write_strided(self, value, address, buffer, lanes):
@@ -398,6 +409,16 @@ class Memory:
             where = f"<{lanes.count} x ptr> {pointers.text}"
             self._call_store("scatter", raw, where, f"v{lanes.count}p0", buffer, lanes)
         self.touch(buffer)
+
+    def _store_leading(self, value: Operand, pointer: Operand, buffer: Buffer, active: int) -> None:
+        """Store the first lanes in parts, each a power of two: AMD's cores take 18 steps to mask a store."""
+        done = 0
+        while done < active:
+            size = 1 << ((active - done).bit_length() - 1)
+            part = shuffle(self.text, value, value, range(done, done + size))
+            place = self.advance(pointer, done, buffer)
+            self.text.line(f"  store {part.typed}, ptr {place.text}, align {BYTES[buffer.dtype]}")
+            done += size
 
     def _is_aligned(self, node: Store, buffer: Buffer, lanes: Lanes) -> bool:
         """Whether a vector begins at a multiple of its size, if the buffer begins at a cache line."""

@@ -53,7 +53,7 @@ class StmtWriter:
         self.module = module
         self.written = written
         self.text = FunctionText()
-        self.memory = Memory(self.text, module.nest.ranges, module.emulated)
+        self.memory = Memory(self.text, module.nest.ranges, module.emulated, module.target.has_avx512)
         self.memory.read_only = {b for b in module.nest.inputs if b not in written}
         self.expr = ExprWriter(self.text, self.memory, module.nest.ranges, self.memory.declare, module.target)
         self.lanes: Lanes | None = None

@@ -46,8 +46,10 @@ VECTORS = (1, 2, 3, 4, 6, 8)
 MOST_SUMS = 8
 # Treatments of the border, the best first.
 _BORDERS = ("peel", "lines", "image")
-# Cycles of a load that mostly crosses a line of the cache, and of the loops around a tile.
+# Cycles of a load that mostly crosses a line of the cache, what a mask adds without registers for masks, and
+# of the loops around a tile.
 UNALIGNED_LOAD = 1.7
+MASKED_LOAD = 0.5
 TILE_OVERHEAD = 6
 # Registers besides those of the sums and of what was read.
 WEIGHTS_HELD = 3
@@ -141,13 +143,21 @@ class _Shape:
     def cycles(self, rows: int, vectors: int, target: Target, lanes: int) -> float:
         """Cycles to cover a plane with tiles: the slower of arithmetic and loads, and what each tile adds."""
         covered = min(vectors, self.across / lanes)
+        tail_loads = 0
+        if not target.has_avx512 and self._is_masked(vectors, lanes):
+            covered, tail_loads = math.ceil(covered), math.prod(self.taps)
         whole, tail = divmod(self.down, rows)
         heights = ((rows, whole), (tail, 1 if tail else 0))
         total = 0.0
         for height, count in heights:
             work = covered * max(height * self.taps[0] * self.taps[1], self._loads(height, vectors, target))
-            total += count * (work + TILE_OVERHEAD)
+            total += count * (work + height * tail_loads * MASKED_LOAD + TILE_OVERHEAD)
         return total * -(-self.across // (vectors * lanes))
+
+    def _is_masked(self, vectors: int, lanes: int) -> bool:
+        """Whether a tile is wider than what it covers by lanes that no narrower vector leaves out."""
+        tail = self.across % lanes
+        return vectors * lanes > self.across and tail.bit_count() > 1
 
     def collides(self, target: Target) -> bool:
         """Whether neighbouring pixels fall into so few sets of L1 that it does not hold two windows.
