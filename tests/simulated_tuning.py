@@ -8,7 +8,7 @@ from statistics import mean
 from tests.simulated_machine import Machine
 from tilewright.measure.playoff import PlayoffPlan, PlayoffResult, play_off
 from tilewright.measure.timing import Timing, TimingPlan, time_kernel
-from tilewright.tuning.run import FINALISTS
+from tilewright.tuning.finalists import count_finalists
 
 # Seconds of one call of each candidate of the known space: four within 5 % of the best, then steps of 3 %.
 # The default, the first, takes one and a half times the best time.
@@ -43,7 +43,8 @@ def search(machine: Machine, seed: int, costs: Sequence[float] = COSTS, sigma: f
         if not timing.is_slow:
             best = timing.seconds if best is None else min(best, timing.seconds)
     ranked = sorted(timings, key=lambda i: timings[i].seconds)
-    finalists = [0, *[i for i in ranked if i != 0][:FINALISTS]]
+    count = count_finalists([timings[i].seconds for i in ranked])
+    finalists = [0, *[i for i in ranked if i != 0][:count]]
     result = play_off(
         [runners[i] for i in finalists], reference, 0, PlayoffPlan(), machine.clock, machine.meter
     )

@@ -57,9 +57,9 @@ def test_row_17_throttled_slices_of_a_play_off_are_taken_again() -> None:
     runners = [machine.runner(str(cost), cost) for cost in (1.1e-4, 1e-4, 1.05e-4)]
     result = play_off(runners, machine.reference(), 0, PlayoffPlan(), machine.clock, machine.meter)
     assert machine.scheduler.throttled > 0
-    assert (result.winner, result.rounds) == (1, 24)
+    assert (result.winner, result.rounds) == (1, PlayoffPlan().rounds)
     for entry, cost in zip(result.entries, (1.1e-4, 1e-4, 1.05e-4), strict=True):
-        assert entry.costs == pytest.approx([cost] * 24, rel=1e-4)
+        assert entry.costs == pytest.approx([cost] * PlayoffPlan().rounds, rel=1e-4)
 
 
 def test_row_17_one_throttled_period_disturbs_a_sample_however_much_ran() -> None:

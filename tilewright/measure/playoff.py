@@ -3,6 +3,9 @@
 In each round every candidate runs one slice, so that what disturbs a round disturbs all of them. The ratios
 of a round, not the times, are compared: the interval of their median is that of the order statistics, which
 assumes nothing of the noise. A slice in which the process lost its core is taken again.
+
+Trials that were taken seconds apart misjudge candidates by more than these differ, so many are let in, and
+those behind drop out after a few rounds (successive halving: Jamieson and Talwalkar, AISTATS 2016).
 """
 
 import math
@@ -23,7 +26,8 @@ class PlayoffPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a play-off is held.
 
     Attributes:
-        rounds: slices of each candidate.
+        rounds: slices of each candidate that stays to the end.
+        cuts: after so many rounds, how many stay beside the default: those of the lowest ratios.
         fewest_rounds: that are run however long they take; fewer than 8 cannot be significant.
         slice_seconds: calls are repeated to fill about this time.
         reference_slice_seconds: passes of the reference are repeated to fill about this time.
@@ -32,7 +36,8 @@ class PlayoffPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         retakes: of a slice that was disturbed.
     """
 
-    rounds: int = 24
+    rounds: int = 64
+    cuts: tuple[tuple[int, int], ...] = ((8, 8), (16, 4))
     fewest_rounds: int = 8
     slice_seconds: float = 0.004
     reference_slice_seconds: float = 0.001
@@ -46,9 +51,9 @@ class PlayoffEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     Attributes:
         state: `ok`, or why it could not take part.
-        costs: seconds of one call in each round.
-        seconds: its cost, corrected by the reference.
-        interval: the range of the cost over groups of slices.
+        costs: seconds of one call in each round that it took part in, which are the first ones.
+        seconds: its cost: the default's, corrected by the reference, times the ratio.
+        interval: of the cost; the default's is the range over groups of slices.
         ratio: median of its time over the default's, in the same round.
         ratio_interval: of that median.
         reference_ratio: its cost over one pass of the reference loop.
@@ -110,7 +115,7 @@ def play_off(
     """
     if not 0 <= default < len(runners):
         raise MeasureSetupError(f"play-off of {len(runners)} candidates: there is no default {default}")
-    rounds = _run_rounds(runners, reference, plan, clock, meter)
+    rounds = _run_rounds(runners, reference, default, plan, clock, meter)
     entries = tuple(_score(rounds, i, default, reference, plan) for i in range(len(runners)))
     return PlayoffResult(entries, choose_winner(entries, default), len(rounds.reference))
 
@@ -118,14 +123,12 @@ def play_off(
 def choose_winner(entries: Sequence[PlayoffEntry], default: int) -> int:
     """The default, unless the whole interval of another's ratio lies below 1; of several, the lowest ratio.
 
-    Equal ratios go to the first. Whose cost is no less than the default's does not beat it either: where a
-    disturbance sets the two at odds, neither says enough.
+    Equal ratios go to the first. Who dropped out does not win.
     """
-    winner, lowest, beaten = default, 1.0, entries[default].seconds
+    winner, lowest = default, 1.0
     for i, entry in enumerate(entries):
-        if i == default or entry.ratio is None or entry.ratio_interval is None:
-            continue
-        if beaten is not None and entry.seconds is not None and entry.seconds >= beaten:
+        has_left = len(entry.costs) < len(entries[default].costs)
+        if i == default or has_left or entry.ratio is None or entry.ratio_interval is None:
             continue
         if entry.ratio_interval[1] < 1.0 and entry.ratio < lowest:
             winner, lowest = i, entry.ratio
@@ -135,11 +138,11 @@ def choose_winner(entries: Sequence[PlayoffEntry], default: int) -> int:
 def paired_ratio(
     own: Sequence[float], other: Sequence[float], significance: float
 ) -> tuple[float, tuple[float, float] | None]:
-    """The median of the ratios of two candidates' slices, round by round, and its interval.
+    """The median of the ratios of two candidates' slices, in the rounds of both, and its interval.
 
     The interval is None where there are too few rounds for one.
     """
-    logarithms = [math.log(mine / theirs) for mine, theirs in zip(own, other, strict=True)]
+    logarithms = [math.log(mine / theirs) for mine, theirs in zip(own, other, strict=False)]
     low, high = median_interval(logarithms, significance)
     finite = math.isfinite(low) and math.isfinite(high)
     return math.exp(statistics.median(logarithms)), (math.exp(low), math.exp(high)) if finite else None
@@ -160,12 +163,21 @@ def median_interval(values: Sequence[float], significance: float) -> tuple[float
 
 
 def _run_rounds(
-    runners: Sequence[Runner], reference: ReferenceLoop, plan: PlayoffPlan, clock: Clock, meter: Meter | None
+    runners: Sequence[Runner],
+    reference: ReferenceLoop,
+    default: int,
+    plan: PlayoffPlan,
+    clock: Clock,
+    meter: Meter | None,
 ) -> _Rounds:
     start = clock()
     slicers = [Slicer(run, fill_slice(run, plan.slice_seconds, meter), meter) for run in runners]
     passes = Slicer(reference.run, reference.repeats(plan.reference_slice_seconds), meter)
-    rounds = _Rounds(tuple([] for _ in runners), [])
+    rounds, staying, cuts = (
+        _Rounds(tuple([] for _ in runners), []),
+        list(range(len(runners))),
+        dict(plan.cuts),
+    )
 
     def is_late() -> bool:
         return clock() - start >= plan.longest_seconds
@@ -173,11 +185,24 @@ def _run_rounds(
     for number in range(plan.rounds):
         if number >= plan.fewest_rounds and is_late():
             break
+        if number in cuts:
+            staying = _cut(rounds, staying, default, cuts[number])
         rounds.reference.append(_take(passes, plan.retakes, is_late))
-        for step in range(len(runners)):
-            i = (number + step) % len(runners)  # nobody always follows the same neighbour
+        for step in range(len(staying)):
+            i = staying[(number + step) % len(staying)]  # nobody always follows the same neighbour
             rounds.slices[i].append(_take(slicers[i], plan.retakes, is_late))
     return rounds
+
+
+def _cut(rounds: _Rounds, staying: list[int], default: int, count: int) -> list[int]:
+    """The default and the `count` others of the lowest ratios to it, in their order."""
+    ratios = {i: _median_ratio(rounds.slices[i], rounds.slices[default]) for i in staying if i != default}
+    best = sorted(ratios, key=ratios.__getitem__)[:count]
+    return [i for i in staying if i == default or i in best]
+
+
+def _median_ratio(own: Sequence[float], other: Sequence[float]) -> float:
+    return statistics.median(mine / theirs for mine, theirs in zip(own, other, strict=True))
 
 
 def _take(slicer: Slicer, retakes: int, is_late: Callable[[], bool]) -> float:
@@ -191,15 +216,24 @@ def _take(slicer: Slicer, retakes: int, is_late: Callable[[], bool]) -> float:
 def _score(
     rounds: _Rounds, index: int, default: int, reference: ReferenceLoop, plan: PlayoffPlan
 ) -> PlayoffEntry:
-    nominal, slices = reference.nominal_seconds, rounds.slices
-    seconds, interval = paired_cost(slices[index], rounds.reference, nominal)
-    ratio, ratio_interval = paired_ratio(slices[index], slices[default], plan.significance)
+    """How a candidate fared: its cost is the default's times their ratio, so that both say the same."""
+    nominal, own, others = reference.nominal_seconds, rounds.slices[index], rounds.slices[default]
+    seconds, interval = paired_cost(others, rounds.reference, nominal)
+    ratio, ratio_interval = paired_ratio(own, others, plan.significance)
+    if index != default:
+        low, high = ratio_interval or _range(own, others)
+        seconds, interval = seconds * ratio, (seconds * low, seconds * high)
     return PlayoffEntry(
         state="ok",
-        costs=tuple(slices[index]),
+        costs=tuple(own),
         seconds=seconds,
         interval=interval,
         ratio=ratio,
         ratio_interval=ratio_interval,
         reference_ratio=seconds / nominal,
     )
+
+
+def _range(own: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
+    ratios = [mine / theirs for mine, theirs in zip(own, other, strict=False)]
+    return min(ratios), max(ratios)

@@ -16,6 +16,7 @@ from tilewright.templates.config import Config
 from tilewright.templates.task import Task
 from tilewright.tuners import Budget, Observation, Tuner, batch_size
 from tilewright.tuning.feed import Feed
+from tilewright.tuning.finalists import choose_finalists
 from tilewright.tuning.history import History, observe, operations
 from tilewright.tuning.interruption import Interruption
 from tilewright.tuning.leases import name_owner
@@ -23,8 +24,6 @@ from tilewright.tuning.progress import Progress
 from tilewright.tuning.reference import reference_kind
 from tilewright.tuning.result import Best, Gain, Speed, TuneResult, measure_gain
 from tilewright.tuning.workers import Workers
-
-FINALISTS = 4
 
 Trial = tuple[Config, MeasureInput]
 
@@ -178,23 +177,11 @@ class Run:
 
     # -- deciding -------------------------------------------------------------------------------
 
-    def finalists(self) -> list[Config]:
-        """The default, unless it failed, then the best few."""
-        default = self.task.default_config
-        configs = [] if self.history.has_failed(default) else [default]
-        for record in self.history.ranked():
-            config = self.history.config_of(record)
-            if config is not None and config not in configs:
-                configs.append(config)
-            if len(configs) > FINALISTS:
-                break
-        return configs
-
     def decide(self) -> None:
         """Hold the play-off, unless the last one knew every trial; store how the default did and who won."""
         if not self.history.ranked() or self.history.playoff() is not None:
             return
-        configs = self.finalists()
+        configs = choose_finalists(self.history, self.task.default_config)
         trials = [self.trial_input(config) for config in configs]
         measurer = self.prepare_workers(trials[0])
         self.progress.stage("play-off")
