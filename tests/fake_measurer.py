@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
+from tilewright.compiler.program import Program
 from tilewright.measure.playoff import PlayoffEntry, PlayoffResult
 from tilewright.measure.result import MeasureInput, MeasureResult, failed
 
@@ -20,6 +21,8 @@ class FakeMeasurer:
     measured: tuple[int, ...] = ()
     playoffs = 0
     crashes: tuple[int, ...] = ()
+    baselines: tuple[float, ...] = ()
+    slowness = 1.0  # by which all costs are multiplied
 
     def __init__(self, target: object, threads: int) -> None:
         type(self).started += 1
@@ -32,6 +35,9 @@ class FakeMeasurer:
 
     def expect(self, workload: str, seconds: float) -> None:
         pass
+
+    def compare_with(self, workload: str, program: Program, seconds: float) -> None:
+        type(self).baselines += (seconds,)
 
     def provide_reference(
         self, workload: str, outputs: Sequence[Any], reduction_length: int, sum_dtype: str = ""
@@ -57,7 +63,7 @@ class FakeMeasurer:
     def _result(self, factor: int) -> MeasureResult:
         if factor in self.crashes:
             return failed("crash", "the worker was ended by SIGSEGV", "SIGSEGV")
-        cost = 1e-3 / factor
+        cost = self.slowness * 1e-3 / factor
         return MeasureResult(
             state="ok", costs=(cost,), seconds=cost, interval=(cost, cost), reference_ratio=cost
         )

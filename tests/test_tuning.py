@@ -55,6 +55,28 @@ def test_the_default_comes_first_and_alone(measurer: type[FakeMeasurer], db: Pat
     assert stored(db)[0].config == {"factor": 2}
 
 
+def test_trials_are_timed_beside_the_first_trial_of_the_default(
+    measurer: type[FakeMeasurer], db: Path
+) -> None:
+    tune_scaling(db, trials=2)
+    assert list(measurer.baselines) == [5e-4]
+    measurer.slowness = 0.5  # another day: what was stored counts
+    tune_scaling(db)
+    assert list(measurer.baselines) == [5e-4, 5e-4]
+
+
+def test_long_kernels_are_timed_beside_the_loop(measurer: type[FakeMeasurer], db: Path) -> None:
+    measurer.slowness = 10.0
+    tune_scaling(db)
+    assert measurer.baselines == ()
+
+
+def test_where_the_default_fails_there_is_no_baseline(measurer: type[FakeMeasurer], db: Path) -> None:
+    measurer.crashes = (2,)
+    tune_scaling(db)
+    assert measurer.baselines == ()
+
+
 def test_the_result_tells_what_was_found(measurer: type[FakeMeasurer], db: Path) -> None:
     result = tune_scaling(db)
     assert result.best is not None

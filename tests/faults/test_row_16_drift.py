@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from tests.simulated_machine import Machine
+from tests.simulated_machine import NOMINAL, Machine
 from tests.simulated_tuning import COSTS, is_good, search
 from tests.test_progress import TASK, record_of
 from tilewright.measure.drift import DriftWatch, slowdown
@@ -29,7 +29,7 @@ def result_of(timing: Timing) -> MeasureResult:
         costs=timing.costs,
         seconds=timing.seconds,
         interval=timing.interval,
-        reference_ratio=timing.ratio,
+        reference_ratio=timing.seconds / NOMINAL,
     )
 
 

@@ -2,16 +2,18 @@
 
 import math
 import random
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.simulated_machine import NOMINAL, Machine
-from tilewright.measure.playoff import PlayoffEntry, PlayoffPlan, choose_winner, median_interval, play_off
+from tilewright.measure.paired import median_interval
+from tilewright.measure.playoff import PlayoffEntry, PlayoffPlan, choose_winner, play_off
 from tilewright.measure.result import MeasureSetupError
 from tilewright.measure.slices import fill_slice
-from tilewright.measure.timing import TimingPlan, calibrate, time_kernel
+from tilewright.measure.timing import ReferenceLoop, TimingPlan, calibrate, time_kernel
 
 PLAN = TimingPlan()
 
@@ -20,7 +22,6 @@ def test_a_quiet_machine_gives_the_exact_cost() -> None:
     machine = Machine()
     timing = time_kernel(machine.runner("kernel", 25e-6), machine.reference(), PLAN, clock=machine.clock)
     assert timing.seconds == pytest.approx(25e-6, rel=1e-6)
-    assert timing.ratio == pytest.approx(25.0, rel=1e-6)
     assert timing.interval == pytest.approx((25e-6, 25e-6), rel=1e-6)
     assert len(timing.costs) == 20
     assert not timing.is_noisy
@@ -151,6 +152,20 @@ def test_a_slice_is_filled_whatever_the_cost(seconds: float) -> None:
     assert repeats == 1 or repeats * seconds == pytest.approx(0.004, rel=0.3)
 
 
+def test_beside_a_kernel_alike_what_disturbs_both_cancels() -> None:
+    """Neighbours slow both kernels nearly all the time; a loop that stays fast would not tell."""
+    costs = []
+    for seed in range(10):
+        chance = random.Random(seed)
+        machine = Machine(lambda now: 1.4 + 0.2 * math.sin(now * 9))
+        noise = partial(chance.lognormvariate, 0, 0.03)
+        alike = ReferenceLoop(machine.runner("alike", 40e-6, noise), 40e-6, is_alike=True)
+        timing = time_kernel(machine.runner("kernel", 25e-6, noise), alike, PLAN, clock=machine.clock)
+        assert timing.interval[0] <= timing.seconds <= timing.interval[1]
+        costs.append(timing.seconds)
+    assert costs == pytest.approx([25e-6] * 10, rel=0.03)
+
+
 def test_calibration_takes_the_minimum() -> None:
     machine = Machine(lambda now: 1.5 if now < 0.2 else 1.0)
     assert calibrate(machine.runner("r", NOMINAL), PLAN, 0.3, machine.clock) == pytest.approx(NOMINAL)
@@ -232,6 +247,7 @@ def test_the_winner_is_never_reported_as_the_slower_one() -> None:
     assert default.seconds is not None
     assert faster.seconds == pytest.approx(0.97 * default.seconds, rel=1e-6)
     assert faster.interval is not None
+    assert faster.seconds is not None
     assert faster.interval[0] <= faster.seconds <= faster.interval[1]
 
 

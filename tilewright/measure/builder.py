@@ -190,6 +190,12 @@ def verify_candidate(compiled: Compiled, request: BuildRequest, context: "JobCon
     return Candidate((replace(first, digest=digest), other), fastest)
 
 
+def place_candidate(compiled: Compiled, request: BuildRequest, context: "JobContext") -> Candidate:
+    """A kernel that was verified before, at the places where candidates are timed, on their arrays."""
+    first = _place(compiled, request, context, "start")
+    return Candidate((first, _place(compiled, request, context, "malloc", "result")), math.inf)
+
+
 def _place(
     compiled: Compiled,
     request: BuildRequest,

@@ -19,11 +19,12 @@ from tilewright.measure.result import (
     MeasureSetupError,
     ReferenceKind,
 )
-from tilewright.measure.runner import CalibrateRequest, MeasureRequest, PlayoffRequest
+from tilewright.measure.runner import Baseline, CalibrateRequest, MeasureRequest, PlayoffRequest
 from tilewright.measure.timing import TimingPlan
 from tilewright.measure.verify import Array, ReferenceData
 
 if TYPE_CHECKING:
+    from tilewright.compiler.program import Program
     from tilewright.compiler.target import Target
 
 _THREADED_PRELOAD = ("numba", "tilewright.measure.thread_preload:compile_launcher")
@@ -98,6 +99,7 @@ class Measurer:
         self._workers = workers or (2 if physical_cores() > threads else 1)
         self._nominal: dict[ReferenceKind, float] = {}
         self._best: dict[str, float] = {}
+        self._baselines: dict[str, Baseline] = {}
         preload = PRELOAD if threads == 1 else PRELOAD + _THREADED_PRELOAD
         self._pool = WorkerPool(self._workers, limits=limits or default_limits(threads), preload=preload)
 
@@ -130,6 +132,10 @@ class Measurer:
     def expect(self, workload: str, seconds: float) -> None:
         """Tell the lowest cost known; candidates much slower stop at their first run."""
         self._best[workload] = min(seconds, self._best.get(workload, seconds))
+
+    def compare_with(self, workload: str, program: "Program", seconds: float) -> None:
+        """Time the candidates of a workload beside this kernel, which takes so long."""
+        self._baselines[workload] = Baseline(program.to_json(), seconds)
 
     def measure(self, inputs: Sequence[MeasureInput]) -> list[MeasureResult]:
         """Measure candidates; the results in their order."""
@@ -187,7 +193,8 @@ class Measurer:
         return self._nominal[kind]
 
     def _submit(self, trial: MeasureInput) -> int:
-        request = MeasureRequest(self._request(trial), self._timing, self._best.get(trial.workload))
+        best, baseline = self._best.get(trial.workload), self._baselines.get(trial.workload)
+        request = MeasureRequest(self._request(trial), self._timing, best, baseline)
         payload = msgspec.msgpack.encode(request)
         blobs = (request.candidate.reference,)
         return self._pool.submit(Job("measure", payload, self._deadlines, blobs=blobs))

@@ -8,7 +8,6 @@ Trials that were taken seconds apart misjudge candidates by more than these diff
 those behind drop out after a few rounds (successive halving: Jamieson and Talwalkar, AISTATS 2016).
 """
 
-import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -17,9 +16,10 @@ from dataclasses import dataclass
 import msgspec
 
 from tilewright.measure.core_time import Meter
+from tilewright.measure.paired import paired_cost, paired_ratio, scaled_cost
 from tilewright.measure.result import MeasureSetupError, State
 from tilewright.measure.slices import Runner, Slicer, fill_slice
-from tilewright.measure.timing import Clock, ReferenceLoop, paired_cost
+from tilewright.measure.timing import Clock, ReferenceLoop
 
 
 class PlayoffPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,7 +32,6 @@ class PlayoffPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         slice_seconds: calls are repeated to fill about this time.
         reference_slice_seconds: passes of the reference are repeated to fill about this time.
         longest_seconds: after which no further round begins.
-        significance: the chance at which equal candidates are told apart.
         retakes: of a slice that was disturbed.
     """
 
@@ -42,7 +41,6 @@ class PlayoffPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slice_seconds: float = 0.004
     reference_slice_seconds: float = 0.001
     longest_seconds: float = 10.0
-    significance: float = 0.01
     retakes: int = 6
 
 
@@ -116,7 +114,7 @@ def play_off(
     if not 0 <= default < len(runners):
         raise MeasureSetupError(f"play-off of {len(runners)} candidates: there is no default {default}")
     rounds = _run_rounds(runners, reference, default, plan, clock, meter)
-    entries = tuple(_score(rounds, i, default, reference, plan) for i in range(len(runners)))
+    entries = tuple(_score(rounds, i, default, reference) for i in range(len(runners)))
     return PlayoffResult(entries, choose_winner(entries, default), len(rounds.reference))
 
 
@@ -133,33 +131,6 @@ def choose_winner(entries: Sequence[PlayoffEntry], default: int) -> int:
         if entry.ratio_interval[1] < 1.0 and entry.ratio < lowest:
             winner, lowest = i, entry.ratio
     return winner
-
-
-def paired_ratio(
-    own: Sequence[float], other: Sequence[float], significance: float
-) -> tuple[float, tuple[float, float] | None]:
-    """The median of the ratios of two candidates' slices, in the rounds of both, and its interval.
-
-    The interval is None where there are too few rounds for one.
-    """
-    logarithms = [math.log(mine / theirs) for mine, theirs in zip(own, other, strict=False)]
-    low, high = median_interval(logarithms, significance)
-    finite = math.isfinite(low) and math.isfinite(high)
-    return math.exp(statistics.median(logarithms)), (math.exp(low), math.exp(high)) if finite else None
-
-
-def median_interval(values: Sequence[float], significance: float) -> tuple[float, float]:
-    """The interval of the median from order statistics; infinite when there are too few values."""
-    ordered, count = sorted(values), len(values)
-    rank, tail = 0, 0.0
-    while rank < count // 2:
-        tail += math.comb(count, rank) / 2**count
-        if 2 * tail > significance:
-            break
-        rank += 1
-    if rank == 0:
-        return -math.inf, math.inf
-    return ordered[rank - 1], ordered[count - rank]
 
 
 def _run_rounds(
@@ -213,16 +184,13 @@ def _take(slicer: Slicer, retakes: int, is_late: Callable[[], bool]) -> float:
     return found.seconds
 
 
-def _score(
-    rounds: _Rounds, index: int, default: int, reference: ReferenceLoop, plan: PlayoffPlan
-) -> PlayoffEntry:
+def _score(rounds: _Rounds, index: int, default: int, reference: ReferenceLoop) -> PlayoffEntry:
     """How a candidate fared: its cost is the default's times their ratio, so that both say the same."""
     nominal, own, others = reference.nominal_seconds, rounds.slices[index], rounds.slices[default]
     seconds, interval = paired_cost(others, rounds.reference, nominal)
-    ratio, ratio_interval = paired_ratio(own, others, plan.significance)
     if index != default:
-        low, high = ratio_interval or _range(own, others)
-        seconds, interval = seconds * ratio, (seconds * low, seconds * high)
+        seconds, interval = scaled_cost(own, others, seconds)
+    ratio, ratio_interval = paired_ratio(own, others)
     return PlayoffEntry(
         state="ok",
         costs=tuple(own),
@@ -232,8 +200,3 @@ def _score(
         ratio_interval=ratio_interval,
         reference_ratio=seconds / nominal,
     )
-
-
-def _range(own: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
-    ratios = [mine / theirs for mine, theirs in zip(own, other, strict=False)]
-    return min(ratios), max(ratios)

@@ -12,6 +12,7 @@ from tilewright.measure.builder import (
     Candidate,
     Compiled,
     compile_candidate,
+    place_candidate,
     verify_candidate,
 )
 from tilewright.measure.core_time import Meter, process_meter, share_of
@@ -25,12 +26,20 @@ if TYPE_CHECKING:
     from tilewright.measure.worker import JobContext
 
 
+class Baseline(msgspec.Struct, frozen=True):
+    """A kernel that was measured: its program, as JSON, and what it takes."""
+
+    program: str
+    seconds: float
+
+
 class MeasureRequest(msgspec.Struct, frozen=True):
-    """One candidate to be measured, and the lowest cost known."""
+    """One candidate to be measured, the lowest cost known, and the kernel that is timed beside it, if any."""
 
     candidate: BuildRequest
     timing: TimingPlan
     best_seconds: float | None = None
+    baseline: Baseline | None = None
 
 
 class PlayoffRequest(msgspec.Struct, frozen=True):
@@ -74,7 +83,7 @@ def _measure(request: MeasureRequest, context: "JobContext") -> MeasureResult:
         compiled = compile_candidate(request.candidate)
     except BuildError as error:
         return error.result
-    reference = _reference(request.candidate, context)
+    baseline = _compile_baseline(request, context)
     meter = _meter(context)
     context.exclusive_phase("verifying")
     start, given = time.perf_counter(), meter()
@@ -85,6 +94,7 @@ def _measure(request: MeasureRequest, context: "JobContext") -> MeasureResult:
     verified = time.perf_counter()
     is_whole = share_of(int((verified - start) * 1e9), given, meter()).is_whole
     context.phase("timing")
+    reference = _place_baseline(baseline, request, context) or _reference(request.candidate, context)
     timing = time_kernel(
         candidate.run,
         reference,
@@ -93,8 +103,14 @@ def _measure(request: MeasureRequest, context: "JobContext") -> MeasureResult:
         first_seconds=candidate.first_seconds if is_whole else None,
         meter=meter,
     )
+    if reference.is_alike:
+        candidate.run(1)  # it wrote the outputs last
     message = candidate.verify()
-    result = _result(timing) if message is None else failed("wrong_result", f"after many calls: {message}")
+    result = (
+        _result(timing, request.candidate.nominal_seconds)
+        if message is None
+        else failed("wrong_result", f"after many calls: {message}")
+    )
     return _with_phases(result, compiled, verified - start, time.perf_counter() - verified)
 
 
@@ -150,7 +166,34 @@ def _reference_runner(kind: ReferenceKind, context: "JobContext") -> Runner:
     return run
 
 
-def _result(timing: Timing) -> MeasureResult:
+def _compile_baseline(request: MeasureRequest, context: "JobContext") -> Compiled | None:
+    """The kernel to be timed beside a candidate, if there is one; the last one is kept."""
+    if request.baseline is None:
+        return None
+    program = request.baseline.program
+    cached = context.cache.get("baseline")
+    if not (isinstance(cached, tuple) and cached[0] == program):
+        build = msgspec.structs.replace(request.candidate, program=program)
+        try:
+            cached = (program, compile_candidate(build))
+        except BuildError:
+            cached = (program, None)
+        context.cache["baseline"] = cached
+    compiled: Compiled | None = cached[1]
+    return compiled
+
+
+def _place_baseline(
+    compiled: Compiled | None, request: MeasureRequest, context: "JobContext"
+) -> ReferenceLoop | None:
+    """That kernel on the arrays of the candidate."""
+    if compiled is None or request.baseline is None:
+        return None
+    run = place_candidate(compiled, request.candidate, context).run
+    return ReferenceLoop(run, request.baseline.seconds, is_alike=True)
+
+
+def _result(timing: Timing, nominal_seconds: float) -> MeasureResult:
     # Dividing by a slice of the reference that was held up makes less of a cost than there can be.
     seconds, low, high = (max(s, SHORTEST_SECONDS) for s in (timing.seconds, *timing.interval))
     return MeasureResult(
@@ -159,7 +202,7 @@ def _result(timing: Timing) -> MeasureResult:
         seconds=seconds,
         interval=(low, high),
         noisy=timing.is_noisy,
-        reference_ratio=timing.ratio,
+        reference_ratio=seconds / nominal_seconds,
         flushes_denormals=flushes_denormals(),
     )
 

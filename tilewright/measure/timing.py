@@ -1,26 +1,31 @@
-"""How long one call takes on a machine that others disturb: paired minima against a reference loop.
+"""How long one call takes on a machine that others disturb: slices of it and of a reference, in turns.
 
-Slices of the kernel alternate with slices of a loop whose nominal time is known:
+The time of the reference is known. Where it is a loop that keeps the core or the memory busy,
 
     cost = min(kernel slice) / min(reference slice) * nominal seconds of the reference
 
 What slows both (frequency, a neighbour) cancels. The spread of this estimate was 1.06 % where that of the
-median of plain samples was 2.6 %. Slices in which the process did not have its core all the time are dropped.
+median of plain samples was 2.6 %. Neighbours that take cache and memory slow a short kernel by a tenth and no
+such loop as much. Beside another kernel of the same operator, on the same arrays, they do cancel:
+
+    cost = median(kernel slice / reference slice) * seconds of the reference
+
+Slices in which the process did not have its core all the time are dropped.
 """
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
 
 from tilewright.measure.core_time import Meter
+from tilewright.measure.paired import paired_cost, scaled_cost
 from tilewright.measure.slices import NANOSECOND, Runner, Slicer, fill_slice, run_slice
 
 Clock = Callable[[], float]
 
-_GROUPS = 5
 _MINIMUM_SLICES = 3
 # Pairs that may be disturbed, and the time that they may take, as multiples of what was asked for.
 _PATIENCE = 3
@@ -60,10 +65,12 @@ class ReferenceLoop:
     Attributes:
         run: makes a number of passes.
         nominal_seconds: of one pass on the undisturbed machine.
+        is_alike: it is another kernel of the operator, which is disturbed as much as the one that is timed.
     """
 
     run: Runner
     nominal_seconds: float
+    is_alike: bool = False
 
     def repeats(self, slice_seconds: float) -> int:
         """Passes that fill a slice."""
@@ -77,16 +84,14 @@ class Timing:
     Attributes:
         costs: seconds of one call in each slice that counts, as the clock showed them.
         seconds: the cost, corrected by the reference.
-        interval: the range of the cost over groups of slices.
-        ratio: cost over the nominal time of one pass of the reference.
-        is_noisy: the groups disagree, or hardly a slice was undisturbed.
+        interval: the range of the cost over groups of slices, or of the median of ratios.
+        is_noisy: it is wide, or hardly a slice was undisturbed.
         is_slow: stopped at the first run; `seconds` is a lower bound of interest only.
     """
 
     costs: tuple[float, ...]
     seconds: float
     interval: tuple[float, float]
-    ratio: float
     is_noisy: bool = False
     is_slow: bool = False
 
@@ -128,19 +133,6 @@ def time_kernel(
     return sampler.conclude()
 
 
-def paired_cost(
-    kernel_slices: Sequence[float], reference_slices: Sequence[float], nominal_seconds: float
-) -> tuple[float, tuple[float, float]]:
-    """The cost from all slices, and its range over interleaved groups of them."""
-    seconds = min(kernel_slices) / min(reference_slices) * nominal_seconds
-    groups = min(_GROUPS, len(kernel_slices))
-    found = [
-        min(kernel_slices[i::groups]) / min(reference_slices[i::groups]) * nominal_seconds
-        for i in range(groups)
-    ]
-    return seconds, (min(seconds, *found), max(seconds, *found))
-
-
 def calibrate(run: Runner, plan: TimingPlan, seconds: float = 0.3, clock: Clock = time.monotonic) -> float:
     """The nominal seconds of one pass of a reference loop: its minimum over `seconds` of slices."""
     repeats = fill_slice(run, plan.reference_slice_seconds)
@@ -173,8 +165,7 @@ def _time_first_run(
     seconds = observed * min(1.0, speed)
     if seconds <= limit:
         return None
-    ratio = seconds / reference.nominal_seconds
-    return Timing((observed,), seconds, (seconds, max(observed, seconds)), ratio, is_slow=True)
+    return Timing((observed,), seconds, (seconds, max(observed, seconds)), is_slow=True)
 
 
 class _Sampler:
@@ -184,6 +175,7 @@ class _Sampler:
         self, kernel: Runner, reference: ReferenceLoop, plan: TimingPlan, clock: Clock, meter: Meter | None
     ) -> None:
         self._plan, self._clock, self._nominal = plan, clock, reference.nominal_seconds
+        self._estimate = scaled_cost if reference.is_alike else paired_cost
         self._kernel = Slicer(kernel, fill_slice(kernel, plan.slice_seconds, meter), meter)
         self._reference = Slicer(reference.run, reference.repeats(plan.reference_slice_seconds), meter)
         self._whole: list[tuple[float, float]] = []
@@ -230,6 +222,6 @@ class _Sampler:
         """What the slices so far say."""
         has_enough = self.count >= min(_MINIMUM_SLICES, len(self._all))
         kernel, reference = zip(*(self._whole if has_enough else self._all), strict=True)
-        seconds, interval = paired_cost(kernel, reference, self._nominal)
+        seconds, interval = self._estimate(kernel, reference, self._nominal)
         noisy = interval[1] - interval[0] > self._plan.noise_limit * seconds
-        return Timing(kernel, seconds, interval, seconds / self._nominal, is_noisy=noisy or not has_enough)
+        return Timing(kernel, seconds, interval, is_noisy=noisy or not has_enough)

@@ -173,6 +173,11 @@ class History:
                 return record
         return None
 
+    def first_default(self) -> KnownTrial | None:
+        """The first valid trial of the untuned default."""
+        wanted = self.task.default_config.to_json()
+        return next((r for r in self.records if r.state == "ok" and r.config == wanted), None)
+
 
 def observe(config: Config, record: KnownTrial) -> Observation:
     """What a tuner may learn from a trial."""

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 from tilewright.compiler.errors import TilewrightError
 from tilewright.logs.errors import DatabaseError
 from tilewright.logs.record import Record
-from tilewright.measure.playoff import PlayoffPlan, paired_ratio
+from tilewright.measure.paired import paired_ratio
 
 R = TypeVar("R")
 
@@ -28,7 +28,7 @@ def measure_gain(default: Record, winner: Record) -> Gain | None:
     """The gain of a play-off's winner, from the samples of both; their rounds are in the same order."""
     if default.config == winner.config or len(default.costs) != len(winner.costs):
         return None
-    return Gain(*paired_ratio(default.costs, winner.costs, PlayoffPlan().significance))
+    return Gain(*paired_ratio(default.costs, winner.costs))
 
 
 @dataclass(frozen=True, slots=True)

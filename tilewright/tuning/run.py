@@ -25,6 +25,9 @@ from tilewright.tuning.reference import reference_kind
 from tilewright.tuning.result import Best, Gain, Speed, TuneResult, measure_gain
 from tilewright.tuning.workers import Workers
 
+# Neighbours slow a longer kernel hardly more than the loop beside it, which takes less time.
+LONGEST_BASELINE_SECONDS = 1e-3
+
 Trial = tuple[Config, MeasureInput]
 
 
@@ -50,6 +53,7 @@ class Run:
     _tuner: Tuner | None = None
     _observed: list[Observation] = field(default_factory=list)
     _has_leases: bool = False
+    _has_baseline: bool = False
 
     def __post_init__(self) -> None:
         self.reused = len(self.history.records)
@@ -147,7 +151,21 @@ class Run:
 
     def prepare_workers(self, trial: MeasureInput) -> Measurer:
         """The measurer of the workers, which knows what to expect of this task."""
-        return self.workers.prepare(self.task, trial.program, self.history.best_seconds)
+        measurer = self.workers.prepare(self.task, trial.program, self.history.best_seconds)
+        self._offer_baseline()
+        return measurer
+
+    def _offer_baseline(self) -> None:
+        """Have trials timed beside the default, once what it takes is known, and short."""
+        if self._has_baseline or not self.workers.have_started:
+            return
+        default = self.history.first_default()
+        if default is None or default.seconds is None:
+            return
+        self._has_baseline = True
+        if default.seconds <= LONGEST_BASELINE_SECONDS:
+            program = self.task.instantiate(self.task.default_config)
+            self.workers.compare_with(self.task, program, default.seconds)
 
     def store(self, config: Config, result: MeasureResult) -> Record:
         """Store the result of a trial and tell it."""
@@ -155,6 +173,7 @@ class Run:
         self.history.add(record)
         self._observed.append(observe(config, record))
         self.measured += 1
+        self._offer_baseline()
         self.progress.trial(record)
         if self.on_trial is not None:
             self.on_trial(record)

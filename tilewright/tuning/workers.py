@@ -45,3 +45,13 @@ class Workers:
                 self._measurer.expect(key, best_seconds)
             self._known.add(key)
         return self._measurer
+
+    @property
+    def have_started(self) -> bool:
+        """Whether there are processes."""
+        return self._measurer is not None
+
+    def compare_with(self, task: Task, program: Program, seconds: float) -> None:
+        """Time the kernels of a task beside this one, which takes so long; once the workers have started."""
+        assert self._measurer is not None
+        self._measurer.compare_with(task.workload.key, program, seconds)
