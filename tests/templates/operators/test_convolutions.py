@@ -87,6 +87,42 @@ def test_a_default_copies_no_image_for_its_border() -> None:
     assert compile_program(program, task.target).lines <= LINE_LIMIT
 
 
+ZEN3 = msgspec.structs.replace(Target.named("znver3"), l2_bytes=512 << 10)
+
+
+def default_of(target: Target, threads: int = 1, **shape: Any) -> dict[str, Any]:
+    return Task.create("conv2d", target, threads, n=1, **shape).default_config.to_json()
+
+
+def test_a_default_reads_an_image_once_whose_pixels_lie_apart() -> None:
+    """Of every second pixel of every second line more is waited for than of the weight; of all taps, less."""
+    shape: dict[str, Any] = {"c": 128, "h": 28, "w": 28}
+    for target in (ZEN3, Target.named("skylake-avx512")):
+        assert default_of(target, **shape, o=256, kernel=1, stride=2)["order"] == "rows"
+        assert default_of(target, **shape, o=64, kernel=3, padding=1)["order"] == "channels"
+
+
+def test_a_default_has_no_second_line_where_each_is_tested() -> None:
+    """Three pixels of two lines waste fewer of a row than six of one, and test each tap of each line."""
+    shape: dict[str, Any] = {"c": 64, "h": 56, "w": 56, "o": 64, "kernel": 3}
+    assert default_of(ZEN3, **shape, padding=1)["lines"] == 1
+    assert default_of(ZEN3, **shape | {"h": 58, "w": 58})["lines"] == 2
+
+
+def test_a_default_fetches_a_panel_that_would_be_waited_for() -> None:
+    shape: dict[str, Any] = {"c": 256, "o": 512, "kernel": 3, "padding": 1}
+    assert default_of(ZEN3, h=7, w=7, **shape)["prefetch"]
+    assert not default_of(ZEN3, h=28, w=28, **shape)["prefetch"]
+
+
+def test_a_line_of_a_panel_is_fetched_about_once() -> None:
+    """A share of 9 x 32 bytes for each channel is half a line, so it is fetched where channels begin."""
+    task = Task.create("conv2d", ZEN3, 1, n=1, c=256, h=7, w=7, o=512, kernel=3, padding=1)
+    nest = str(lower_for_target(task.instantiate(task.default_config), ZEN3)).splitlines()
+    (place,) = [n for n, line in enumerate(nest) if "prefetch(weight.pack[" in line]
+    assert nest[place - 1].strip() == "for rc in range(256):"
+
+
 def test_a_layer_is_bound_once() -> None:
     conv = build("conv2d", threads=1, n=1, c=8, h=10, w=12, o=20, kernel=3, padding=1)
     rng = np.random.default_rng(0)

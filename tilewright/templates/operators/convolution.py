@@ -154,6 +154,11 @@ class Convolution:
         return any(self.window.only(self.window.rank - 1).padding)
 
     @property
+    def has_tested_lines(self) -> bool:
+        """Whether a tap's line may be outside the image, which is tested where it is read."""
+        return any(any(self.window.only(d).padding) for d in range(self.window.rank - 1))
+
+    @property
     def is_read_in_place(self) -> bool:
         """Whether the image is read where it lies, but for a border that is written into a copy."""
         return self.is_plain

@@ -13,10 +13,17 @@ from itertools import product
 from math import prod
 from typing import Any
 
+from tilewright.compiler.analysis.machine import LINE_BYTES
 from tilewright.compiler.schedule import Schedule, Stage, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
-from tilewright.templates.analytic import even_parts, tile_cycles, turn_cycles
+from tilewright.templates.analytic import (
+    LOADS_PER_CYCLE,
+    LOADS_SEEN,
+    even_parts,
+    tile_cycles,
+    turn_cycles,
+)
 from tilewright.templates.collector import TemplateConfig
 from tilewright.templates.epilogue import apply_epilogue, is_costly
 from tilewright.templates.operators.convolution import Convolution
@@ -40,6 +47,17 @@ PANELS_OF_THREAD = 2
 PANELS_SHARE = 0.75
 # Steps of a sum, from which on there is time to fetch the lines of a tile's results.
 FETCHED_FROM = 64
+# Cycles to test whether the line of a tap is in the image, which each line of a tile has to itself.
+TEST_CYCLES = 0.6
+# Of few registers, the share that sums may take if the pixels of a row of taps are to stay beside them; and
+# what it costs a tile of one vector, which has the most pixels to load, that they do not.
+FEW_REGISTERS = 16
+SUMS_SHARE = 0.5
+RELOADED = 1.3
+# What it costs to fetch a byte of the image, whose lines lie apart, to that of a byte of a packed panel.
+SCATTERED = 2.5
+# Pixels of a result, to a byte of a vector: of more there is so much arithmetic that no panel is waited for.
+PIXELS_OF_BYTE = 4
 # Loads that begin anywhere cross lines of the cache, where those of a packed panel do not.
 UNALIGNED = 1.1
 
@@ -50,7 +68,10 @@ def default(conv: Convolution, target: Target, threads: int) -> dict[str, Any]:
     # Where the weight stays in the second cache, a strip of a long row stays in the first, and a thread has
     # lines of the image to itself.
     has_own = conv.window.rank == 1 or (threads > 1 and best.is_shared_evenly(conv, threads))
-    by_rows = has_own and conv.o * conv.depth * conv.item <= target.l2_bytes // 2
+    weight_bytes = conv.o * conv.depth * conv.item
+    by_rows = has_own and weight_bytes <= target.l2_bytes // 2
+    if threads == 1 and conv.window.rank > 1 and best.is_across:
+        by_rows = weight_bytes <= target.l2_bytes and best.reads_image_most(conv, target.lanes(conv.item))
     # Written out, a row of taps spares the loop around them.
     sums = best.lines * best.rows * best.vectors
     is_short = conv.phases == 1 and conv.taps[-1] * sums <= MOST_WRITTEN
@@ -59,7 +80,7 @@ def default(conv: Convolution, target: Target, threads: int) -> dict[str, Any]:
     is_skipped = "skip" in _borders(conv) and _can_skip(conv, best.form, best.rows, order)
     is_skipped = is_skipped and (has_room or _is_row(conv, best.rows))
     panels = conv.n * -(-conv.o // (best.vectors * target.lanes(conv.item)))
-    is_large = conv.o * conv.depth * conv.item > target.l2_bytes // 2
+    is_large = weight_bytes > target.l2_bytes // 2 and _is_awaited(conv, target)
     has_panels = threads == 1 or panels >= PANELS_OF_THREAD * threads
     is_ahead = is_large and has_panels and _has_room_ahead(conv, best.vectors, target)
     return {
@@ -79,6 +100,11 @@ def fetches_ahead(conv: Convolution) -> bool:
     return conv.groups == 1 and conv.phases == 1 and not conv.has_uneven_taps
 
 
+def _is_awaited(conv: Convolution, target: Target) -> bool:
+    """Whether a panel is used for so few pixels that the next one would come late."""
+    return prod(conv.places) <= PIXELS_OF_BYTE * target.vector_bits // 8
+
+
 def _has_room_ahead(conv: Convolution, vectors: int, target: Target) -> bool:
     """Whether the second cache holds two panels of the weight, of so many vectors of channels, and more."""
     panel = vectors * target.vector_bits // 8 * conv.depth
@@ -87,14 +113,14 @@ def _has_room_ahead(conv: Convolution, vectors: int, target: Target) -> bool:
 
 def estimate(conv: Convolution, target: Target) -> float:
     """Cycles that it should take with that configuration."""
-    return conv.n * conv.groups * _best(conv, target).cycles(conv, target.lanes(conv.item))
+    return conv.n * conv.groups * _best(conv, target).cycles(conv, target)
 
 
 def _best(conv: Convolution, target: Target) -> Tile:
     lanes, registers = target.lanes(conv.item), target.vector_registers
     return min(
         (tile for tile in _tiles(conv, lanes) if tile.fits(conv, registers - tile.pixels(conv))),
-        key=lambda tile: (tile.cycles(conv, lanes), tile.lines, -tile.rows),
+        key=lambda tile: (tile.cycles(conv, target), tile.lines, -tile.rows),
     )
 
 
@@ -135,14 +161,33 @@ class Tile:
         bands = conv.n * prod(conv.places[:-2]) * -(-_height(conv) // self.lines)
         return -(-bands // threads) * threads <= UNEVEN * bands
 
-    def cycles(self, conv: Convolution, lanes: int) -> float:
+    def reads_image_most(self, conv: Convolution, lanes: int) -> bool:
+        """Whether a tile of channels waits longer for its pixels than for its weights."""
+        *_, height, width = conv.taps
+        stride = conv.window.stride
+        lines = height + (self.lines - 1) * stride[-2]
+        pixels = lines * self.rows * stride[-1]
+        return SCATTERED * pixels > height * width * self.vectors * lanes
+
+    def step_cycles(self, conv: Convolution, registers: int) -> float:
+        """Cycles of one tap of one channel, with channels in the lanes."""
+        cycles = tile_cycles(self.lines * self.rows, self.vectors, conv.phases)
+        if self.lines > 1 and conv.has_tested_lines:  # each by itself
+            loads = self.lines * (self.rows + self.vectors) / LOADS_PER_CYCLE
+            cycles = max(cycles, loads * (1 + LOADS_SEEN)) + self.lines * TEST_CYCLES
+        is_reloaded = registers <= FEW_REGISTERS and self.lines * self.rows > SUMS_SHARE * registers
+        if is_reloaded and self.vectors == 1 and conv.taps[-1] > 1:
+            cycles *= RELOADED
+        return cycles
+
+    def cycles(self, conv: Convolution, target: Target) -> float:
         """Cycles to cover one image and one group with whole tiles."""
-        width, height = conv.places[-1], _height(conv)
+        lanes, width, height = target.lanes(conv.item), conv.places[-1], _height(conv)
         if self.is_across:
             tiles = (
                 -(-height // self.lines) * -(-width // self.rows) * -(-conv.share // (self.vectors * lanes))
             )
-            work = conv.depth * tile_cycles(self.lines * self.rows, self.vectors, conv.phases)
+            work = conv.depth * self.step_cycles(conv, target.vector_registers)
             turned = 0.0 if conv.is_channels_last else turn_cycles(self.rows, self.vectors, lanes)
         else:
             rows, width = _extents(conv, self.form)
@@ -283,7 +328,7 @@ def schedule(cfg: TemplateConfig, conv: Convolution) -> tuple[Schedule, list[Ten
         _hold(s, held)
     packed = pack_weight(s, filters, tile, channels, conv.weight_axis)
     if is_ahead:
-        s[tile].prefetch(packed, s[tile].op.reduce_axis[-1], conv.depth, level=2, over=repeat)
+        _fetch_panel(s[tile], packed, channels * conv.item, repeat)
     if filters is not weight:
         s[filters].compute_inline()
     if padded is not x:
@@ -347,6 +392,21 @@ def _store_tile(
     if not conv.is_channels_last and conv.depth >= FETCHED_FROM:
         _fetch_result(stage, y, [shared, *repeats] if is_ahead else [shared, outer[-1]])
     return min(channels, conv.share), max(repeats, key=lambda loop: loop.extent)
+
+
+def _fetch_panel(stage: Stage, packed: Tensor, step_bytes: int, repeat: IterVar) -> None:
+    """Fetch the next panel while one is multiplied, a share of it in each iteration of ``repeat``.
+
+    One line at a time, in the outermost loop of the sum that is frequent enough: each fetch computes its
+    address, and parts what may be written out together.
+    """
+    axes = stage.op.reduce_axis
+    for place, axis in enumerate(axes):
+        steps = prod(inner.extent for inner in axes[place + 1 :])
+        if axis is axes[-1] or steps * step_bytes <= LINE_BYTES * repeat.extent:
+            ahead = prod(outer.extent for outer in axes[: place + 1])
+            stage.prefetch(packed, axis, ahead, level=2, over=repeat)
+            return
 
 
 def _fetch_result(stage: Stage, result: Tensor, loops: Sequence[IterVar]) -> None:
