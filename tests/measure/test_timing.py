@@ -12,7 +12,7 @@ from tests.simulated_machine import NOMINAL, Machine
 from tilewright.measure.paired import median_interval
 from tilewright.measure.playoff import PlayoffEntry, PlayoffPlan, choose_winner, play_off
 from tilewright.measure.result import MeasureSetupError
-from tilewright.measure.slices import fill_slice
+from tilewright.measure.slices import Runner, fill_slice
 from tilewright.measure.timing import ReferenceLoop, TimingPlan, calibrate, time_kernel
 
 PLAN = TimingPlan()
@@ -207,8 +207,29 @@ def test_ties_go_to_the_first() -> None:
 
 def test_every_candidate_runs_in_every_round_in_turn() -> None:
     machine = hold([1e-4, 1e-4, 1e-4])[1]
-    names = "".join(name[0] for name, repeats in machine.calls[-12:])
+    names = "".join(name[0] for name, repeats in machine.calls if repeats > 1)[-12:]
     assert all(names[i] == "r" and set(names[i : i + 4]) == set("r012") for i in (0, 4, 8))
+
+
+def test_a_call_that_does_not_count_warms_the_caches() -> None:
+    """The first call after another kernel's takes longer; a slice has two."""
+    last = [""]
+    machine = Machine()
+
+    def colliding(name: str, seconds: float) -> Runner:
+        run = machine.runner(name, seconds)
+
+        def call(repeats: int) -> int:
+            cold = run(1) // 2 if last[0] != name else 0
+            last[0] = name
+            return run(repeats) + cold
+
+        return call
+
+    runners = [colliding("default", 2.0e-3), colliding("faster", 1.9e-3)]
+    result = play_off(runners, machine.reference(), 0, PlayoffPlan(), machine.clock)
+    assert result.entries[1].ratio == pytest.approx(0.95, rel=1e-3)
+    assert sorted(result.entries[0].costs)[32] == pytest.approx(2.0e-3, rel=1e-3)
 
 
 def test_long_kernels_get_fewer_rounds() -> None:
