@@ -147,11 +147,8 @@ def _run_rounds(
     start = clock()
     slicers = [Slicer(run, fill_slice(run, plan.slice_seconds, meter), meter) for run in runners]
     passes = Slicer(reference.run, reference.repeats(plan.reference_slice_seconds), meter)
-    rounds, staying, cuts = (
-        _Rounds(tuple([] for _ in runners), []),
-        list(range(len(runners))),
-        dict(plan.cuts),
-    )
+    rounds = _Rounds(tuple([] for _ in runners), [])
+    staying, cuts = list(range(len(runners))), dict(plan.cuts)
 
     def is_late() -> bool:
         return clock() - start >= plan.longest_seconds

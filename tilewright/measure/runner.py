@@ -104,13 +104,11 @@ def _measure(request: MeasureRequest, context: "JobContext") -> MeasureResult:
         meter=meter,
     )
     if reference.is_alike:
-        candidate.run(1)  # it wrote the outputs last
+        candidate.run(1)  # the other kernel wrote the outputs last
     message = candidate.verify()
-    result = (
-        _result(timing, request.candidate.nominal_seconds)
-        if message is None
-        else failed("wrong_result", f"after many calls: {message}")
-    )
+    result = _result(timing, request.candidate.nominal_seconds)
+    if message is not None:
+        result = failed("wrong_result", f"after many calls: {message}")
     return _with_phases(result, compiled, verified - start, time.perf_counter() - verified)
 
 

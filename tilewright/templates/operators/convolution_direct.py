@@ -70,7 +70,7 @@ def default(conv: Convolution, target: Target, threads: int) -> dict[str, Any]:
     has_own = conv.window.rank == 1 or (threads > 1 and best.is_shared_evenly(conv, threads))
     weight_bytes = conv.o * conv.depth * conv.item
     by_rows = has_own and weight_bytes <= target.l2_bytes // 2
-    if threads == 1 and conv.window.rank > 1 and best.is_across:
+    if threads == 1 and conv.window.rank > 1 and best.is_across and conv.groups == conv.phases == 1:
         by_rows = weight_bytes <= target.l2_bytes and best.reads_image_most(conv, target.lanes(conv.item))
     # Written out, a row of taps spares the loop around them.
     sums = best.lines * best.rows * best.vectors
