@@ -70,6 +70,24 @@ def test_tiles_of_rows_fetch_the_next_panel_of_a_constant(prefetch: bool) -> Non
     np.testing.assert_allclose(layer(x), x @ weight.T, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(("k", "is_shared"), [(300, True), (301, False)])
+def test_steps_that_are_written_out_share_a_fetch(k: int, is_shared: bool) -> None:
+    """Steps left over after the last four cannot be a loop of their own."""
+    task = Task.create("dense", Target.host(), 1, m=96, n=200, k=k)
+    tile = {"rows": 4, "vectors": 1, "block_m": 96, "block_k": k, "unroll_k": 4, "prefetch": True}
+    config = task.space.from_values({**task.default_config.to_json(), **tile})
+    lines = [
+        line.strip() for line in str(lower_for_target(task.instantiate(config), Target.host())).splitlines()
+    ]
+    after = [lines[n + 1] for n, line in enumerate(lines) if line.startswith("prefetch(weight.pack[")]
+    assert after
+    assert all(("k.inner.inner in unrolled(4)" in line) is is_shared for line in after)
+    rng = np.random.default_rng(0)
+    x, weight = (rng.uniform(-1, 1, shape).astype("float32") for shape in ((96, k), (200, k)))
+    layer = build("dense", m=96, n=200, k=k, threads=1, config=config.to_json()).bind(weight=weight)
+    np.testing.assert_allclose(layer(x), x @ weight.T, rtol=1e-4, atol=1e-4)
+
+
 def test_panels_are_fetched_where_they_follow_one_another() -> None:
     task = Task.create("dense", Target.host(), 1, m=96, n=200, k=300)
     rows = [task.space.config(i).to_json() for i in task.space.sample(200, np.random.default_rng(0))]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tilewright.compiler import te
-from tilewright.compiler.analysis.machine import Machine
+from tilewright.compiler.analysis.machine import LINE_BYTES, Machine
 from tilewright.compiler.dot_instructions import multiplies_words
-from tilewright.compiler.schedule import Schedule, create_schedule
+from tilewright.compiler.schedule import Schedule, Stage, create_schedule
 from tilewright.compiler.target import Target
 from tilewright.compiler.te import IterVar, Tensor
 from tilewright.templates.analytic import (
@@ -273,7 +273,7 @@ def schedule_tiles(cfg: TemplateConfig, product: Product) -> tuple[Schedule, lis
         s[c].unroll(loops.i)
     s[main].vectorize(loops.j)
     s[tile].compute_at(s[main], loops.tile)
-    compute_tile(s, tile, cfg["unroll_k"].val)
+    compute_tile(s, tile, cfg["unroll_k"].val, _shares_fetches(cfg, product, loops.tile))
     pack_operands(s, cfg, product, stages, (tile, main), loops)
     return s, [*stages.inputs, *finished.operands, output]
 
@@ -370,7 +370,7 @@ def pack_operands(
         if not product.has_constant:
             s[packed].compute_at(s[main], loops.depth)
         elif _may_fetch(product) and cfg["prefetch"].val:
-            s[tile].prefetch(packed, s[tile].op.reduce_axis[0], product.k, level=2, over=loops.tile)
+            _fetch_panel(s[tile], packed, product, loops.tile)
         copy_panel(s, packed, product.column_axis, columns, lanes, loops.is_shared or product.has_constant)
     if "a" in cfg["pack"].val:
         packed = s.pack(a, tile, {product.row_axis: rows})
@@ -378,10 +378,38 @@ def pack_operands(
         copy_panel(s, packed, product.row_axis, rows, lanes, parallel=False)
 
 
-def compute_tile(s: Schedule, tile: Tensor, unroll_k: int) -> None:
-    """A tile whose rows are unrolled and whose columns are vectors lives in registers."""
+def _shares_fetches(cfg: TemplateConfig, product: Product, repeat: IterVar) -> bool:
+    """Whether steps that are written out are a loop of their own, and a line is fetched for all of them."""
+    if not _may_fetch(product) or not cfg["prefetch"].val:
+        return False
+    block, written = int(cfg["block_k"].val), int(cfg["unroll_k"].val)
+    is_whole = product.k % block == 0 and block % written == 0
+    panel_bytes = written * int(cfg["vectors"].val) * cfg.target.vector_bits // 8
+    return written > 1 and is_whole and panel_bytes <= LINE_BYTES * repeat.extent
+
+
+def _fetch_panel(stage: Stage, packed: Tensor, product: Product, repeat: IterVar) -> None:
+    """Fetch the next panel of a constant B while one is multiplied, a share of it for each tile.
+
+    Steps that are written out share a fetch, since each fetch computes its address.
+    """
+    (block,) = stage.op.reduce_axis
+    steps = next(loop for loop in stage.leaf if loop not in stage.op.axis)
+    stage.prefetch(packed, steps, product.k * steps.extent // block.extent, level=2, over=repeat)
+
+
+def compute_tile(s: Schedule, tile: Tensor, unroll_k: int, is_parted: bool = False) -> None:
+    """A tile whose rows are unrolled and whose columns are vectors lives in registers.
+
+    ``unroll_k`` steps are written out, in a loop of their own if ``is_parted``.
+    """
     (*_, i, j), (r,) = s[tile].op.axis, s[tile].op.reduce_axis
-    s[tile].reorder(r, i, j)
-    s[tile].unroll(r, unroll_k)
+    if is_parted:
+        r, inside = s[tile].split(r, unroll_k)
+        s[tile].reorder(r, inside, i, j)
+        s[tile].unroll(inside)
+    else:
+        s[tile].reorder(r, i, j)
+        s[tile].unroll(r, unroll_k)
     s[tile].unroll(i)
     s[tile].vectorize(j)
