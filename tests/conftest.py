@@ -1,6 +1,7 @@
 """What all tests share: the root, a code cache of their own, and nothing left over between them."""
 
 import logging
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from tests.allowed_skips import pytest_collectreport, pytest_runtest_logreport, 
 from tilewright import deploy
 
 __all__ = ["pytest_collectreport", "pytest_runtest_logreport", "pytest_sessionfinish"]
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C, even if a shell began the tests in the background; processes that tests start do so too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
