@@ -14,7 +14,7 @@ __all__ = ["pytest_collectreport", "pytest_runtest_logreport", "pytest_sessionfi
 
 
 def pytest_configure() -> None:
-    """Hear Ctrl-C, even if a shell began the tests in the background; processes that tests start do so too."""
+    """Hear Ctrl-C, as do processes that tests start, even if a shell began the tests in the background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
