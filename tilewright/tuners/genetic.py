@@ -9,9 +9,11 @@ from tilewright.templates.space import ConfigSpace
 from tilewright.tuners.moves import Moves
 from tilewright.tuners.tuner import Tuner
 
-POPULATION = 16
+POPULATION = 32
 FIRST_GENERATION = 12
-MUTATION = 0.8
+# The population grows with what was observed: few parents hurry at first, many keep the search going later.
+FIRST_PARENTS = 4
+OBSERVED_OF_PARENT = 6
 _CHILDREN = 16
 _ATTEMPTS = 8
 
@@ -22,7 +24,7 @@ class GeneticSearch(Tuner):
     Args:
         space: The space to search.
         seed: Of the search.
-        population: Its size, and that of the first generation, which is drawn at random.
+        population: Its greatest size, and that of the first generation, which is drawn at random.
         options: Those of every tuner.
     """
 
@@ -40,7 +42,8 @@ class GeneticSearch(Tuner):
         self.first_generation = self._explore(population or FIRST_GENERATION)
 
     def _propose(self, count: int) -> Sequence[int]:
-        parents = self.best_indices(self.population)
+        grown = max(FIRST_PARENTS, len(self.costs) // OBSERVED_OF_PARENT)
+        parents = self.best_indices(min(self.population, grown))
         if len(self.costs) < len(self.first_generation) or not parents:
             return [*self._unseen(np.array(self.first_generation)), *self._explore(count)][:count]
         found: list[int] = []
@@ -64,8 +67,7 @@ def breed(
     pairs = tuner.rng.choice(len(rows), size=(_CHILDREN * count, 2), p=weights / weights.sum())
     width = max(1, rows.shape[1])
     children = moves.cross(rows[pairs[:, 0]], rows[pairs[:, 1]], tuner.rng)
-    is_mutant = tuner.rng.random(len(children)) < MUTATION
-    children[is_mutant] = moves.mutate(children[is_mutant], tuner.rng, 1.0 / width)
+    children = moves.mutate(children, tuner.rng, 1.0 / width)
     valid = children[tuner.space.valid_mask(children)]
     unseen = tuner._unseen(tuner.space.indices(valid)).tolist()
     return [index for index in unseen if index not in taken][:count]
