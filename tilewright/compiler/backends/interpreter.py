@@ -45,6 +45,8 @@ from tilewright.compiler.te.words import dot_dtypes, join_parts, multiply_words
 
 Array = npt.NDArray[Any]
 Scalar = Any
+Action = Callable[[], None]
+Evaluation = Callable[[], Scalar]
 
 
 def interpret(nest: LoopNest, inputs: Sequence[Array]) -> list[Array]:
@@ -54,7 +56,7 @@ def interpret(nest: LoopNest, inputs: Sequence[Array]) -> list[Array]:
     for buffer in nest.outputs:
         arrays[buffer] = _poisoned(buffer)
     with np.errstate(all="ignore"):
-        _Interpreter(arrays, {}).run(nest.body)
+        _Interpreter(arrays).statement(nest.body)()
     return [arrays[buffer] for buffer in nest.outputs]
 
 
@@ -66,91 +68,145 @@ def _poisoned(buffer: Buffer) -> Array:
 
 
 class _Interpreter:
-    def __init__(self, arrays: dict[Buffer, Array], values: dict[Var, int]) -> None:
-        self.arrays = arrays
-        self.values = values
+    """Makes a function of each statement and expression once, since a loop asks for it many times."""
 
-    def run(self, stmt: Stmt) -> None:
-        """Run a statement; a prefetch does nothing."""
+    def __init__(self, arrays: dict[Buffer, Array]) -> None:
+        self.arrays = arrays
+        self.values: dict[Var, list[int]] = {}
+
+    def statement(self, stmt: Stmt) -> Action:
+        """What runs a statement; a prefetch does nothing."""
         match stmt:
             case Store():
-                self.store(stmt, self.evaluate(stmt.value))
+                return self.assign([stmt])
             case Assign():
-                self.assign(stmt)
+                return self.assign(stmt.stores)
             case Block() | Intrinsic():
-                for part in parts(stmt):
-                    self.run(part)
+                return self.sequence(parts(stmt))
             case For():
-                for value in range(self.evaluate(stmt.begin), self.evaluate(stmt.end)):
-                    self.values[stmt.var] = value
-                    self.run(stmt.body)
+                return self.loop(stmt)
             case If():
-                self.run_if(stmt)
+                return self.choice(stmt)
             case Alloc():
-                buffers, body = allocated(stmt)
-                self.arrays |= {buffer: _poisoned(buffer) for buffer in buffers}
-                self.run(body)
+                return self.allocation(stmt)
+            case _:
+                return _nothing
 
-    def assign(self, stmt: Assign) -> None:
-        values = [self.evaluate(store.value) for store in stmt.stores]
-        for store, value in zip(stmt.stores, values, strict=True):
-            self.store(store, value)
+    def assign(self, stores: Sequence[Store]) -> Action:
+        """All values are known before the first is stored."""
+        values = [self.value(store.value) for store in stores]
+        places = [(store.buffer, self.position(store.buffer, store.indices)) for store in stores]
 
-    def run_if(self, stmt: If) -> None:
-        if self.evaluate(stmt.condition):
-            self.run(stmt.then)
-        elif stmt.otherwise is not None:
-            self.run(stmt.otherwise)
+        def run() -> None:
+            known = [value() for value in values]
+            for (buffer, position), value in zip(places, known, strict=True):
+                self.arrays[buffer][position()] = value
 
-    def position(self, buffer: Buffer, indices: Sequence[Expr]) -> tuple[int, ...]:
-        position = tuple(self.evaluate(index) for index in indices)
-        for at, extent in zip(position, buffer.shape, strict=True):
-            if not 0 <= at < extent:
-                raise IndexError(f"{buffer.name}{list(position)} lies outside its shape {buffer.shape}")
-        return position
+        return run
 
-    def store(self, store: Store, value: Scalar) -> None:
-        self.arrays[store.buffer][self.position(store.buffer, store.indices)] = value
+    def sequence(self, stmts: Sequence[Stmt]) -> Action:
+        actions = [self.statement(stmt) for stmt in stmts]
 
-    def evaluate(self, expr: Expr) -> Scalar:
+        def run() -> None:
+            for action in actions:
+                action()
+
+        return run
+
+    def loop(self, stmt: For) -> Action:
+        begin, end, body = self.value(stmt.begin), self.value(stmt.end), self.statement(stmt.body)
+        value = self.values.setdefault(stmt.var, [0])
+
+        def run() -> None:
+            for value[0] in range(begin(), end()):
+                body()
+
+        return run
+
+    def choice(self, stmt: If) -> Action:
+        condition, then = self.value(stmt.condition), self.statement(stmt.then)
+        otherwise = _nothing if stmt.otherwise is None else self.statement(stmt.otherwise)
+        return lambda: then() if condition() else otherwise()
+
+    def allocation(self, stmt: Alloc) -> Action:
+        buffers, inside = allocated(stmt)
+        body = self.statement(inside)
+
+        def run() -> None:
+            self.arrays |= {buffer: _poisoned(buffer) for buffer in buffers}
+            body()
+
+        return run
+
+    def position(self, buffer: Buffer, indices: Sequence[Expr]) -> Callable[[], tuple[int, ...]]:
+        values, shape = [self.value(index) for index in indices], buffer.shape
+
+        def run() -> tuple[int, ...]:
+            position = tuple([value() for value in values])
+            for at, extent in zip(position, shape, strict=True):
+                if not 0 <= at < extent:
+                    raise IndexError(f"{buffer.name}{list(position)} lies outside its shape {shape}")
+            return position
+
+        return run
+
+    def value(self, expr: Expr) -> Evaluation:
+        """What evaluates an expression."""
         match expr:
             case Const():
-                return expr.value
+                return lambda: expr.value
             case Var():
-                return self.values[expr]
+                cell = self.values.setdefault(expr, [0])
+                return lambda: cell[0]
             case Load():
-                assert isinstance(expr.source, Buffer)
-                value = self.arrays[expr.source][self.position(expr.source, expr.indices)]
-                return float(value) if expr.dtype in FLOATS else value.item()
+                return self.load(expr)
             case Binary():
                 return self.binary(expr)
             case Select():
-                chosen = expr.then if self.evaluate(expr.condition) else expr.otherwise
-                return self.evaluate(chosen)
+                condition, then, otherwise = map(self.value, (expr.condition, expr.then, expr.otherwise))
+                return lambda: then() if condition() else otherwise()
             case Cast():
-                return cast_scalar(self.evaluate(expr.value), expr.dtype)
+                value = self.value(expr.value)
+                return lambda: cast_scalar(value(), expr.dtype)
             case Unary():
-                value = self.evaluate(expr.value)
-                return not value if expr.op == "not" else wrap(-value, expr.dtype)
+                value = self.value(expr.value)
+                return (lambda: not value()) if expr.op == "not" else lambda: wrap(-value(), expr.dtype)
             case Call():
                 return self.call(expr)
             case _:
                 raise TypeError(f"not a scalar expression: {expr}")
 
-    def call(self, expr: Call) -> Scalar:
-        values = [self.evaluate(arg) for arg in expr.args]
+    def load(self, expr: Load) -> Evaluation:
+        assert isinstance(expr.source, Buffer)
+        buffer, position = expr.source, self.position(expr.source, expr.indices)
+        if expr.dtype in FLOATS:
+            return lambda: float(self.arrays[buffer][position()])
+        return lambda: self.arrays[buffer][position()].item()
+
+    def call(self, expr: Call) -> Evaluation:
+        values = [self.value(arg) for arg in expr.args]
         dtypes = dot_dtypes(expr)
         if expr.name == "word":
-            return join_parts(values, expr.args[0].dtype)
+            return lambda: join_parts([value() for value in values], expr.args[0].dtype)
         if dtypes is not None:
-            return wrap(multiply_words(values[0], values[1], dtypes), expr.dtype)
-        return wrap(call_math(expr.name, *values), expr.dtype)
+            a, b = values
+            return lambda: wrap(multiply_words(a(), b(), dtypes), expr.dtype)
+        return lambda: wrap(call_math(expr.name, *[value() for value in values]), expr.dtype)
 
-    def binary(self, expr: Binary) -> Scalar:
-        a = self.evaluate(expr.a)
-        if expr.op in ("and", "or"):
-            return self.evaluate(expr.b) if bool(a) == (expr.op == "and") else a
-        return wrap(BINARY[expr.op](a, self.evaluate(expr.b)), expr.dtype)
+    def binary(self, expr: Binary) -> Evaluation:
+        a, b = self.value(expr.a), self.value(expr.b)
+        if expr.op == "and":
+            return lambda: a() and b()
+        if expr.op == "or":
+            return lambda: a() or b()
+        operation, dtype = BINARY[expr.op], expr.dtype
+        if dtype in INTEGER_LIMITS:
+            return lambda: wrap(operation(a(), b()), dtype)
+        return lambda: operation(a(), b())
+
+
+def _nothing() -> None:
+    """What a prefetch, or a missing branch, does."""
 
 
 def wrap(value: Scalar, dtype: str) -> Scalar:

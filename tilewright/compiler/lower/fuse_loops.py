@@ -16,6 +16,7 @@ where each iteration touches elements of its own in what one of them writes and 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from tilewright.compiler.ir.affine import Linear, Ranges, bounds, key, linear
 from tilewright.compiler.ir.loops import (
@@ -68,43 +69,67 @@ def _flatten(stmt: Stmt, buffers: list[Buffer]) -> list[Stmt]:
             return [stmt]
 
 
-def _join_all(parts: Sequence[Stmt], nest: LoopNest) -> list[Stmt]:
-    done: list[Stmt] = []
-    for part in parts:
+class _Part(NamedTuple):
+    """A statement, the buffers that it reads, and those that it writes."""
+
+    stmt: Stmt
+    reads: frozenset[Buffer]
+    writes: frozenset[Buffer]
+
+    def shared(self, other: _Part) -> frozenset[Buffer]:
+        """What both use and one of them writes; where there is such, their order matters."""
+        return (self.writes & (other.reads | other.writes)) | (other.writes & self.reads)
+
+
+def _join_all(stmts: Sequence[Stmt], nest: LoopNest) -> list[Stmt]:
+    done: list[_Part] = []
+    for stmt in stmts:
+        part = _part(stmt)
         done = _join(done, part, nest) or [*done, part]
-    return done
+    return [part.stmt for part in done]
 
 
-def _join(done: list[Stmt], loop: Stmt, nest: LoopNest) -> list[Stmt] | None:
-    """The statements with a further loop joined to the first one that it fits, if there is such.
+def _part(stmt: Stmt) -> _Part:
+    reads: set[Buffer] = set()
+    writes: set[Buffer] = set()
+    for inner in statements(stmt):
+        nodes = (node for e in own_exprs(inner) for node in walk(e))
+        reads |= {node.source for node in nodes if isinstance(node, Load) and isinstance(node.source, Buffer)}
+        if isinstance(inner, Store):
+            writes.add(inner.buffer)
+        if isinstance(inner, Intrinsic):
+            writes |= {a.base.source for a in inner.arguments if isinstance(a.base.source, Buffer)}
+    return _Part(stmt, frozenset(reads), frozenset(writes))
+
+
+def _join(done: list[_Part], loop: _Part, nest: LoopNest) -> list[_Part] | None:
+    """The parts with a further loop joined to the first one that it fits, if there is such.
 
     So it waits for no more than it must, and later loops that need it for no more than that.
     """
-    if not _is_plain(loop):
+    if not _is_plain(loop.stmt):
         return None
-    for place in range(len(done)):
-        other = done[place]
-        if not (_is_plain(other) and _fits(other, loop, nest)):
+    for place, other in enumerate(done):
+        if not (_is_plain(other.stmt) and _fits(other, loop, nest)):
             continue
-        after = _depending([other], done[place + 1 :])
-        if _conflicts([loop], after):
+        before, after = _split(other, done[place + 1 :])
+        if any(part.shared(loop) for part in after):
             continue
-        before = [stmt for stmt in done[place + 1 :] if stmt not in after]
-        joined = _joined(other, loop)
-        return [*done[:place], *before, joined, *after]
+        return [*done[:place], *before, _joined(other, loop), *after]
     return None
 
 
-def _joined(first: Stmt, second: Stmt) -> Stmt:
+def _joined(first: _Part, second: _Part) -> _Part:
     """One loop over both bodies; where their order does not matter the second goes ahead.
 
     In a pipeline that one reads what the next iteration needs and the first writes results: a read after a
     write to an address that ends in the same twelve bits would wait for it.
     """
-    assert isinstance(first, For)
-    assert isinstance(second, For)
-    bodies = [first.body, substitute_stmt(second.body, {second.var: first.var})]
-    return first.replace(body=block(bodies if _conflicts([first], [second]) else bodies[::-1]))
+    assert isinstance(first.stmt, For)
+    assert isinstance(second.stmt, For)
+    bodies = [first.stmt.body, substitute_stmt(second.stmt.body, {second.stmt.var: first.stmt.var})]
+    loop = first.stmt.replace(body=block(bodies if first.shared(second) else bodies[::-1]))
+    return _Part(loop, first.reads | second.reads, first.writes | second.writes)
 
 
 def _is_plain(stmt: Stmt) -> bool:
@@ -112,49 +137,23 @@ def _is_plain(stmt: Stmt) -> bool:
     return is_serial and isinstance(stmt, For) and constant_extent(stmt) != 1 and not stmt.outline
 
 
-def _depending(first: list[Stmt], others: Sequence[Stmt]) -> list[Stmt]:
-    """Those that must stay behind the first ones, or behind one that must."""
-    found: list[Stmt] = []
-    for stmt in others:
-        if _conflicts([*first, *found], [stmt]):
-            found.append(stmt)
-    return found
+def _split(first: _Part, others: Sequence[_Part]) -> tuple[list[_Part], list[_Part]]:
+    """Those that may go before the first one, and those that must stay behind it or behind one that must."""
+    before: list[_Part] = []
+    after: list[_Part] = []
+    for part in others:
+        must_stay = any(part.shared(ahead) for ahead in (first, *after))
+        (after if must_stay else before).append(part)
+    return before, after
 
 
-def _conflicts(some: Sequence[Stmt], others: Sequence[Stmt]) -> bool:
-    """Whether the order of these and those matters."""
-    reads, writes = _used(some)
-    other_reads, other_writes = _used(others)
-    return bool(writes & (other_reads | other_writes) or other_writes & reads)
-
-
-def _used(parts: Sequence[Stmt]) -> tuple[set[Buffer], set[Buffer]]:
-    """The buffers that are read, and those that are written."""
-    reads: set[Buffer] = set()
-    writes: set[Buffer] = set()
-    for part in parts:
-        for stmt in statements(part):
-            nodes = (node for e in own_exprs(stmt) for node in walk(e))
-            reads |= {
-                node.source for node in nodes if isinstance(node, Load) and isinstance(node.source, Buffer)
-            }
-            if isinstance(stmt, Store):
-                writes.add(stmt.buffer)
-            if isinstance(stmt, Intrinsic):
-                writes |= {a.base.source for a in stmt.arguments if isinstance(a.base.source, Buffer)}
-    return reads, writes
-
-
-def _fits(first: Stmt, second: Stmt, nest: LoopNest) -> bool:
+def _fits(first: _Part, second: _Part, nest: LoopNest) -> bool:
     """Whether two loops can be one."""
-    assert isinstance(first, For)
-    assert isinstance(second, For)
-    marks = [(key(loop.begin), key(loop.end), loop.kind, loop.factor) for loop in (first, second)]
-    if marks[0] != marks[1]:
-        return False
-    (reads, writes), (other_reads, other_writes) = _used([first]), _used([second])
-    shared = (writes & (other_reads | other_writes)) | (other_writes & reads)
-    return all(_is_own(buffer, [first, second], nest) for buffer in shared)
+    assert isinstance(first.stmt, For)
+    assert isinstance(second.stmt, For)
+    loops = (first.stmt, second.stmt)
+    marks = [(key(loop.begin), key(loop.end), loop.kind, loop.factor) for loop in loops]
+    return marks[0] == marks[1] and all(_is_own(buffer, loops, nest) for buffer in first.shared(second))
 
 
 def _is_own(buffer: Buffer, loops: Sequence[For], nest: LoopNest) -> bool:
