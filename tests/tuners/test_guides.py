@@ -110,6 +110,27 @@ def test_hearsay_is_heard_while_measurements_bear_it_out() -> None:
     assert guides.expect(columns).tolist() == [0.0] * 8
 
 
+def test_what_one_source_says_of_its_own_best_is_heard_as_measurements_bear_it_out() -> None:
+    guides = Guides(SPACE, [Heard(good), Heard(bad)])
+    best, others = INDICES[:36], INDICES[48:]
+    spread = guides.columns(INDICES[4::16])
+    guides.confront(spread, spread[:, 0].astype(np.float64))
+    few = guides.columns(others[::16])
+    guides.weigh(few, few[:, 0].astype(np.float64))
+    assert guides.heard.tolist() == [True, False]
+    expected = guides.expect(guides.columns(INDICES))
+    assert np.ptp(expected[best]) == 0
+    assert (np.diff(expected[others]) > 0).all()
+    assert expected[best].max() < expected[others].min()
+    guides.weigh(spread, spread[:, 0].astype(np.float64))
+    assert (np.diff(guides.expect(guides.columns(best))) > 0).all()
+
+
+def test_what_two_sources_say_of_their_best_is_heard_at_once() -> None:
+    guides = Guides(SPACE, [Heard(good), Heard(nearly_good)])
+    assert (np.diff(guides.expect(guides.columns(np.arange(0, 35, 7)))) > 0).all()
+
+
 def test_more_measurements_bear_out_a_weaker_agreement() -> None:
     guides, rng = Guides(SPACE, [Heard(good)]), np.random.default_rng(2)
     known = rng.permutation(256)

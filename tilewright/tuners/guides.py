@@ -21,6 +21,8 @@ _FIRST_WEIGHT = 4.0
 _AGREEMENT = 0.5
 # Two that are closer are one source that is given twice.
 _SAME = 0.999
+# The normal score of the best sixth, of which one source alone is not believed.
+_BEST = -1.0
 # As a logarithm: eight measurements with a correlation of .68 have it, sixteen with one of .52.
 _LEAST_SUPPORT = 2.5
 # Measurements that decide whether hearsay is ever heard alone: later ones lie where the search went.
@@ -42,9 +44,12 @@ class Guides:
     can spare least, and what agrees only where the search went says little of where it should go.
     A source that is given twice is heard as one, since nobody bears himself out.
 
+    Where only one source is heard, what it says of its own best has a slope apart, which is zero at first:
+    devices that agree over a space may do so least among its fastest, and the search would stay where only
+    the source has its best.
+
     Attributes:
         heard: which of the priors have a say.
-        slopes: what each adds to a score; zero where it is not heard.
     """
 
     def __init__(self, space: ConfigSpace, priors: Sequence[Prior]) -> None:
@@ -61,10 +66,15 @@ class Guides:
         self._table = np.full((space.range_length, len(self)), np.nan, dtype=np.float32) if is_small else None
         self._is_hearsay = self._hearsay()
         self.heard = ~self._is_hearsay | _agree(self.columns(sample))
-        self.slopes = self._first_slopes()
+        self._begin_slopes()
 
     def __len__(self) -> int:
         return len(self._scales)
+
+    @property
+    def slopes(self) -> Vector:
+        """What each prior adds to a score, but for what is apart; zero where it is not heard."""
+        return self._slopes[: len(self)]
 
     def _hearsay(self) -> Mask:
         return np.array([isinstance(prior, Hearsay) for prior, _ in self._scales], dtype=bool)
@@ -108,20 +118,29 @@ class Guides:
         """Fit the slopes of what is heard to targets, whose priors' columns are given."""
         from scipy.optimize import nnls
 
-        self.slopes = self._first_slopes()
+        self._begin_slopes()
         if not self.heard.any():
             return
-        columns, first = columns[:, self.heard], self.slopes[self.heard]
+        heard = np.tile(self.heard, 2)
+        terms, first = self._terms(columns)[:, heard], self._slopes[heard]
         pull = np.sqrt(_FIRST_WEIGHT) * np.eye(len(first))
-        rows = np.vstack([columns - columns.mean(axis=0), pull])
-        self.slopes[self.heard] = nnls(rows, np.concatenate([targets - targets.mean(), pull @ first]))[0]
+        rows = np.vstack([terms - terms.mean(axis=0), pull])
+        self._slopes[heard] = nnls(rows, np.concatenate([targets - targets.mean(), pull @ first]))[0]
 
     def expect(self, columns: Matrix) -> Vector:
         """Return the targets that the priors together expect, up to a constant."""
-        return np.asarray(columns @ self.slopes)
+        return np.asarray(self._terms(columns) @ self._slopes)
 
-    def _first_slopes(self) -> Vector:
-        return np.where(self.heard, _FIRST_SLOPE / max(int(self.heard.sum()), 1), 0.0)
+    def _begin_slopes(self) -> None:
+        hearsay = self.heard & self._is_hearsay
+        self._is_lone: Mask = hearsay & (hearsay.sum() == 1)
+        shares = np.where(self.heard, _FIRST_SLOPE / max(int(self.heard.sum()), 1), 0.0)
+        self._slopes = np.concatenate([shares, np.zeros(len(self))])
+
+    def _terms(self, columns: Matrix) -> Matrix:
+        """Return all that has a slope: what each prior says, then what lone hearsay says of its own best."""
+        plain = np.where(self._is_lone, np.maximum(columns, _BEST), columns)
+        return np.hstack([plain, columns - plain])
 
     def _ask(self, prior: Prior, indices: Ordinals) -> Vector | None:
         """Return what a prior says; nothing, with a message, where it fails."""
